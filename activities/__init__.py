@@ -1,0 +1,1 @@
+"""The steps of a send that reach out of the workflow: contacts, flows, messages."""

@@ -1,0 +1,93 @@
+"""Contact resolution: from a phone number to the provider's contact id, cached."""
+
+from collections.abc import Callable
+
+from cachetools import TTLCache
+from pydantic import BaseModel
+from temporalio import activity
+
+from activities.failures import lookup_failure
+from activities.provider import Provider, SingleFlight, no_surprises
+from cgb.client import Budget
+from cgb.errors import CGBError
+from contract.errors import ErrorType, failure
+from contract.phone import InvalidPhoneNumber, to_e164
+
+MAX_CACHED = 100_000
+
+OnCache = Callable[[str, bool], None]
+"""Told of each look into a cache: its name and whether it held the answer."""
+
+
+class Contact(BaseModel):
+    """The person a message goes to: phone number (E.164) and the provider's id of them."""
+
+    to: str
+    contact_id: str
+
+
+class ContactActivities:
+    """Resolves phone numbers; holds the cache of contact ids by E.164."""
+
+    def __init__(
+        self,
+        provider: Provider,
+        *,
+        region: str,
+        cache_timeout_s: float,
+        on_cache: OnCache = lambda cache, hit: None,
+    ) -> None:
+        """Use the provider's client; read numbers without `+` by the rules of `region` first."""
+        self._provider = provider
+        self._region = region
+        self._on_cache = on_cache
+        self._ids: TTLCache[str, str] = TTLCache(MAX_CACHED, cache_timeout_s)
+        self._flight = SingleFlight[str]()
+
+    def e164(self, to: str) -> str:
+        """Return the number in E.164; raise the failure `InvalidPhoneNumber`."""
+        try:
+            return to_e164(to, self._region)
+        except InvalidPhoneNumber as error:
+            raise failure(
+                ErrorType.INVALID_PHONE_NUMBER, f"Correct the phone number in `to`: {error}"
+            ) from None
+
+    def cached(self, to: str) -> str | None:
+        """Return the contact id of an E.164 number where this worker knows it."""
+        return self._ids.get(to)
+
+    def forget(self, contact_id: str) -> None:
+        """Drop a contact that the provider no longer knows."""
+        for to in [to for to, known in self._ids.items() if known == contact_id]:
+            self._ids.pop(to, None)
+
+    @activity.defn
+    async def resolve_contact(self, to: str) -> Contact:
+        """Return the contact of a phone number, created at the provider where it is missing.
+
+        Searches by `+E.164`, then by the digits; concurrent calls for one number make one contact.
+        Fails as `InvalidPhoneNumber` before any call, or as the provider's answer demands.
+        """
+        with no_surprises():
+            number = self.e164(to)
+            contact_id = self.cached(number)
+            self._on_cache("contacts", contact_id is not None)
+            if contact_id is None:
+                budget = self._provider.budget()
+                try:
+                    contact_id = await self._flight.do(number, lambda: self._find(number, budget))
+                except CGBError as error:
+                    private = (self._provider.key, number, number[1:])
+                    raise lookup_failure(error, budget.attempt, private) from None
+            return Contact(to=number, contact_id=contact_id)
+
+    async def _find(self, number: str, budget: Budget) -> str:
+        client = self._provider.client
+        contact_id = (
+            await client.find_contact(number, budget)
+            or await client.find_contact(number.removeprefix("+"), budget)
+            or await client.create_contact(number, f"Contact {number[-4:]}", budget)
+        )
+        self._ids[number] = contact_id
+        return contact_id

@@ -1,0 +1,135 @@
+"""Flow lookup: from a template's name to the provider's flow, cached."""
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from cachetools import TTLCache
+from pydantic import BaseModel
+from temporalio import activity
+
+from activities.contacts import OnCache
+from activities.failures import lookup_failure
+from activities.provider import Provider, SingleFlight, no_surprises
+from cgb.answers import Flow
+from cgb.client import Budget
+from cgb.errors import CGBError
+
+REFRESH_INTERVAL_S = 5.0
+"""A template missing from a cached list refreshes the list, at most this often."""
+
+_FLOWS = "flows"
+_SEPARATORS = re.compile(r"[\s_-]+")
+
+MatchedBy = Literal["configured", "exact", "case-insensitive", "partial"]
+
+
+class FlowMatch(BaseModel):
+    """The outcome of a lookup: the flow and how it matched, or why there is none."""
+
+    flow_id: str | None = None
+    matched_by: MatchedBy | None = None
+    reason: str | None = None
+
+
+def variable_name(template: str) -> str:
+    """Return `<NAME>` of the variable `CGB_TEMPLATE_<NAME>` that maps a template."""
+    return re.sub(r"[^A-Z0-9]+", "_", template.upper())
+
+
+def match(template: str, flows: Sequence[Flow]) -> FlowMatch:
+    """Return the flow a template's name means; the first step with one hit wins.
+
+    Exact name; the same name when case, blanks, `-` and `_` are ignored; the one flow whose name
+    holds each word of the template. Several hits at a step are no hit, and the reason lists them.
+    """
+    folded, words = _folded(template), set(_words(template))
+    steps: list[tuple[MatchedBy, list[Flow]]] = [
+        ("exact", [f for f in flows if f.name == template]),
+        ("case-insensitive", [f for f in flows if folded and _folded(f.name) == folded]),
+        ("partial", [f for f in flows if words and words <= set(_words(f.name))]),
+    ]
+    ambiguous = None
+    for step, hits in steps:
+        if len(hits) == 1:
+            return FlowMatch(flow_id=hits[0].id, matched_by=step)
+        if hits and ambiguous is None:
+            ambiguous = hits
+    if ambiguous:
+        names = ", ".join(f'"{_shown(f.name)}"' for f in ambiguous[:5])
+        more = f" and {len(ambiguous) - 5} more" if len(ambiguous) > 5 else ""
+        return FlowMatch(reason=f"several flows match the template: {names}{more}")
+    return FlowMatch(reason="no flow matches the template")
+
+
+class FlowActivities:
+    """Looks templates up; holds the configured mappings and the cache of the flow list."""
+
+    def __init__(
+        self,
+        provider: Provider,
+        *,
+        configured: Mapping[str, str],
+        cache_timeout_s: float,
+        on_cache: OnCache = lambda cache, hit: None,
+    ) -> None:
+        """Use the provider's client; `configured` maps `<NAME>` to flow ids."""
+        self._provider = provider
+        self._configured = configured
+        self._on_cache = on_cache
+        self._list: TTLCache[str, list[Flow]] = TTLCache(1, cache_timeout_s)
+        self._listed_at = -REFRESH_INTERVAL_S
+        self._flight = SingleFlight[list[Flow]]()
+
+    def cached(self, template: str) -> FlowMatch | None:
+        """Return the flow where no call is needed to know it."""
+        configured = self._configured.get(variable_name(template))
+        if configured:
+            return FlowMatch(flow_id=configured, matched_by="configured")
+        found = match(template, self._list.get(_FLOWS, []))
+        return found if found.flow_id else None
+
+    @activity.defn
+    async def find_flow(self, template: str) -> FlowMatch:
+        """Return the flow of a template; none, with the reason, is an answer and not an error.
+
+        A configured id is used without asking the provider. A provider failure while looking is
+        a failure, never "no such template".
+        """
+        with no_surprises():
+            known = self.cached(template)
+            self._on_cache("flows", known is not None)
+            if known:
+                return known
+            budget = self._provider.budget()
+            try:
+                flows = await self._flows(budget)
+            except CGBError as error:
+                raise lookup_failure(error, budget.attempt, (self._provider.key,)) from None
+            return match(template, flows)
+
+    async def _flows(self, budget: Budget) -> list[Flow]:
+        """Return the list, fetched anew unless that was done a moment ago."""
+        flows = self._list.get(_FLOWS)
+        if flows is not None and time.monotonic() - self._listed_at < REFRESH_INTERVAL_S:
+            return flows
+        return await self._flight.do(_FLOWS, lambda: self._fetch(budget))
+
+    async def _fetch(self, budget: Budget) -> list[Flow]:
+        flows = await self._provider.client.flows(budget)
+        self._list[_FLOWS] = flows
+        self._listed_at = time.monotonic()
+        return flows
+
+
+def _words(name: str) -> list[str]:
+    return [word.casefold() for word in _SEPARATORS.split(name) if word]
+
+
+def _folded(name: str) -> str:
+    return _SEPARATORS.sub("", name).casefold()
+
+
+def _shown(name: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in name)[:60]

@@ -1,0 +1,185 @@
+"""Sending: text, flow or file, one provider call that matters in each, and nothing after it."""
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime
+from typing import Literal
+
+from pydantic import BaseModel
+from temporalio import activity
+from temporalio.api.enums.v1 import PendingActivityState
+
+from activities.contacts import ContactActivities
+from activities.failures import send_failure
+from activities.provider import Provider, no_surprises
+from cgb.client import Budget
+from cgb.errors import CGBError
+from contract.errors import FailureDetails, delivery_unknown, expired, utc
+from contract.file_url import fits_type
+from contract.request import Delivery, FileType
+
+logger = logging.getLogger(__name__)
+
+Standing = Literal["unsent", "in_flight", "maybe_sent"]
+"""How a send that has not ended stands: proven unsent, on its way, or nobody knows."""
+
+
+class Send(BaseModel):
+    """What every send needs to know.
+
+    `origin_run_id` is the run that the send belongs to; it differs from the activity's own run
+    after a workflow reset. `expires_at` is a time after which nothing may be sent.
+    """
+
+    contact_id: str
+    delivery: Delivery
+    origin_run_id: str
+    expires_at: datetime | None = None
+
+
+class SendText(Send):
+    """A free text."""
+
+    text: str
+
+
+class SendFlow(Send):
+    """A flow with its variables, as text by name."""
+
+    flow_id: str
+    variables: dict[str, str]
+
+
+class SendFile(Send):
+    """A file by its public URL."""
+
+    url: str
+    file_type: FileType
+
+
+class Accepted(BaseModel):
+    """The provider's yes: the message id, hardly ever given, and the time (UTC, ISO 8601)."""
+
+    message_id: str | None = None
+    at: str
+
+
+class MessageActivities:
+    """Sends messages; the guarantees of `delivery` are kept here and by the retry policy."""
+
+    def __init__(self, provider: Provider, contacts: ContactActivities) -> None:
+        """Use the provider's client; a contact it no longer knows is dropped from `contacts`."""
+        self._provider = provider
+        self._contacts = contacts
+
+    @activity.defn
+    async def send_text(self, send: SendText) -> Accepted:
+        """Send a text once. Fails as the provider's answer and `delivery` demand."""
+        client = self._provider.client
+        return await self._once(
+            send, (send.text,), lambda budget: client.send_text(send.contact_id, send.text, budget)
+        )
+
+    @activity.defn
+    async def send_flow(self, send: SendFlow) -> Accepted:
+        """Set the variables and send the flow, in one call. Fails as `send_text` does."""
+        client = self._provider.client
+        return await self._once(
+            send,
+            send.variables.values(),
+            lambda budget: client.send_flow(send.contact_id, send.flow_id, send.variables, budget),
+        )
+
+    @activity.defn
+    async def send_file(self, send: SendFile) -> Accepted:
+        """Send a file once; the provider calls a document `file`. Fails as `send_text` does."""
+        client = self._provider.client
+        if not fits_type(send.url, send.file_type):
+            logger.warning("the file name does not fit fileType %s", send.file_type)
+        kind = "file" if send.file_type == "document" else send.file_type
+        return await self._once(
+            send,
+            (send.url,),
+            lambda budget: client.send_file(send.contact_id, send.url, kind, budget),
+        )
+
+    @activity.defn
+    async def send_standing(self, activity_id: str) -> Standing:
+        """Return how the run's own send stands, as the server knows it."""
+        info = activity.info()
+        handle = activity.client().get_workflow_handle(
+            info.workflow_id or "", run_id=info.workflow_run_id
+        )
+        pending = (await handle.describe()).raw_description.pending_activities
+        found = next((a for a in pending if a.activity_id == activity_id), None)
+        waiting = (
+            PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED,
+            PendingActivityState.PENDING_ACTIVITY_STATE_PAUSED,
+        )
+        if found is None or found.state not in waiting:
+            return "in_flight"
+        if found.attempt <= 1 and not found.HasField("last_failure"):
+            return "unsent"
+        payloads = found.last_failure.application_failure_info.details.payloads
+        try:
+            known = FailureDetails.model_validate_json(payloads[0].data) if payloads else None
+        except ValueError:
+            known = None
+        return "unsent" if known and known.nothing_sent else "maybe_sent"
+
+    async def _once(
+        self,
+        send: Send,
+        words: Iterable[str],
+        call: Callable[[Budget], Awaitable[str | None]],
+    ) -> Accepted:
+        """Make the one call; `words` are what no failure may repeat."""
+        with no_surprises(sending=True):
+            since = _ambiguous_since()
+            _refuse_what_may_not_go(send, since)
+            budget = self._provider.budget()
+            try:
+                return Accepted(message_id=await call(budget), at=utc(datetime.now(UTC)))
+            except CGBError as error:
+                if error.status == 404:
+                    self._contacts.forget(send.contact_id)
+                if since is None and not error.unsent:
+                    since = utc(datetime.now(UTC))
+                private = (self._provider.key, send.contact_id, *(w for w in words if len(w) > 2))
+                raised = send_failure(error, budget.attempt, private, send.delivery, since)
+            # The next attempt learns from here whether this one is proven unsent.
+            activity.heartbeat(budget.attempt, since)
+            wait = raised.next_retry_delay
+            if wait and send.expires_at and datetime.now(UTC) + wait >= send.expires_at:
+                raise expired(since)
+            raise raised
+
+
+def _ambiguous_since() -> str | None:
+    """Return since when an earlier attempt may have sent; None where all are proven unsent.
+
+    An attempt that was killed left no word, so silence proves nothing. After an activity reset the
+    attempts count from 1 again, but the last word is still there.
+    """
+    info = activity.info()
+    if len(info.heartbeat_details) == 2:
+        attempt: int = info.heartbeat_details[0]
+        since: str | None = info.heartbeat_details[1]
+        if since is not None or info.attempt in (1, attempt + 1):
+            return since
+    elif info.attempt == 1:
+        return None
+    return utc(info.scheduled_time)
+
+
+def _refuse_what_may_not_go(send: Send, since: str | None) -> None:
+    if send.delivery == "at_most_once":
+        if send.origin_run_id != activity.info().workflow_run_id:
+            raise delivery_unknown(
+                "this run is a reset of one that may have sent it",
+                utc(activity.info().scheduled_time),
+            )
+        if since is not None:
+            raise delivery_unknown("an earlier attempt ended without an answer", since)
+    if send.expires_at and datetime.now(UTC) >= send.expires_at:
+        raise expired(since)

@@ -1,0 +1,244 @@
+"""Every provider call a send needs: the request, one deadline, one log line, and the answer."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from cgb import answers
+from cgb.answers import Account, Answer, Flow
+from cgb.errors import Unavailable
+
+logger = logging.getLogger(__name__)
+
+Observe = Callable[[str, str, float], None]
+"""Told of each HTTP call: its route, the status or `lost`, and the seconds it took."""
+
+_CHANNEL = "whatsapp"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one activity may spend on its calls together.
+
+    `deadline` is a time of the running event loop, in seconds; the correlation id goes out with
+    each request and into its log line.
+    """
+
+    deadline: float
+    correlation_id: str
+    attempt: int = 1
+
+    @classmethod
+    def of(cls, seconds: float, correlation_id: str, attempt: int = 1) -> Self:
+        """Return a budget that ends so many seconds from now."""
+        return cls(asyncio.get_running_loop().time() + seconds, correlation_id, attempt)
+
+
+class CGBClient:
+    """The provider's API, one method a call; each raises CGBError and nothing else of its own."""
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        observe: Observe = lambda route, status, seconds: None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """Connect to the API at `url` with the account's `key`; nothing is called yet."""
+        self._observe = observe
+        self._http = httpx.AsyncClient(
+            base_url=url,
+            # The specification names Bearer; the platform itself reads X-ACCESS-TOKEN.
+            headers={
+                "Authorization": f"Bearer {key}",
+                "X-ACCESS-TOKEN": key,
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",
+                "User-Agent": "send-whatsapp",
+            },
+            # httpx counts its timeouts anew for each phase; the budget's deadline covers the whole.
+            timeout=None,
+            follow_redirects=False,
+            trust_env=False,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            transport=transport,
+        )
+
+    async def __aenter__(self) -> Self:
+        """Open the connection pool."""
+        await self._http.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close every connection."""
+        await self._http.__aexit__(exc_type, exc, traceback)
+
+    async def account(self, budget: Budget) -> Account:
+        """Return whose key it is."""
+        route = "GET /accounts/me"
+        return answers.account(await self._call("check the key", route, "accounts/me", budget))
+
+    async def flows(self, budget: Budget) -> list[Flow]:
+        """Return all flows of the account."""
+        route = "GET /accounts/flows"
+        return answers.flows(await self._call("list the flows", route, "accounts/flows", budget))
+
+    async def find_contact(self, phone: str, budget: Budget) -> str | None:
+        """Return the id of the contact stored under exactly this text, or None."""
+        answer = await self._call(
+            "find the contact",
+            "GET /contacts/find_by_custom_field",
+            "contacts/find_by_custom_field",
+            budget,
+            params={"field_id": "phone", "value": phone},
+        )
+        return answers.found_contact(answer)
+
+    async def create_contact(self, phone: str, first_name: str, budget: Budget) -> str:
+        """Create the contact and return its id; for a known phone that contact's (an upsert)."""
+        body = {"phone": phone, "first_name": first_name}
+        answer = await self._call(
+            "create the contact", "POST /contacts", "contacts", budget, json=body
+        )
+        return answers.created_contact(answer)
+
+    async def send_text(self, contact_id: str, text: str, budget: Budget) -> str | None:
+        """Send free text; return the message id, which the provider hardly ever gives."""
+        body = {"text": text, "channel": _CHANNEL}
+        return await self._send("send the text", "send/text", contact_id, body, budget)
+
+    async def send_file(
+        self, contact_id: str, url: str, file_type: str, budget: Budget
+    ) -> str | None:
+        """Send a file by its URL; `file_type` is one of file, image, audio, video."""
+        body = {"url": url, "type": file_type, "channel": _CHANNEL}
+        return await self._send("send the file", "send/file", contact_id, body, budget)
+
+    async def send_flow(
+        self, contact_id: str, flow_id: str, variables: Mapping[str, str], budget: Budget
+    ) -> str | None:
+        """Send a flow; its variables, where it has any, are set by the same call, in order."""
+        if not variables:
+            path, route = f"send/{flow_id}", "send/{flow_id}"
+            return await self._send("send the template", route, contact_id, {}, budget, path)
+        actions: list[dict[str, Any]] = [
+            {"action": "set_field_value", "field_name": name, "value": value}
+            for name, value in variables.items()
+        ]
+        number = int(flow_id) if flow_id.isascii() and flow_id.isdigit() else flow_id
+        actions.append({"action": "send_flow", "flow_id": number})
+        body = {"messages": [], "actions": actions, "channel": _CHANNEL}
+        return await self._send("send the template", "send_content", contact_id, body, budget)
+
+    async def _send(
+        self,
+        call: str,
+        route: str,
+        contact_id: str,
+        body: Mapping[str, Any],
+        budget: Budget,
+        path: str | None = None,
+    ) -> str | None:
+        answer = await self._call(
+            call,
+            f"POST /contacts/{{contact_id}}/{route}",
+            f"contacts/{contact_id}/{path or route}",
+            budget,
+            json=body,
+        )
+        return answers.sent(answer)
+
+    async def _call(
+        self,
+        call: str,
+        route: str,
+        path: str,
+        budget: Budget,
+        *,
+        params: Mapping[str, str] | None = None,
+        json: Mapping[str, Any] | None = None,
+    ) -> Answer:
+        """Return the answer of one HTTP call; raise Unavailable where none came in time.
+
+        A request none of whose bytes were written has sent nothing; after that nobody knows.
+        """
+        phase = _Phase()
+        began = time.perf_counter()
+        status = "lost"
+        try:
+            async with (
+                asyncio.timeout_at(budget.deadline),
+                self._http.stream(
+                    route.split()[0],
+                    path,
+                    params=params,
+                    json=json,
+                    headers={"X-Correlation-ID": budget.correlation_id},
+                    extensions={"trace": phase.trace},
+                ) as response,
+            ):
+                status = str(response.status_code)
+                phase.answer = Answer(call, response.status_code, response.headers, b"")
+                return Answer(call, response.status_code, response.headers, await _body(response))
+        except TimeoutError:
+            return phase.answer_or_raise(call, "no answer came in time")
+        except (httpx.ConnectError, httpx.UnsupportedProtocol):
+            return phase.answer_or_raise(call, "no connection could be made")
+        except httpx.HTTPError:
+            return phase.answer_or_raise(call, "the connection was lost")
+        finally:
+            seconds = time.perf_counter() - began
+            self._observe(route, status, seconds)
+            method, _, template = route.partition(" ")
+            logger.info(
+                "provider call",
+                extra={
+                    "method": method,
+                    "route": template,
+                    "status": status,
+                    "ms": round(seconds * 1000),
+                    "correlation_id": budget.correlation_id,
+                    "attempt": budget.attempt,
+                },
+            )
+
+
+class _Phase:
+    """How far a call got, as httpcore's trace tells it."""
+
+    def __init__(self) -> None:
+        self.written = False
+        self.answer: Answer | None = None
+
+    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        if event.endswith(".send_request_headers.started"):
+            self.written = True
+
+    def answer_or_raise(self, call: str, came: str) -> Answer:
+        # A status other than 2xx says all that matters, whatever became of its body.
+        if self.answer is not None and not 200 <= self.answer.status <= 299:
+            return self.answer
+        raise Unavailable(call, came, unsent=not self.written) from None
+
+
+async def _body(response: httpx.Response) -> bytes:
+    """Return the body as it came over the wire, no more than the limit and one chunk."""
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > answers.MAX_BODY:
+            break
+    return bytes(body)

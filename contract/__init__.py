@@ -1,0 +1,1 @@
+"""What starters and worker agree on: request, result, names, error types and the data converter."""

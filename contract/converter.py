@@ -1,0 +1,92 @@
+"""Data converter and interceptor: malformed input ends a run at once, as `InvalidRequest`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import temporalio.api.common.v1
+from pydantic import ValidationError
+from temporalio import workflow
+from temporalio.contrib.pydantic import PydanticPayloadConverter
+from temporalio.converter import DataConverter
+from temporalio.exceptions import ApplicationError
+from temporalio.plugin import SimplePlugin
+from temporalio.worker import (
+    ExecuteWorkflowInput,
+    Interceptor,
+    WorkflowInboundInterceptor,
+    WorkflowInterceptorClassInput,
+)
+
+with workflow.unsafe.imports_passed_through():
+    from contract.errors import FieldProblem, invalid_request
+    from contract.request import Request, problems
+
+_WHOLE = "request"
+
+
+def _one_object(problem: str) -> ApplicationError:
+    return invalid_request(
+        [FieldProblem(field=_WHOLE, problem=problem, expected="one JSON object as only argument")]
+    )
+
+
+class RequestPayloadConverter(PydanticPayloadConverter):
+    """Pydantic's converter, with one change: a request that does not decode fails its run.
+
+    Left alone, it would fail the workflow task, which Temporal retries for ever. Activity results
+    keep the SDK's errors, since only a request is somebody else's to correct.
+    """
+
+    def from_payloads(
+        self,
+        payloads: Sequence[temporalio.api.common.v1.Payload],
+        type_hints: list[type] | None = None,
+    ) -> list[Any]:
+        """Decode payloads; raise `InvalidRequest` where a request, or what stands for one, cannot be."""
+        expects_request = type_hints is None or any(_is_request(hint) for hint in type_hints)
+        try:
+            return super().from_payloads(payloads, type_hints)
+        except ValidationError as error:
+            if not expects_request:
+                raise
+            raise invalid_request(problems(error)) from None
+        except Exception:
+            if not expects_request:
+                raise
+            raise _one_object("cannot be decoded") from None
+
+
+def _is_request(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, Request)
+
+
+class _RequestInbound(WorkflowInboundInterceptor):
+    async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:
+        if len(input.args) != 1 or not isinstance(input.args[0], Request):
+            count = len(input.args)
+            raise _one_object(
+                "is missing" if not count else f"comes as {count} arguments or as no object"
+            )
+        return await super().execute_workflow(input)
+
+
+class RequestInterceptor(Interceptor):
+    """Refuses what never reaches pydantic: no argument, two, null, bytes."""
+
+    def workflow_interceptor_class(
+        self, input: WorkflowInterceptorClassInput
+    ) -> type[WorkflowInboundInterceptor]:
+        """Return the interceptor of each workflow run."""
+        return _RequestInbound
+
+
+data_converter = DataConverter(payload_converter_class=RequestPayloadConverter)
+
+
+def contract_plugin() -> SimplePlugin:
+    """Return the plugin that every client, worker and replayer of this project takes."""
+    return SimplePlugin(
+        "send-whatsapp-contract",
+        data_converter=data_converter,
+        interceptors=[RequestInterceptor()],
+    )

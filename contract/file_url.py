@@ -1,0 +1,87 @@
+"""File URLs: whether one names a public host, judged from its text and never resolved."""
+
+import ipaddress
+import re
+from pathlib import PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+MAX_LENGTH = 2048
+
+_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+_NUMBER_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_PRIVATE_SUFFIXES = ("localhost", "local", "internal", "home.arpa")
+
+_EXTENSIONS = {
+    "image": {".jpg", ".jpeg", ".png", ".webp", ".gif"},
+    "video": {".mp4", ".3gp", ".3gpp", ".mov"},
+    "audio": {".aac", ".amr", ".mp3", ".m4a", ".mpeg", ".oga", ".ogg", ".opus"},
+}
+
+
+class InvalidFileUrl(ValueError):
+    """The text is no URL that the provider can fetch; the message never repeats it."""
+
+
+def check_file_url(url: str) -> str:
+    """Return the URL as it is; raise InvalidFileUrl unless it is http(s) and of a public host."""
+    if len(url) > MAX_LENGTH:
+        raise InvalidFileUrl(f"is longer than {MAX_LENGTH} characters")
+    if any(c.isspace() or not c.isprintable() or c in '\\"<>^`{|}' for c in url):
+        raise InvalidFileUrl(
+            "holds a blank, a control character or one that must be percent-encoded"
+        )
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+        host = (parts.hostname or "").removesuffix(".")
+    except ValueError:
+        raise InvalidFileUrl("has a host or port that cannot be read") from None
+    if parts.scheme not in ("http", "https") or not url[len(parts.scheme) :].startswith("://"):
+        raise InvalidFileUrl("does not begin with http:// or https://")
+    if "@" in parts.netloc:
+        raise InvalidFileUrl("holds credentials")
+    if not host or port == 0:
+        raise InvalidFileUrl("names no host or port 0")
+    _check_host(host, bracketed="[" in parts.netloc)
+    return url
+
+
+def fits_type(url: str, file_type: str) -> bool:
+    """Return whether the file name's ending fits the type, as far as it can be told."""
+    suffix = PurePosixPath(unquote(urlsplit(url).path)).suffix.lower()
+    known = _EXTENSIONS.get(file_type)
+    if not suffix:
+        return True
+    if known is None:
+        return not any(suffix in endings for endings in _EXTENSIONS.values())
+    return suffix in known
+
+
+def _check_host(host: str, *, bracketed: bool) -> None:
+    if bracketed:
+        try:
+            address = ipaddress.IPv6Address(host)
+        except ValueError:
+            raise InvalidFileUrl("has a host or port that cannot be read") from None
+        teredo = address.teredo[1] if address.teredo else None
+        embedded = address.ipv4_mapped or address.sixtofour or teredo
+        nat64 = address in ipaddress.IPv6Network("64:ff9b::/96")
+        if not address.is_global or nat64 or (embedded and not embedded.is_global):
+            raise InvalidFileUrl("names a private or loopback address")
+        return
+    if not host.isascii():
+        raise InvalidFileUrl("names a host with other than ASCII letters (write its xn-- form)")
+    labels = host.split(".")
+    if _NUMBER_LABEL.fullmatch(labels[-1]):
+        # WHATWG and inet_aton read any host that ends in a number as an IPv4 address (127.1, 0x7f.1).
+        try:
+            public = ipaddress.IPv4Address(host).is_global
+        except ValueError:
+            raise InvalidFileUrl("names an IP address in an unusual notation") from None
+        if not public:
+            raise InvalidFileUrl("names a private or loopback address")
+        return
+    if len(labels) < 2 or any(host == s or host.endswith(f".{s}") for s in _PRIVATE_SUFFIXES):
+        raise InvalidFileUrl("names a host that is not public")
+    if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
+        raise InvalidFileUrl("has a host or port that cannot be read")

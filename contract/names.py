@@ -1,0 +1,36 @@
+"""The names under which starters and worker find each other on the Temporal server."""
+
+import uuid
+from typing import Final
+
+SEND_WORKFLOW: Final = "SendWhatsApp"
+DEFAULT_TASK_QUEUE: Final = "send-whatsapp"
+
+SEND_ACTIVITY_ID: Final = "send"
+"""Activity id of the send in every SendWhatsApp run, so that an operator can name it in a command."""
+
+MAX_KEY_LENGTH: Final = 200
+
+
+class InvalidKey(ValueError):
+    """The idempotency key cannot become a workflow id."""
+
+
+def new_workflow_id() -> str:
+    """Return a fresh workflow id for a send without a key; it says nothing about the recipient."""
+    return f"send-{uuid.uuid4()}"
+
+
+def workflow_id(key: str) -> str:
+    """Return the workflow id of an idempotency key, which is the key itself.
+
+    Raises InvalidKey unless the key is 1 to 200 printable ASCII characters without blanks at
+    either end (the rule of the HTTP gateway, so that one key means one run on every way in).
+    """
+    if not 1 <= len(key) <= MAX_KEY_LENGTH or key != key.strip():
+        raise InvalidKey(
+            f"a key has 1 to {MAX_KEY_LENGTH} characters, none of them a blank at an end"
+        )
+    if not all(" " <= character <= "~" for character in key):
+        raise InvalidKey("a key consists of printable ASCII characters, for example order-4711")
+    return key

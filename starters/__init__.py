@@ -1,0 +1,1 @@
+"""Everything that begins a send: command line, HTTP gateway, Python client."""

@@ -1,0 +1,86 @@
+"""What operators see of a run: search attributes, current details and metrics."""
+
+from datetime import timedelta
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from activities.preparation import Preparation
+    from contract import attributes
+    from contract.request import SendWhatsAppRequest
+    from contract.result import Outcome, SentAs
+
+SENDS = "send_whatsapp_sends"
+TIME_TO_ACCEPTED = "send_whatsapp_time_to_accepted"
+
+
+def asked_kind(request: SendWhatsAppRequest) -> SentAs:
+    """Return what a request asks to send, in the words of `sentAs`."""
+    if request.template is not None:
+        return "template"
+    return "text" if request.file_url is None else "media"
+
+
+class Record:
+    """Tells the operators how one run stands; never a phone number or a text."""
+
+    def __init__(self, request: SendWhatsAppRequest) -> None:
+        """Begin with what the request says."""
+        self._kind = asked_kind(request)
+        self._template = request.template
+        self._last4: str | None = None
+        self._use_attributes = False
+
+    def prepared(self, prepared: Preparation) -> None:
+        """Take the run's own decision whether to use search attributes; show it as running."""
+        self._use_attributes = prepared.search_attributes
+        self._last4 = prepared.to[-4:] if prepared.to else None
+        if not prepared.invalid:
+            self._upsert("running", None)
+
+    def sending(self, kind: SentAs) -> None:
+        """Note what is about to be sent, which a fallback changes."""
+        self._kind = kind
+
+    def waits_for(self, what: str, prepared: Preparation | None = None) -> None:
+        """Say what the run waits for, and how often it is tried."""
+        policy = ""
+        if prepared:
+            attempts = prepared.attempts
+            policy = (
+                f" Tried up to {attempts} times with 1 s, 2 s, 4 s … between;"
+                " the pending activity shows the attempt, its last failure and the next time."
+                if attempts > 1
+                else " Tried once."
+            )
+        workflow.set_current_details(f"{what}{policy}")
+
+    def ended(self, outcome: Outcome, error_type: str | None = None, said: str = "") -> None:
+        """Show the outcome, and count the run once."""
+        workflow.set_current_details(f"**{outcome}** {said}".strip())
+        self._upsert(outcome, error_type)
+        meter = workflow.metric_meter()
+        labels = {"kind": self._kind, "outcome": outcome, "error_type": error_type or ""}
+        meter.create_counter(SENDS, "Runs that ended, by kind, outcome and error type").add(
+            1, labels
+        )
+        if outcome == "accepted":
+            took: timedelta = workflow.now() - workflow.info().workflow_start_time
+            meter.create_histogram_float(
+                TIME_TO_ACCEPTED, "Time from the start of a run to the provider's yes", "s"
+            ).record(took.total_seconds(), {"kind": self._kind})
+
+    def _upsert(self, outcome: Outcome, error_type: str | None) -> None:
+        if not self._use_attributes:
+            return
+        updates = [
+            attributes.OUTCOME.value_set(outcome),
+            attributes.KIND.value_set(self._kind),
+        ]
+        if self._template is not None:
+            updates.append(attributes.TEMPLATE.value_set(self._template))
+        if self._last4 is not None:
+            updates.append(attributes.PHONE_LAST4.value_set(self._last4))
+        if error_type is not None:
+            updates.append(attributes.ERROR_TYPE.value_set(error_type))
+        workflow.upsert_search_attributes(updates)

@@ -1,0 +1,119 @@
+"""SendWhatsApp: the whole story of one message, on one page."""
+
+import asyncio
+from collections.abc import Awaitable
+from datetime import datetime
+from typing import TypeVar
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from activities.contacts import Contact
+    from activities.flows import FlowMatch
+    from activities.messages import Send, SendFile, SendFlow, SendText
+    from contract.errors import ErrorType, expired, failure
+    from contract.names import SEND_ACTIVITY_ID, SEND_WORKFLOW
+    from contract.request import SendWhatsAppRequest
+    from contract.result import SendWhatsAppResult, SentAs
+    from workflows import steps
+    from workflows.record import Record
+
+T = TypeVar("T")
+
+
+@workflow.defn(name=SEND_WORKFLOW)
+class SendWhatsApp:
+    """Sends one message. Completed: the provider accepted it. Failed: it did not, or nobody knows."""
+
+    @workflow.run
+    async def run(self, request: SendWhatsAppRequest) -> SendWhatsAppResult:
+        """Return what the provider accepted; fail as one of `ErrorType`, or end as cancelled."""
+        record = Record(request)
+        try:
+            result = await deliver(request, record)
+        except (asyncio.CancelledError, FailureError) as error:
+            if is_cancelled_exception(error):
+                record.ended("cancelled", said="Nothing was sent.")
+            elif isinstance(error, ApplicationError):
+                unknown = error.type == ErrorType.DELIVERY_UNKNOWN
+                record.ended("unknown" if unknown else "failed", error.type, error.message)
+            raise
+        record.ended("accepted", said="The provider took the message; delivery is not known.")
+        return result
+
+
+async def deliver(request: SendWhatsAppRequest, record: Record) -> SendWhatsAppResult:
+    """Take one message from the request to the provider's yes."""
+    if request.send_at and request.send_at > workflow.now():
+        record.waits_for(f"Waits until {request.send_at.isoformat()}.")
+        await asyncio.sleep((request.send_at - workflow.now()).total_seconds())
+
+    record.waits_for("Prepares the send.")
+    prepared = await steps.prepare(request.to, request.template)
+    record.prepared(prepared)
+    if prepared.to is None:
+        raise failure(ErrorType.INVALID_PHONE_NUMBER, prepared.invalid or "")
+
+    record.waits_for("Looks up the contact and the template.", prepared)
+    contact, flow = await before(
+        request.expires_at,
+        asyncio.gather(
+            steps.resolve_contact(prepared.to, prepared),
+            steps.find_flow(request.template, prepared),
+        ),
+    )
+
+    message, kind, summary = outgoing(request, contact, flow)
+    record.sending(kind)
+    record.waits_for(f"{summary}.", prepared)
+    accepted = await steps.send(message, summary, prepared, SEND_ACTIVITY_ID)
+
+    return SendWhatsAppResult(
+        contact_id=contact.contact_id,
+        message_id=accepted.message_id,
+        to=contact.to,
+        timestamp=accepted.at,
+        sent_as=kind,
+        flow_id=flow.flow_id if flow else None,
+        fallback_reason=flow.reason if flow else None,
+    )
+
+
+def outgoing(
+    request: SendWhatsAppRequest, contact: Contact, flow: FlowMatch | None
+) -> tuple[SendText | SendFlow | SendFile, SentAs, str]:
+    """Return what goes out, as what, and a summary in words; fail where no template was found."""
+    send = Send(
+        contact_id=contact.contact_id,
+        delivery=request.delivery,
+        origin_run_id=workflow.info().original_execution_run_id,
+        expires_at=request.expires_at,
+    ).model_dump()
+    if request.template is not None and flow and flow.flow_id:
+        variables = request.template_variables
+        message = SendFlow(**send, flow_id=flow.flow_id, variables=variables)
+        return message, "template", f"Send template {steps.shown(request.template)}"
+    if request.file_url is not None and request.file_type is not None:
+        file = SendFile(**send, url=request.file_url, file_type=request.file_type)
+        return file, "media", f"Send {request.file_type}"
+    text = request.message if request.template is None else request.fallback_text
+    if text is None:
+        raise failure(
+            ErrorType.TEMPLATE_NOT_FOUND,
+            f"Nothing was sent ({flow.reason if flow else 'no flow'}): create or rename the flow,"
+            " map the template with CGB_TEMPLATE_<NAME>, or give a fallback text",
+        )
+    instead = "" if request.template is None else " instead of the template"
+    return SendText(**send, text=text), "text", f"Send text{instead}, {len(text):,} characters"
+
+
+async def before(expires_at: datetime | None, lookups: Awaitable[T]) -> T:
+    """Return what the lookups find; fail as `Expired` where that takes until then."""
+    if expires_at is None:
+        return await lookups
+    try:
+        left = max((expires_at - workflow.now()).total_seconds(), 0)
+        return await asyncio.wait_for(lookups, left)
+    except TimeoutError:
+        raise expired() from None
