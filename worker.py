@@ -9,11 +9,11 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio.client import Client
-from temporalio.envconfig import ClientConfig
 from temporalio.runtime import Runtime
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+import starters.client
 from activities.contacts import ContactActivities
 from activities.flows import FlowActivities
 from activities.messages import MessageActivities
@@ -21,7 +21,6 @@ from activities.preparation import PreparationActivities
 from activities.provider import Provider
 from cgb.client import Budget, CGBClient
 from cgb.errors import CGBError, Unauthorized
-from contract.converter import contract_plugin
 from registration import register_search_attributes
 from settings import SettingsError, WorkerSettings, unknown_variables
 from telemetry import logs, metrics
@@ -41,25 +40,16 @@ class CannotStart(Exception):
 
 
 async def connect(runtime: Runtime, within_s: float = CONNECT_WITHIN_S) -> Client:
-    """Return a client of the server that `TEMPORAL_*` names; raise CannotStart where none answers."""
-    config = ClientConfig.load_client_connect_config()
-    address = config.get("target_host") or "localhost:7233"
+    """Return a client of the server that `TEMPORAL_*` names; raise CannotStart without answer."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + within_s
     while True:
         try:
-            return await Client.connect(
-                **{"target_host": address, **config},  # type: ignore[arg-type]
-                plugins=[contract_plugin()],
-                runtime=runtime,
-            )
-        except RuntimeError as error:
+            return await starters.client.connect(runtime)
+        except starters.client.TemporalUnavailable as error:
             if loop.time() + 1 > deadline:
-                raise CannotStart(
-                    f"Temporal does not answer at {address}: start it (`make server`) or correct"
-                    " TEMPORAL_ADDRESS"
-                ) from error
-            logger.warning("Temporal does not answer at %s yet, trying again", address)
+                raise CannotStart(str(error)) from error
+            logger.warning("Temporal does not answer yet, trying again")
             await asyncio.sleep(1)
 
 

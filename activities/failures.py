@@ -91,7 +91,7 @@ def send_failure(
 ) -> ApplicationError:
     """Return the failure of a send's attempt.
 
-    `ambiguous_since` is the time of the first attempt, this one included, that is not proven unsent.
+    `ambiguous_since` is the time of the first attempt, this one too, that is not proven unsent.
     What is proven unsent is tried again; what is not, under `at_least_once` only.
     """
     type_ = _TYPES[type(error)]

@@ -23,7 +23,7 @@ START_TO_CLOSE_MARGIN_S = 3.0
 
 @dataclass(frozen=True)
 class Provider:
-    """The client, the key that no message may show, and the seconds an activity's calls may take."""
+    """The client, the key that no message may show, and the seconds that calls may take."""
 
     client: CGBClient
     key: str

@@ -1,1 +1,1 @@
-"""Client of the ChatGPT Builder (CGB) API: httpx and pydantic; no Temporal, no cache, no retries."""
+"""Client of the ChatGPT Builder (CGB) API: httpx, without Temporal, cache or retries."""

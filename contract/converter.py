@@ -42,7 +42,7 @@ class RequestPayloadConverter(PydanticPayloadConverter):
         payloads: Sequence[temporalio.api.common.v1.Payload],
         type_hints: list[type] | None = None,
     ) -> list[Any]:
-        """Decode payloads; raise `InvalidRequest` where a request, or what stands for one, cannot be."""
+        """Decode payloads; raise `InvalidRequest` where what stands for a request cannot be."""
         expects_request = type_hints is None or any(_is_request(hint) for hint in type_hints)
         try:
             return super().from_payloads(payloads, type_hints)

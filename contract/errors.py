@@ -1,4 +1,4 @@
-"""The error types of a run: what each means, whether it is retried, and what its failure carries."""
+"""The error types of a run: what each means, whether it is retried, what its failure carries."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

@@ -73,7 +73,7 @@ def _check_host(host: str, *, bracketed: bool) -> None:
         raise InvalidFileUrl("names a host with other than ASCII letters (write its xn-- form)")
     labels = host.split(".")
     if _NUMBER_LABEL.fullmatch(labels[-1]):
-        # WHATWG and inet_aton read any host that ends in a number as an IPv4 address (127.1, 0x7f.1).
+        # WHATWG and inet_aton read a host that ends in a number as an IPv4 address (127.1).
         try:
             public = ipaddress.IPv4Address(host).is_global
         except ValueError:

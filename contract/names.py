@@ -7,7 +7,7 @@ SEND_WORKFLOW: Final = "SendWhatsApp"
 DEFAULT_TASK_QUEUE: Final = "send-whatsapp"
 
 SEND_ACTIVITY_ID: Final = "send"
-"""Activity id of the send in every SendWhatsApp run, so that an operator can name it in a command."""
+"""Activity id of the send in every SendWhatsApp run, for an operator's commands."""
 
 MAX_KEY_LENGTH: Final = 200
 

@@ -27,7 +27,7 @@ def set_up(level: str, form: str) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
-    # The SDK appends its context to the message and the whole activity info at DEBUG; ours is enough.
+    # The SDK appends its context to each message; ours stands in fields.
     activity.logger.activity_info_on_message = False
     workflow.logger.workflow_info_on_message = False
     logging.getLogger("temporalio").setLevel(max(logging.INFO, logging.getLevelName(level)))

@@ -18,7 +18,7 @@ _SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0,
 
 
 def runtime(bind: str | None) -> Runtime:
-    """Return the SDK's runtime, its logs in ours, with metrics at `http://{bind}/metrics` if given."""
+    """Return the SDK's runtime: its logs in ours, metrics at `http://{bind}/metrics` if given."""
     metrics = bind and PrometheusConfig(
         bind_address=bind,
         counters_total_suffix=True,

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 @workflow.defn(name=SEND_WORKFLOW)
 class SendWhatsApp:
-    """Sends one message. Completed: the provider accepted it. Failed: it did not, or nobody knows."""
+    """Sends one message. Completed: the provider accepted it. Failed: not, or nobody knows."""
 
     @workflow.run
     async def run(self, request: SendWhatsAppRequest) -> SendWhatsAppResult:

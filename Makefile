@@ -1,0 +1,60 @@
+# `make help` lists the targets; `make demo` and `make test` need nothing but make and Python 3.11.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+
+.PHONY: help demo test check setup temporal server worker simulator format lock clean
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 14
+
+demo: setup temporal ## Set everything up and send a handful of messages to simulated phones
+	@$(BIN)/python -m tools.demo
+
+test: setup temporal ## Set everything up and run every test
+	@$(BIN)/python -m pytest
+
+check: setup temporal ## Format, lint, types, tests and coverage: what CI runs
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy .
+	@rm -f .coverage .coverage.*
+	@$(BIN)/coverage run -m pytest
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
+setup: .venv/.ready ## Virtual environment with pinned packages (about a minute, once)
+
+.venv/.ready: requirements-dev.txt pyproject.toml
+	@echo "Setting up .venv with pinned packages (about a minute)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { \
+		echo "Python's venv module is missing; on Debian: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+temporal: setup ## Temporal CLI and dev server at .venv/bin/temporal (built once a machine)
+	@$(BIN)/python -m tools.dev_server install
+
+server: temporal ## Temporal dev server with Web UI, history kept in .data/temporal.db
+	@$(BIN)/python -m tools.dev_server run
+
+worker: setup ## The worker; needs CGB_API_KEY and a Temporal server
+	@$(BIN)/python worker.py
+
+simulator: setup ## A stand-in for the provider on port 9090, key demo-key
+	@$(BIN)/python -m simulator --port 9090 --key demo-key
+
+format: setup ## Format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lock: ## Pin every package anew, with hashes
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header pyproject.toml --extra runtime-build -o requirements.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header pyproject.toml --extra dev --extra runtime-build -o requirements-dev.txt
+
+clean: ## Remove what was set up and what the demo kept
+	@rm -rf .venv .data .coverage .coverage.* build *.egg-info

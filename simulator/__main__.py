@@ -1,0 +1,57 @@
+"""`python -m simulator`: listens until SIGTERM or SIGINT."""
+
+import argparse
+import asyncio
+import json
+from pathlib import Path
+
+import uvicorn
+
+from simulator.app import Provider, TrackedProtocol, create_app
+from simulator.state import State
+
+
+async def serve(arguments: argparse.Namespace) -> None:
+    """Serve, and say where on standard output as soon as it listens."""
+    flows = json.loads(arguments.flows.read_text()) if arguments.flows else None
+    provider = Provider(
+        State(flows),
+        arguments.key,
+        delay_ms=arguments.delay_ms,
+        rate_per_minute=arguments.rate_limit,
+    )
+    config = uvicorn.Config(
+        create_app(provider),
+        host=arguments.host,
+        port=arguments.port,
+        http=TrackedProtocol,
+        log_level="error",
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=1,
+        timeout_keep_alive=30,
+    )
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    while not server.started and not serving.done():
+        await asyncio.sleep(0.01)
+    if server.started:
+        port = server.servers[0].sockets[0].getsockname()[1]
+        print(f"simulator ready on http://{arguments.host}:{port}/api", flush=True)
+    await serving
+
+
+def main() -> None:
+    """Read the command line and serve."""
+    parser = argparse.ArgumentParser(prog="python -m simulator", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=9090, help="0 for a free one")
+    parser.add_argument("--key", default="demo-key")
+    parser.add_argument("--flows", type=Path, help="JSON list of flows with id, name and text")
+    parser.add_argument("--delay-ms", type=int, default=0, help="before each answer")
+    parser.add_argument("--rate-limit", type=int, help="calls a minute before 429")
+    asyncio.run(serve(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""What the simulated provider knows: contacts, flows, requests, and the inbox of each phone."""
+
+import re
+import time
+from typing import Any
+
+from pydantic import BaseModel
+
+DEFAULT_FLOWS: list[dict[str, Any]] = [
+    {"id": 1752250957765, "name": "Visa Approved", "text": "Dear {{name}}, your visa is approved."},
+    {"id": 1752250957766, "name": "visa_rejected", "text": "Dear {{name}}, your visa is rejected."},
+    {"id": 1752250957767, "name": "Document-Request", "text": "Please send {{document}}."},
+    {"id": 1752250957768, "name": "appointment reminder", "text": "See you on {{date}}."},
+    {"id": 1752250957769, "name": "Case STATUS_UPDATE (2027)", "text": "Status: {{status}}."},
+    {"id": 1752250957770, "name": "Welcome new customer", "text": "Welcome, {{name}}!"},
+    {"id": 1752250957771, "name": "Welcome old customer", "text": "Welcome back, {{name}}!"},
+]
+
+
+class Flow(BaseModel):
+    """A flow and the text it sends, with {{fields}} of the contact in it."""
+
+    id: int
+    name: str
+    text: str = ""
+
+
+class Contact(BaseModel):
+    """A contact; for WhatsApp the id is the phone's digits."""
+
+    id: str
+    phone: str
+    first_name: str = ""
+    fields: dict[str, str] = {}
+
+
+class Message(BaseModel):
+    """What arrived on a phone."""
+
+    number: int
+    phone: str
+    kind: str
+    text: str
+    flow_id: int | None = None
+    url: str | None = None
+    type: str | None = None
+    correlation_id: str | None = None
+    at: float
+
+
+class Seen(BaseModel):
+    """A request as it came, whatever became of it."""
+
+    route: str
+    method: str
+    path: str
+    query: dict[str, str]
+    body: Any = None
+    headers: dict[str, str]
+    at: float
+
+
+class State:
+    """Everything in memory; `reset` forgets it."""
+
+    def __init__(self, flows: list[dict[str, Any]] | None = None) -> None:
+        """Begin with these flows, by default the specification's five and two alike."""
+        self._initial = flows if flows is not None else DEFAULT_FLOWS
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget contacts, messages and requests."""
+        self.flows = {f["id"]: Flow(**f) for f in self._initial}
+        self.contacts: dict[str, Contact] = {}
+        self.inbox: list[Message] = []
+        self.requests: list[Seen] = []
+
+    def find(self, phone: str) -> Contact | None:
+        """Return the contact stored under exactly this text."""
+        digits = re.sub(r"\D", "", phone)
+        contact = self.contacts.get(digits)
+        return contact if contact and contact.phone == phone else None
+
+    def upsert(self, phone: str, first_name: str) -> Contact:
+        """Return the contact of a phone, new or known."""
+        digits = re.sub(r"\D", "", phone)
+        return self.contacts.setdefault(
+            digits, Contact(id=digits, phone=phone, first_name=first_name)
+        )
+
+    def deliver(
+        self, contact_id: str, kind: str, correlation_id: str | None, **content: Any
+    ) -> Message:
+        """Put a message into the inbox of a contact, known or not."""
+        known = self.contacts.get(contact_id)
+        message = Message(
+            number=len(self.inbox) + 1,
+            phone=f"+{known.id if known else contact_id}",
+            kind=kind,
+            correlation_id=correlation_id,
+            at=time.time(),
+            **content,
+        )
+        self.inbox.append(message)
+        return message
+
+    def run_flow(self, contact_id: str, flow_id: Any, correlation_id: str | None) -> None:
+        """Send a flow; one that does not exist sends nothing, and nobody is told."""
+        flow = self.flows.get(int(flow_id)) if str(flow_id).isdigit() else None
+        if flow is None:
+            return
+        known = self.contacts.get(contact_id)
+        fields = known.fields if known else {}
+        text = re.sub(r"{{(.*?)}}", lambda m: fields.get(m[1].strip(), ""), flow.text)
+        self.deliver(contact_id, "flow", correlation_id, text=text, flow_id=flow.id)
