@@ -13,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
@@ -102,6 +103,16 @@ class Request(BaseModel):
         allow_inf_nan=False,
         hide_input_in_errors=True,
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _json_is_camel_case(cls, data: Any, info: ValidationInfo) -> Any:
+        # Python callers write the fields' own names; JSON has one spelling of each.
+        if info.mode == "json" and isinstance(data, dict):
+            for name, field in cls.model_fields.items():
+                if name in data and name != field.alias:
+                    raise _wrong("is not known", f"{field.alias}, as JSON names it", name)
+        return data
 
 
 Text = Annotated[str, AfterValidator(_text)]

@@ -1,0 +1,172 @@
+"""`make demo`: server, simulated provider and worker, a handful of sends, and what arrived."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from temporalio.client import Client
+
+from contract.converter import contract_plugin
+from contract.request import SendWhatsAppRequest
+from simulator.process import Simulator, simulator
+from starters import client as sends
+from starters.display import ui_link
+from tools.dev_server import ROOT, DevServer, NoServer, dev_server, free_port, is_free
+
+DATA = ROOT / ".data"
+PERSON = "+1 (415) 555-2671"
+
+CASES: list[tuple[str, dict[str, Any]]] = [
+    ("a text", {"to": PERSON, "message": "Hello from Temporal 👋"}),
+    (
+        "a template, found under another spelling",
+        {"to": PERSON, "template": "visa_approved", "variables": {"name": "John Doe"}},
+    ),
+    (
+        "a template mapped by CGB_TEMPLATE_REMINDER",
+        {"to": "+44 20 7946 0958", "template": "reminder", "variables": {"date": "Monday"}},
+    ),
+    (
+        "no such template, with a fallback text",
+        {"to": "+44 20 7946 0958", "template": "thank_you", "message": "Thank you!"},
+    ),
+    (
+        "a document",
+        {"to": PERSON, "fileUrl": "https://example.com/visa.pdf", "fileType": "document"},
+    ),
+    (
+        "an image",
+        {"to": PERSON, "fileUrl": "https://example.com/office.png", "fileType": "image"},
+    ),
+    ("no such template, no fallback", {"to": PERSON, "template": "thank_you"}),
+    ("a number that is none", {"to": "call me", "message": "Hello"}),
+]
+
+console = Console(soft_wrap=True)
+
+
+@asynccontextmanager
+async def worker(environment: dict[str, str], log: Path) -> AsyncIterator[None]:
+    """Run `worker.py` until the block ends; raise NoServer where it does not come up."""
+    with log.open("ab") as sink:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, str(ROOT / "worker.py"), env=environment, stdout=sink, stderr=sink
+        )
+    try:
+        yield
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+
+
+def environment(server: DevServer, provider: Simulator) -> dict[str, str]:
+    """Return the variables of worker and starters; nothing of the real provider is among them."""
+    kept = {n: v for n, v in os.environ.items() if not n.startswith(("CGB_", "TEMPORAL_"))}
+    return kept | {
+        "TEMPORAL_ADDRESS": server.address,
+        "TEMPORAL_UI_URL": server.ui_url,
+        "CGB_API_URL": provider.url,
+        "CGB_API_KEY": provider.key,
+        "CGB_TEMPLATE_REMINDER": "1752250957768",
+    }
+
+
+async def send_all(client: Client, ui_url: str) -> None:
+    """Send every case and print how each ended."""
+    table = Table("asked", "outcome", "contact id", "ms", title="What was sent", box=None)
+    links = []
+    for asked, fields in CASES:
+        began = time.perf_counter()
+        request = SendWhatsAppRequest.model_validate(fields)
+        started = await sends.start_send(client, request)
+        state = await sends.get_state(client, started.id, wait=True)
+        took = f"{(time.perf_counter() - began) * 1000:.0f}"
+        result = state.result
+        outcome = f"[green]{state.outcome}[/]" if state.outcome == "accepted" else state.outcome
+        if result and result.fallback_reason:
+            outcome += " as fallback text"
+        if result and result.error:
+            outcome += f": {result.error.type}"
+        links.append(ui_link(ui_url, client.namespace, state.id, state.run_id) or state.id)
+        contact_id = (result.contact_id if result else None) or "-"
+        table.add_row(f"{len(links)} {asked}", outcome, contact_id, took)
+    console.print(table)
+    console.print("\nThe same in the Web UI")
+    for number, link in enumerate(links, 1):
+        console.print(f"  {number} {link}", markup=False)
+
+
+async def show_phones(provider: Simulator) -> None:
+    """Print what arrived in this run."""
+    console.print("\n[bold]What arrived on the simulated phones[/]")
+    for message in await provider.inbox():
+        words = message["text"] or f"[{message['type']}] {message['url']}"
+        console.print(f"  {message['phone']}  {words}", markup=False)
+
+
+async def demo() -> None:
+    """Run the demo; in a terminal it stays up until Ctrl-C."""
+    DATA.mkdir(exist_ok=True)
+    usual = is_free(7233) and is_free(8233)
+    if not usual:
+        console.print("Ports 7233 and 8233 are taken, so the demo uses free ones.")
+    port, ui_port = (7233, 8233) if usual else (free_port(), free_port())
+    async with AsyncExitStack() as stack:
+        console.print("Starting Temporal, its history in .data/demo.db (a few seconds) ...")
+        server = await stack.enter_async_context(
+            dev_server(
+                DATA / "demo-server.log",
+                database=DATA / "demo.db",
+                port=port,
+                ui_port=ui_port,
+            )
+        )
+        console.print("Starting the simulated provider and the worker (a few seconds) ...")
+        provider = await stack.enter_async_context(simulator())
+        settings = environment(server, provider)
+        await stack.enter_async_context(worker(settings, DATA / "demo-worker.log"))
+        client = await Client.connect(server.address, plugins=[contract_plugin()])
+        async with asyncio.timeout(90):
+            await send_all(client, server.ui_url)
+        await show_phones(provider)
+        console.print(f"\nEvery run: {server.ui_url}/namespaces/default/workflows")
+        if sys.stdin.isatty() and sys.stdout.isatty():
+            await _stay(server, provider)
+    console.print("Stopped; the history is kept for the next run.")
+
+
+async def _stay(server: DevServer, provider: Simulator) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    console.print(f"The phones: {provider.page}\nSend more from another terminal:")
+    console.print(
+        f"  TEMPORAL_ADDRESS={server.address} .venv/bin/send-whatsapp send"
+        ' --to +14155552671 --message "Hello again"',
+        markup=False,
+    )
+    console.print("Ctrl-C ends everything.")
+    await stop.wait()
+
+
+def main() -> None:
+    """Run the demo and say in one line what went wrong."""
+    try:
+        asyncio.run(demo())
+    except NoServer as error:
+        sys.exit(str(error))
+    except TimeoutError:
+        sys.exit("The sends did not end within 90 s; see .data/demo-worker.log")
+
+
+if __name__ == "__main__":
+    main()
