@@ -13,14 +13,14 @@ demo: setup temporal ## Set everything up and send a handful of messages to simu
 	@$(BIN)/python -m tools.demo
 
 test: setup temporal ## Set everything up and run every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 4
 
 check: setup temporal ## Format, lint, types, tests and coverage: what CI runs
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy .
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest
+	@$(BIN)/coverage run -m pytest -n 4
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 

@@ -78,6 +78,7 @@ class ContactActivities:
                 try:
                     contact_id = await self._flight.do(number, lambda: self._find(number, budget))
                 except CGBError as error:
+                    self._provider.failed(error)
                     private = (self._provider.key, number, number[1:])
                     raise lookup_failure(error, budget.attempt, private) from None
             return Contact(to=number, contact_id=contact_id)

@@ -106,6 +106,7 @@ class FlowActivities:
             try:
                 flows = await self._flows(budget)
             except CGBError as error:
+                self._provider.failed(error)
                 raise lookup_failure(error, budget.attempt, (self._provider.key,)) from None
             return match(template, flows)
 

@@ -141,6 +141,7 @@ class MessageActivities:
             try:
                 return Accepted(message_id=await call(budget), at=utc(datetime.now(UTC)))
             except CGBError as error:
+                self._provider.failed(error)
                 if error.status == 404:
                     self._contacts.forget(send.contact_id)
                 if since is None and not error.unsent:

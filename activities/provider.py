@@ -11,6 +11,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from cgb.client import Budget, CGBClient
+from cgb.errors import CGBError, RateLimited
 from contract.errors import ErrorType, delivery_unknown, failure, utc
 
 T = TypeVar("T")
@@ -28,6 +29,7 @@ class Provider:
     client: CGBClient
     key: str
     timeout_s: float
+    on_rate_limit: Callable[[], None] = lambda: None
 
     def budget(self) -> Budget:
         """Return what the current attempt may spend."""
@@ -38,6 +40,11 @@ class Provider:
             allowed = info.start_to_close_timeout.total_seconds() - START_TO_CLOSE_MARGIN_S
             seconds = min(seconds, max(allowed, 0.1))
         return Budget.of(seconds, info.workflow_run_id or "", info.attempt)
+
+    def failed(self, error: CGBError) -> None:
+        """Count what operators watch: the times the provider makes us wait."""
+        if isinstance(error, RateLimited):
+            self.on_rate_limit()
 
 
 class SingleFlight(Generic[T]):

@@ -1,1 +1,1 @@
-"""A stand-in for the ChatGPT Builder API: its dialect, an inbox for each phone, faults on demand."""
+"""A stand-in for the provider, with its worst habits and faults on demand."""

@@ -1,156 +1,115 @@
-"""The simulated account in memory: contacts, flows, inbox, requests, faults, and their reset."""
+"""What the simulated provider knows: contacts, flows, requests, and the inbox of each phone."""
 
-import asyncio
+import re
 import time
-from collections import Counter, deque
-from collections.abc import Iterable
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from simulator.faults import Rules
-from simulator.flows import DEFAULT_FLOWS
-from simulator.records import Contact, Flow, InboxEntry, RequestRecord, Settings, Stats, digits
+DEFAULT_FLOWS: list[dict[str, Any]] = [
+    {"id": 1752250957765, "name": "Visa Approved", "text": "Dear {{name}}, your visa is approved."},
+    {"id": 1752250957766, "name": "visa_rejected", "text": "Dear {{name}}, your visa is rejected."},
+    {"id": 1752250957767, "name": "Document-Request", "text": "Please send {{document}}."},
+    {"id": 1752250957768, "name": "appointment reminder", "text": "See you on {{date}}."},
+    {"id": 1752250957769, "name": "Case STATUS_UPDATE (2027)", "text": "Status: {{status}}."},
+    {"id": 1752250957770, "name": "Welcome new customer", "text": "Welcome, {{name}}!"},
+    {"id": 1752250957771, "name": "Welcome old customer", "text": "Welcome back, {{name}}!"},
+]
 
-MAX_REQUESTS = 100_000
-"""Requests kept in the log; the inbox, being the truth, is never cut."""
+
+class Flow(BaseModel):
+    """A flow and the text it sends, with {{fields}} of the contact in it."""
+
+    id: int
+    name: str
+    text: str = ""
 
 
-class Saved(BaseModel):
-    """What a data file keeps from one start to the next."""
+class Contact(BaseModel):
+    """A contact; for WhatsApp the id is the phone's digits."""
 
-    contacts: list[Contact] = []
-    inbox: list[InboxEntry] = []
+    id: str
+    phone: str
+    first_name: str = ""
+    fields: dict[str, str] = {}
+
+
+class Message(BaseModel):
+    """What arrived on a phone."""
+
+    number: int
+    phone: str
+    kind: str
+    text: str
+    flow_id: int | None = None
+    url: str | None = None
+    type: str | None = None
+    correlation_id: str | None = None
+    at: float
+
+
+class Seen(BaseModel):
+    """A request as it came, whatever became of it."""
+
+    route: str
+    method: str
+    path: str
+    query: dict[str, str]
+    body: Any = None
+    headers: dict[str, str]
+    at: float
 
 
 class State:
-    """Everything the simulator knows; one event loop changes it, so nothing is locked."""
+    """Everything in memory; `reset` forgets it."""
 
-    def __init__(
-        self, settings: Settings | None = None, flows: Iterable[Flow] = DEFAULT_FLOWS
-    ) -> None:
-        """Start an account without contacts; a reset comes back to these settings and flows."""
-        self._start = (settings or Settings()).model_copy(), list(flows)
-        self.faults = Rules()
-        self._epoch = 0
-        self._changed = asyncio.Event()
+    def __init__(self, flows: list[dict[str, Any]] | None = None) -> None:
+        """Begin with these flows, by default the specification's five and two alike."""
+        self._initial = flows if flows is not None else DEFAULT_FLOWS
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything; requests still in flight neither take effect nor are answered."""
-        self._epoch += 1
-        self.settings = self._start[0].model_copy()
-        self.flows = list(self._start[1])
-        self.faults.install(())
+        """Forget contacts, messages and requests."""
+        self.flows = {f["id"]: Flow(**f) for f in self._initial}
         self.contacts: dict[str, Contact] = {}
-        self.inbox: list[InboxEntry] = []
-        self.requests: deque[RequestRecord] = deque(maxlen=MAX_REQUESTS)
-        self._by_digits: dict[str, list[str]] = {}
-        self._calls: deque[float] = deque()
-        self._routes: Counter[str] = Counter()
-        self._statuses: Counter[str] = Counter()
-        self._in_flight = self._max_in_flight = 0
-        self._notify()
+        self.inbox: list[Message] = []
+        self.requests: list[Seen] = []
 
-    @property
-    def epoch(self) -> int:
-        """The number of resets; a request that began under another one counts no more."""
-        return self._epoch
+    def find(self, phone: str) -> Contact | None:
+        """Return the contact stored under exactly this text."""
+        digits = re.sub(r"\D", "", phone)
+        contact = self.contacts.get(digits)
+        return contact if contact and contact.phone == phone else None
 
-    def add_contact(self, contact: Contact) -> None:
-        """Add or replace a contact; it becomes the newest of its phone number."""
-        ids = self._by_digits.setdefault(digits(contact.phone), [])
-        if contact.id in ids:
-            ids.remove(contact.id)
-        ids.insert(0, contact.id)
-        self.contacts[contact.id] = contact
-
-    def contacts_of(self, phone: str) -> list[Contact]:
-        """Return the contacts of a phone number in any notation, newest first."""
-        return [self.contacts[id] for id in self._by_digits.get(digits(phone), [])]
-
-    def flow(self, flow_id: str) -> Flow | None:
-        """Return the flow of this id."""
-        return next((flow for flow in self.flows if str(flow.id) == flow_id), None)
-
-    def deliver(self, contact: Contact, **entry: Any) -> None:
-        """Put a message on the contact's phone: the one place where something arrives."""
-        self.inbox.append(
-            InboxEntry(
-                id=len(self.inbox) + 1,
-                contact_id=contact.id,
-                phone=contact.phone,
-                received_at=datetime.now(UTC),
-                **entry,
-            )
-        )
-        self._notify()
-
-    def over_limit(self) -> bool:
-        """Count a call against the last minute; return whether it is one too many."""
-        if self.settings.rate_limit is None:
-            return False
-        now = time.monotonic()
-        while self._calls and self._calls[0] <= now - 60:
-            self._calls.popleft()
-        if len(self._calls) >= self.settings.rate_limit:
-            return True
-        self._calls.append(now)
-        return False
-
-    def began(self, record: RequestRecord) -> None:
-        """Log a request whose head has come."""
-        self.requests.append(record)
-        self._routes[record.route] += 1
-        self._in_flight += 1
-        self._max_in_flight = max(self._max_in_flight, self._in_flight)
-
-    def arrived(self, record: RequestRecord) -> None:
-        """Note that the request's body is complete."""
-        record.arrived_at = datetime.now(UTC)
-        self._notify()
-
-    def answered(self, record: RequestRecord, status: int) -> None:
-        """Note which status goes out."""
-        record.status = status
-        record.answered_at = datetime.now(UTC)
-        self._statuses[str(status)] += 1
-
-    def ended(self, epoch: int) -> None:
-        """Note that a request is over, answered or not."""
-        if epoch == self._epoch:
-            self._in_flight -= 1
-
-    def stats(self) -> Stats:
-        """Return the counts."""
-        return Stats(
-            requests=self._routes,
-            statuses=self._statuses,
-            inbox=Counter(entry.kind for entry in self.inbox),
-            contacts=len(self.contacts),
-            in_flight=self._in_flight,
-            max_in_flight=self._max_in_flight,
+    def upsert(self, phone: str, first_name: str) -> Contact:
+        """Return the contact of a phone, new or known."""
+        digits = re.sub(r"\D", "", phone)
+        return self.contacts.setdefault(
+            digits, Contact(id=digits, phone=phone, first_name=first_name)
         )
 
-    async def change(self) -> None:
-        """Wait until a request or a message arrives."""
-        await self._changed.wait()
+    def deliver(
+        self, contact_id: str, kind: str, correlation_id: str | None, **content: Any
+    ) -> Message:
+        """Put a message into the inbox of a contact, known or not."""
+        known = self.contacts.get(contact_id)
+        message = Message(
+            number=len(self.inbox) + 1,
+            phone=f"+{known.id if known else contact_id}",
+            kind=kind,
+            correlation_id=correlation_id,
+            at=time.time(),
+            **content,
+        )
+        self.inbox.append(message)
+        return message
 
-    def _notify(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
-
-    def load(self, path: Path) -> None:
-        """Take contacts and inbox from a file, where there is one."""
-        if path.exists():
-            saved = Saved.model_validate_json(path.read_bytes())
-            self.inbox = saved.inbox
-            for contact in saved.contacts:
-                self.add_contact(contact)
-
-    def save(self, path: Path) -> None:
-        """Keep contacts and inbox in a file."""
-        saved = Saved(contacts=list(self.contacts.values()), inbox=self.inbox)
-        path.write_text(saved.model_dump_json())
+    def run_flow(self, contact_id: str, flow_id: Any, correlation_id: str | None) -> None:
+        """Send a flow; one that does not exist sends nothing, and nobody is told."""
+        flow = self.flows.get(int(flow_id)) if str(flow_id).isdigit() else None
+        if flow is None:
+            return
+        known = self.contacts.get(contact_id)
+        fields = known.fields if known else {}
+        text = re.sub(r"{{(.*?)}}", lambda m: fields.get(m[1].strip(), ""), flow.text)
+        self.deliver(contact_id, "flow", correlation_id, text=text, flow_id=flow.id)

@@ -280,7 +280,7 @@ async def get_request(client: Client, state: State) -> SendWhatsAppRequest | Non
     async with answers(client.service_client.config.target_host):
         async for event in handle.fetch_history_events(page_size=1):
             begun = event.workflow_execution_started_event_attributes
-            if begun.workflow_type.name != names.SEND_WORKFLOW:
+            if begun.workflow_type.name != names.SEND_WORKFLOW or len(begun.input.payloads) != 1:
                 return None
             try:
                 decoded = await client.data_converter.decode(
@@ -288,8 +288,7 @@ async def get_request(client: Client, state: State) -> SendWhatsAppRequest | Non
                 )
             except ApplicationError:
                 return None
-            one = decoded[0] if len(decoded) == 1 else None
-            return one if isinstance(one, SendWhatsAppRequest) else None
+            return decoded[0] if isinstance(decoded[0], SendWhatsAppRequest) else None
     return None
 
 

@@ -51,7 +51,7 @@ class ProviderMetrics:
     def __init__(self, meter: MetricMeter) -> None:
         """Create the instruments; without a metrics endpoint they record nothing."""
         self._latency = meter.create_histogram_float(
-            f"{PREFIX}provider_call_duration", "Time of one HTTP call to the provider", "s"
+            f"{PREFIX}provider_call_duration", "Time of one HTTP call to the provider", "seconds"
         )
         self._cache = meter.create_counter(
             f"{PREFIX}cache_lookups", "Looks into a cache, by cache and result"

@@ -1,4 +1,4 @@
-"""Fixtures: a real dev server, the simulator as a process, and workers on task queues of their own."""
+"""Fixtures: a real dev server, the simulator as a process, workers on queues of their own."""
 
 import asyncio
 import os
@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 from temporalio.client import Client
 from temporalio.runtime import Runtime
 
@@ -22,6 +23,10 @@ from starters import client as sends
 from telemetry import metrics
 from telemetry.metrics import ProviderMetrics
 from tools.dev_server import DevServer, NoServer, dev_server
+
+# The first number loads the library's data; machines are slow or busy.
+hypothesis_settings.register_profile("ours", deadline=None, derandomize=True)
+hypothesis_settings.load_profile("ours")
 
 WorkerOn = Callable[..., AbstractAsyncContextManager["Bench"]]
 

@@ -67,7 +67,7 @@ class Record:
         if outcome == "accepted":
             took: timedelta = workflow.now() - workflow.info().workflow_start_time
             meter.create_histogram_float(
-                TIME_TO_ACCEPTED, "Time from the start of a run to the provider's yes", "s"
+                TIME_TO_ACCEPTED, "Time from the start of a run to the provider's yes", "seconds"
             ).record(took.total_seconds(), {"kind": self._kind})
 
     def _upsert(self, outcome: Outcome, error_type: str | None) -> None:

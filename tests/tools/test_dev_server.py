@@ -1,0 +1,64 @@
+"""The dev server tool: what it starts, that it keeps its history, and what it says."""
+
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+from temporalio.client import Client
+
+from tools import dev_server
+from tools.dev_server import DevServer, NoServer
+
+
+@pytest.fixture(scope="module")
+def running(server: DevServer) -> DevServer:
+    """Return the session's server, which also says why there is none."""
+    return server
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+async def test_a_server_comes_back_on_its_port_with_its_history(
+    running: DevServer, tmp_path: Path, number: signal.Signals
+) -> None:
+    async with dev_server.dev_server(tmp_path / "log", database=tmp_path / "t.db") as server:
+        client = await Client.connect(server.address)
+        await client.start_workflow("Kept", id="kept", task_queue="nobody")
+        server.stop(number)
+        await server.start()
+        assert (await client.get_workflow_handle("kept").describe()).workflow_type == "Kept"
+    assert server.process is not None
+    assert server.process.returncode is not None
+
+
+def test_it_listens_on_this_machine_only(running: DevServer) -> None:
+    words = running.command()
+    assert words[words.index("--ip") + 1] == "127.0.0.1"
+
+
+async def test_a_server_that_does_not_start_says_why(running: DevServer, tmp_path: Path) -> None:
+    # Bound but not listening: the server cannot have the port, and a client is refused at once.
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        server = DevServer(taken.getsockname()[1], None, None, tmp_path / "log")
+        with pytest.raises(NoServer, match=r"did not start:\n.*address already in use"):
+            await server.start()
+    assert server.process is not None
+    assert server.process.returncode is not None
+
+
+def test_a_taken_port_is_seen() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert not dev_server.is_free(taken.getsockname()[1])
+    assert dev_server.is_free(dev_server.free_port())
+
+
+def test_the_binary_is_kept_by_version_for_every_clone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/var/cache/me")
+    expected = Path("/var/cache/me/send-whatsapp/temporal") / dev_server.VERSION / "temporal"
+    assert dev_server.cache() == expected
+
+
+def test_the_pinned_module_is_the_version_that_is_kept() -> None:
+    pinned = (dev_server.ROOT / "tools" / "temporal" / "go.mod").read_text()
+    assert f"github.com/temporalio/cli v{dev_server.VERSION}" in pinned
