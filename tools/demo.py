@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -15,10 +16,12 @@ from rich.table import Table
 from temporalio.client import Client
 
 from contract.converter import contract_plugin
+from contract.names import DEFAULT_TASK_QUEUE
 from contract.request import SendWhatsAppRequest
 from simulator.process import Simulator, simulator
 from starters import client as sends
 from starters.display import ui_link
+from starters.waiting import no_worker
 from tools.dev_server import ROOT, DevServer, NoServer, dev_server, free_port, is_free
 
 DATA = ROOT / ".data"
@@ -54,14 +57,14 @@ console = Console(soft_wrap=True)
 
 
 @asynccontextmanager
-async def worker(environment: dict[str, str], log: Path) -> AsyncIterator[None]:
-    """Run `worker.py` until the block ends; raise NoServer where it does not come up."""
+async def worker(environment: dict[str, str], log: Path) -> AsyncIterator[Process]:
+    """Run `worker.py` until the block ends."""
     with log.open("ab") as sink:
         process = await asyncio.create_subprocess_exec(
             sys.executable, str(ROOT / "worker.py"), env=environment, stdout=sink, stderr=sink
         )
     try:
-        yield
+        yield process
     finally:
         if process.returncode is None:
             process.terminate()
@@ -133,8 +136,13 @@ async def demo() -> None:
         console.print("Starting the simulated provider and the worker (a few seconds) ...")
         provider = await stack.enter_async_context(simulator())
         settings = environment(server, provider)
-        await stack.enter_async_context(worker(settings, DATA / "demo-worker.log"))
+        process = await stack.enter_async_context(worker(settings, DATA / "demo-worker.log"))
         client = await Client.connect(server.address, plugins=[contract_plugin()])
+        async with asyncio.timeout(60):
+            while await no_worker(client, DEFAULT_TASK_QUEUE):
+                if process.returncode is not None:
+                    raise NoServer("The worker did not start; see .data/demo-worker.log")
+                await asyncio.sleep(0.1)
         async with asyncio.timeout(90):
             await send_all(client, server.ui_url)
         await show_phones(provider)
@@ -164,6 +172,8 @@ def main() -> None:
         asyncio.run(demo())
     except NoServer as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
     except TimeoutError:
         sys.exit("The sends did not end within 90 s; see .data/demo-worker.log")
 

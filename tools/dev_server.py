@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import os
+import re
 import shutil
 import signal
 import socket
@@ -19,6 +20,7 @@ from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
 VERSION = "1.8.2"
+OLDEST_SERVER = (1, 29)
 ROOT = Path(__file__).resolve().parent.parent
 INSTALLED = ROOT / ".venv" / "bin" / "temporal"
 DATABASE = ROOT / ".data" / "temporal.db"
@@ -54,7 +56,7 @@ def install() -> Path:
     if not _works(binary) and not _download(binary) and not _build(binary):
         raise NoServer(
             "Temporal's CLI cannot be had here: open the internet, or install Go 1.26 and run"
-            " `make temporal` again, or put a `temporal` of version 1.5 or newer on PATH"
+            " `make temporal` again, or put a `temporal` with server 1.29 or newer on PATH"
         )
     INSTALLED.unlink(missing_ok=True)
     INSTALLED.symlink_to(binary)
@@ -82,7 +84,9 @@ class DevServer:
         return f"http://127.0.0.1:{self.ui_port}" if self.ui_port else ""
 
     async def start(self) -> None:
-        """Start the process and return when it answers."""
+        """Start the process and return when it answers. Raises NoServer."""
+        # In a thread of its own, since a download or a build takes its time.
+        await asyncio.to_thread(install)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(self.command(), stdout=log, stderr=log)
         deadline = time.monotonic() + 60
@@ -166,7 +170,8 @@ def _works(binary: Path) -> bool:
         told = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
         return False
-    return told.returncode == 0 and "Server" in told.stdout
+    server = re.search(r"Server (\d+)\.(\d+)", told.stdout)
+    return server is not None and (int(server[1]), int(server[2])) >= OLDEST_SERVER
 
 
 def _download(binary: Path) -> bool:

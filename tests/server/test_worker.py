@@ -10,6 +10,7 @@ import uuid
 import pytest
 from temporalio.client import Client
 
+from contract.request import SendWhatsAppRequest
 from simulator.faults import Fault
 from simulator.process import Simulator
 from starters import client as sends
@@ -76,7 +77,7 @@ async def test_nothing_private_is_in_any_log_or_failure(
     async def send(**fields: str) -> sends.State:
         started = await sends.start_send(
             client,
-            sends.SendWhatsAppRequest.model_validate({"to": phone, **fields}),
+            SendWhatsAppRequest.model_validate({"to": phone, **fields}),
             task_queue=queue,
         )
         return await sends.get_state(client, started.id, wait=True)
