@@ -191,11 +191,13 @@ async def test_the_list_tells_how_each_run_stands(
     template = f"none {uuid.uuid4()}"
     failed = await bench.send(template=template)
     fallback = await bench.send(template=template, message="instead")
-    await provider.faults(Fault(route="send_text", kind="hang"))
+    # Long enough between two attempts for whatever is done to the run meanwhile.
+    later = {"retry-after": "60"}
+    await provider.faults(Fault(route="send_text", status=503, headers=later))
     unknown = await bench.start(template=template, message="instead")
     await until(lambda: _asked(provider))
     await bench.client.get_workflow_handle(unknown.id).terminate()
-    await provider.faults(Fault(route="find_contact", kind="hang"))
+    await provider.faults(Fault(route="find_contact", status=503, headers=later))
     running = await bench.start(to=new_phone(), template=template)
     malformed = await bench.client.start_workflow(
         "SendWhatsApp", 5, id=f"malformed-{uuid.uuid4()}", task_queue=bench.task_queue

@@ -12,6 +12,9 @@ from simulator.process import Simulator
 from starters import client as sends
 from tests.conftest import Bench, new_phone, until
 
+# Long enough between two attempts for whatever is done to the run meanwhile.
+LATER = {"retry-after": "60"}
+
 
 def key() -> str:
     return f"order-{uuid.uuid4()}"
@@ -73,7 +76,7 @@ async def test_a_terminated_run_counts_as_unknown_for_its_key(
     bench: Bench, provider: Simulator
 ) -> None:
     one, phone = key(), new_phone()
-    await provider.faults(Fault(route="send_text", kind="hang"))
+    await provider.faults(Fault(route="send_text", status=503, headers=LATER))
     await bench.start(one, to=phone, message="x")
     await until(lambda: _has_requests(provider, "send_text"))
     await bench.client.get_workflow_handle(one).terminate()
@@ -85,7 +88,7 @@ async def test_a_terminated_run_counts_as_unknown_for_its_key(
 
 async def test_a_run_terminated_before_its_send_failed(bench: Bench, provider: Simulator) -> None:
     one = key()
-    await provider.faults(Fault(route="find_contact", kind="hang"))
+    await provider.faults(Fault(route="find_contact", status=503, headers=LATER))
     await bench.start(one, message="x")
     await until(lambda: _has_requests(provider, "find_contact"))
     await bench.client.get_workflow_handle(one).terminate()
@@ -110,7 +113,7 @@ async def test_a_running_or_malformed_run_cannot_be_resent(
     bench: Bench, provider: Simulator
 ) -> None:
     one = key()
-    await provider.faults(Fault(route="find_contact", kind="hang", times=1))
+    await provider.faults(Fault(route="find_contact", status=503, headers=LATER, times=1))
     await bench.start(one, message="x")
     with pytest.raises(sends.KeyConflict, match="not ended"):
         await sends.resend(bench.client, one)
@@ -125,7 +128,7 @@ async def test_a_running_or_malformed_run_cannot_be_resent(
 
 
 async def test_cancel_before_the_send_is_cancelled(bench: Bench, provider: Simulator) -> None:
-    await provider.faults(Fault(route="find_contact", status=503))
+    await provider.faults(Fault(route="find_contact", status=503, headers=LATER))
     started = await bench.start(message="x")
     state = await sends.cancel(bench.client, started.id)
     assert (state.status, state.outcome) == ("Canceled", "cancelled")
@@ -173,7 +176,7 @@ async def test_cancel_of_a_closed_run_changes_nothing(bench: Bench) -> None:
 
 
 async def test_a_cancelled_run_never_falls_back_to_text(bench: Bench, provider: Simulator) -> None:
-    await provider.faults(Fault(route="list_flows", kind="hang"))
+    await provider.faults(Fault(route="list_flows", status=503, headers=LATER))
     started = await bench.start(template="visa approved", message="instead")
     await until(lambda: _has_requests(provider, "list_flows"))
     state = await sends.cancel(bench.client, started.id)
