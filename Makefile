@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test check setup temporal server worker simulator format lock clean
+.PHONY: help demo test check setup temporal server worker simulator bench format lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 14
@@ -45,6 +45,9 @@ worker: setup ## The worker; needs CGB_API_KEY and a Temporal server
 
 simulator: setup ## A stand-in for the provider on port 9090, key demo-key
 	@$(BIN)/python -m simulator --port 9090 --key demo-key
+
+bench: setup temporal ## Measure sends on this machine (about five minutes)
+	@$(BIN)/python -m bench.sends
 
 format: setup ## Format the code
 	@$(BIN)/ruff format .

@@ -1,0 +1,1 @@
+"""Measurements: what a send costs, side by side in one run."""
