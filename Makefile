@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test check setup temporal server worker simulator bench format lock clean
+.PHONY: help demo test check setup temporal server worker gateway simulator bench format lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 14
@@ -42,6 +42,9 @@ server: temporal ## Temporal dev server with Web UI, history kept in .data/tempo
 
 worker: setup ## The worker; needs CGB_API_KEY and a Temporal server
 	@$(BIN)/python worker.py
+
+gateway: setup ## The HTTP gateway at GATEWAY_BIND (127.0.0.1:8080)
+	@$(BIN)/send-whatsapp gateway
 
 simulator: setup ## A stand-in for the provider on port 9090, key demo-key
 	@$(BIN)/python -m simulator --port 9090 --key demo-key

@@ -169,6 +169,16 @@ class StarterSettings(_Settings):
         return {} if ui_url is None else {"TEMPORAL_UI_URL": ui_url.rstrip("/")}
 
 
+class GatewaySettings(StarterSettings):
+    """What the HTTP gateway needs."""
+
+    bind: Bind = Field("127.0.0.1:8080", alias="GATEWAY_BIND", examples=["127.0.0.1:8080"])
+    tokens: SecretStr = Field(
+        SecretStr(""), alias="GATEWAY_TOKENS", examples=["crm:a-long-random-token"]
+    )
+    tokens_file: str | None = Field(None, alias="GATEWAY_TOKENS_FILE", examples=["tokens.txt"])
+
+
 class ProviderSettings(_Settings):
     """What the provider's client needs; `doctor` reads these too."""
 

@@ -16,6 +16,7 @@ from contract.request import SendWhatsAppRequest, problems
 from settings import SettingsError, StarterSettings
 from starters import client as sends
 from starters import doctor as checks
+from starters import gateway as gateways
 from starters import listing
 from starters.display import (
     Exit,
@@ -225,6 +226,12 @@ def doctor() -> None:
     leave(asyncio.run(checks.doctor()))
 
 
+@app.command()
+def gateway() -> None:
+    """Serve the HTTP gateway at GATEWAY_BIND."""
+    gateways.main()
+
+
 async def _follow(
     client: Client,
     settings: StarterSettings,
@@ -315,7 +322,10 @@ def main() -> None:
     try:
         app()
     except SystemExit as error:
-        leave(error.code if isinstance(error.code, int) else Exit.ACCEPTED)
+        if isinstance(error.code, str):
+            err.print(error.code, markup=False)
+            leave(Exit.FAILED)
+        leave(error.code or Exit.ACCEPTED)
     except KeyboardInterrupt:
         leave(Exit.INTERRUPTED)
     except Exception as error:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel
 from temporalio.client import (
@@ -89,9 +89,25 @@ class State(BaseModel):
     closed_at: datetime | None = None
     result: SendWhatsAppResult | None = None
 
+    @classmethod
+    def begun(cls, started: Started) -> Self:
+        """Return the state of a run that began a moment ago."""
+        return cls(
+            id=started.id,
+            run_id=started.run_id,
+            status="Running",
+            outcome="running",
+            started_at=datetime.now(UTC),
+        )
 
-async def connect(runtime: Runtime | None = None, retry: RetryConfig | None = None) -> Client:
-    """Return a client of the server that `TEMPORAL_*` names. Raises TemporalUnavailable."""
+
+async def connect(
+    runtime: Runtime | None = None, retry: RetryConfig | None = None, *, lazy: bool = False
+) -> Client:
+    """Return a client of the server that `TEMPORAL_*` names. Raises TemporalUnavailable.
+
+    A lazy client connects at its first call.
+    """
     config = ClientConfig.load_client_connect_config()
     address = config.get("target_host") or "localhost:7233"
     async with answers(address):
@@ -100,6 +116,7 @@ async def connect(runtime: Runtime | None = None, retry: RetryConfig | None = No
             plugins=[contract_plugin()],
             runtime=runtime,
             retry_config=retry,
+            lazy=lazy,
         )
 
 
@@ -162,7 +179,10 @@ async def start_send(
             return Started(id=run_id, run_id=handle.result_run_id or "")
         except WorkflowAlreadyStartedError:
             pass
-        existing = await get_state(client, run_id)
+        try:
+            existing = await get_state(client, run_id)
+        except NotFound as error:
+            raise KeyConflict(f"{error}: nothing was started, use a new key") from None
         await _same_body(client, existing, request)
         if existing.outcome in ("running", "accepted"):
             return Started(id=run_id, run_id=existing.run_id, existing=True)
@@ -207,6 +227,8 @@ async def get_state(
         workflow_id, run_id=run_id, result_type=SendWhatsAppResult
     )
     described = await describe(client, handle)
+    if described.workflow_type != names.SEND_WORKFLOW:
+        raise NotFound(f"the run with the id {workflow_id} is no {names.SEND_WORKFLOW}")
     # From here on one run is meant, also when the id gets another one.
     handle = client.get_workflow_handle(
         workflow_id, run_id=described.run_id, result_type=SendWhatsAppResult
