@@ -25,6 +25,7 @@ from registration import register_search_attributes
 from settings import SettingsError, WorkerSettings, unknown_variables
 from telemetry import logs, metrics
 from telemetry.metrics import ProviderMetrics
+from workflows.send_batch import SendWhatsAppBatch, SendWhatsAppBatchPart
 from workflows.send_whatsapp import SendWhatsApp
 
 logger = logging.getLogger("worker")
@@ -82,6 +83,7 @@ def all_activities(
         provider,
         region=settings.default_region,
         cache_timeout_s=settings.cache_timeout_s,
+        one_request=settings.max_requests_per_minute is not None,
         on_cache=figures.cache,
     )
     flows = FlowActivities(
@@ -115,7 +117,7 @@ def build_worker(client: Client, settings: WorkerSettings, activities: Sequence[
     return Worker(
         client,
         task_queue=settings.task_queue,
-        workflows=[SendWhatsApp],
+        workflows=[SendWhatsApp, SendWhatsAppBatch, SendWhatsAppBatchPart],
         activities=activities,
         # Modules executed anew for every run cost 40 % of the worker's CPU (docs/performance.md);
         # what workflows must not call stays forbidden.
@@ -130,6 +132,7 @@ def build_worker(client: Client, settings: WorkerSettings, activities: Sequence[
         # SIGTERM lets what is in flight end; only what outlives its deadline is cut off.
         graceful_shutdown_timeout=timedelta(seconds=settings.timeout_s + GRACE_S),
         max_task_queue_activities_per_second=per_minute / 60 if per_minute else None,
+        # A limit on activities is one on requests: with it each makes one request at most.
         # Eager execution goes around the queue, and so around its rate limit.
         disable_eager_activity_execution=per_minute is not None,
         on_fatal_error=_log_fatal,

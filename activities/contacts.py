@@ -1,6 +1,6 @@
 """Contact resolution: from a phone number to the provider's contact id, cached."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from cachetools import TTLCache
 from pydantic import BaseModel
@@ -19,11 +19,25 @@ OnCache = Callable[[str, bool], None]
 """Told of each look into a cache: its name and whether it held the answer."""
 
 
+class ResolveContact(BaseModel):
+    """Whom to resolve, and from which step on; earlier steps found nobody."""
+
+    to: str
+    step: int = 0
+
+
 class Contact(BaseModel):
     """The person a message goes to: phone number (E.164) and the provider's id of them."""
 
     to: str
     contact_id: str
+
+
+class Resolution(BaseModel):
+    """The contact, or the step to go on with where one execution may make one request only."""
+
+    contact: Contact | None = None
+    next_step: int = 0
 
 
 class ContactActivities:
@@ -35,14 +49,20 @@ class ContactActivities:
         *,
         region: str,
         cache_timeout_s: float,
+        one_request: bool = False,
         on_cache: OnCache = lambda cache, hit: None,
     ) -> None:
-        """Use the provider's client; read numbers without `+` by the rules of `region` first."""
+        """Use the provider's client; read numbers without `+` by the rules of `region` first.
+
+        With `one_request` each execution makes one request at most, so that a limit on activities
+        is a limit on requests.
+        """
         self._provider = provider
         self._region = region
+        self._one_request = one_request
         self._on_cache = on_cache
         self._ids: TTLCache[str, str] = TTLCache(MAX_CACHED, cache_timeout_s)
-        self._flight = SingleFlight[str]()
+        self._flight = SingleFlight[str | None]()
 
     def e164(self, to: str) -> str:
         """Return the number in E.164; raise the failure `InvalidPhoneNumber`."""
@@ -63,32 +83,45 @@ class ContactActivities:
             self._ids.pop(to, None)
 
     @activity.defn
-    async def resolve_contact(self, to: str) -> Contact:
+    async def resolve_contact(self, asked: ResolveContact) -> Resolution:
         """Return the contact of a phone number, created at the provider where it is missing.
 
         Searches by `+E.164`, then by the digits; concurrent calls for one number make one contact.
         Fails as `InvalidPhoneNumber` before any call, or as the provider's answer demands.
         """
         with no_surprises():
-            number = self.e164(to)
+            number = self.e164(asked.to)
             contact_id = self.cached(number)
             self._on_cache("contacts", contact_id is not None)
+            if contact_id is None and self._one_request and activity.info().is_local:
+                # Local activities go around the queue, and so around its limit.
+                return Resolution(next_step=asked.step)
             if contact_id is None:
                 budget = self._provider.budget()
+                key = f"{number} {asked.step}"
                 try:
-                    contact_id = await self._flight.do(number, lambda: self._find(number, budget))
+                    contact_id = await self._flight.do(
+                        key, lambda: self._find(number, asked.step, budget)
+                    )
                 except CGBError as error:
                     self._provider.failed(error)
                     private = (self._provider.key, number, number[1:])
                     raise lookup_failure(error, budget.attempt, private) from None
-            return Contact(to=number, contact_id=contact_id)
+            if contact_id is None:
+                return Resolution(next_step=asked.step + 1)
+            return Resolution(contact=Contact(to=number, contact_id=contact_id))
 
-    async def _find(self, number: str, budget: Budget) -> str:
+    async def _find(self, number: str, step: int, budget: Budget) -> str | None:
         client = self._provider.client
-        contact_id = (
-            await client.find_contact(number, budget)
-            or await client.find_contact(number.removeprefix("+"), budget)
-            or await client.create_contact(number, f"Contact {number[-4:]}", budget)
-        )
-        self._ids[number] = contact_id
-        return contact_id
+        steps: list[Callable[[], Awaitable[str | None]]] = [
+            lambda: client.find_contact(number, budget),
+            lambda: client.find_contact(number.removeprefix("+"), budget),
+            lambda: client.create_contact(number, f"Contact {number[-4:]}", budget),
+        ]
+        last = step + 1 if self._one_request else len(steps)
+        for ask in steps[step:last]:
+            contact_id = await ask()
+            if contact_id is not None:
+                self._ids[number] = contact_id
+                return contact_id
+        return None

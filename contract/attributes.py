@@ -19,4 +19,7 @@ PHONE_LAST4: Final = SearchAttributeKey.for_keyword("WhatsAppPhoneLast4")
 ERROR_TYPE: Final = SearchAttributeKey.for_keyword("WhatsAppErrorType")
 """Type of the failure, from contract/errors.py."""
 
-ALL: Final = (OUTCOME, KIND, TEMPLATE, PHONE_LAST4, ERROR_TYPE)
+PROGRESS: Final = SearchAttributeKey.for_keyword("WhatsAppProgress")
+"""How far a batch is, in words."""
+
+ALL: Final = (OUTCOME, KIND, TEMPLATE, PHONE_LAST4, ERROR_TYPE, PROGRESS)

@@ -6,10 +6,16 @@ from typing import Final
 SEND_WORKFLOW: Final = "SendWhatsApp"
 DEFAULT_TASK_QUEUE: Final = "send-whatsapp"
 
+BATCH_WORKFLOW: Final = "SendWhatsAppBatch"
+PART_WORKFLOW: Final = "SendWhatsAppBatchPart"
+
 SEND_ACTIVITY_ID: Final = "send"
 """Activity id of the send in every SendWhatsApp run, for an operator's commands."""
 
 MAX_KEY_LENGTH: Final = 200
+
+
+MAX_BATCH_KEY_LENGTH: Final = 100
 
 
 class InvalidKey(ValueError):
@@ -19,6 +25,18 @@ class InvalidKey(ValueError):
 def new_workflow_id() -> str:
     """Return a fresh workflow id for a send without a key; it says nothing about the recipient."""
     return f"send-{uuid.uuid4()}"
+
+
+def batch_id(key: str) -> str:
+    """Return the workflow id of a batch; raises InvalidKey where it cannot be made."""
+    if len(key) > MAX_BATCH_KEY_LENGTH:
+        raise InvalidKey(f"a batch's key has 1 to {MAX_BATCH_KEY_LENGTH} characters")
+    return f"batch-{workflow_id(key)}"
+
+
+def part_id(batch: str, generation: int, number: int) -> str:
+    """Return the workflow id of a part of a batch's run; `generation` counts its starts."""
+    return f"{batch}-{generation}-{number}"
 
 
 def workflow_id(key: str) -> str:

@@ -1,23 +1,21 @@
 """The command line `send-whatsapp`: sends, and asks how sends stand."""
 
 import asyncio
-import re
-from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
 from temporalio.client import Client
 
-from contract.names import InvalidKey
 from contract.request import SendWhatsAppRequest, problems
-from settings import SettingsError, StarterSettings
+from settings import StarterSettings
+from starters import batch_cli, listing
 from starters import client as sends
 from starters import doctor as checks
 from starters import gateway as gateways
-from starters import listing
+from starters.command import FileTypes, Json, duration, run
+from starters.command import variables as variables_of
 from starters.display import (
     Exit,
     err,
@@ -30,7 +28,6 @@ from starters.display import (
     ui_link,
 )
 from starters.waiting import wait_for_end
-from telemetry import logs
 
 app = typer.Typer(
     help="Send WhatsApp messages through Temporal, and see what became of them.",
@@ -40,16 +37,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON alone on standard output.")]
-
-
-class FileTypes(StrEnum):
-    """Kinds of file, as the contract names them."""
-
-    IMAGE = "image"
-    DOCUMENT = "document"
-    VIDEO = "video"
-    AUDIO = "audio"
+app.add_typer(batch_cli.app, name="batch")
 
 
 @app.command(
@@ -96,9 +84,9 @@ def send(
         if template is None:
             fail(Exit.INVALID, "--fallback stands beside --template only", as_json=as_json)
         with_fallback = {"fallback_message": fallback}
-    variables = _variables(var or [], as_json=as_json) | with_fallback
+    variables = variables_of(var or [], as_json=as_json) | with_fallback
     now = datetime.now(UTC)
-    send_at = now + _duration("--in", in_, as_json=as_json) if in_ else at
+    send_at = now + duration("--in", in_, as_json=as_json) if in_ else at
     fields: dict[str, Any] = {
         "to": to,
         "message": message,
@@ -110,7 +98,7 @@ def send(
         "sendAt": send_at,
     }
     if expires_in:
-        fields["expiresAt"] = now + _duration("--expires-in", expires_in, as_json=as_json)
+        fields["expiresAt"] = now + duration("--expires-in", expires_in, as_json=as_json)
     try:
         request = SendWhatsAppRequest.model_validate(fields)
     except ValidationError as error:
@@ -123,7 +111,7 @@ def send(
         )
         return await _follow(client, settings, started, no_wait, timeout, as_json)
 
-    _run(command, as_json=as_json)
+    run(command, as_json=as_json)
 
 
 @app.command()
@@ -138,7 +126,7 @@ def status(
         show_state(state, _link(client, settings, state), as_json=as_json)
         return exit_code(state)
 
-    _run(command, as_json=as_json)
+    run(command, as_json=as_json)
 
 
 @app.command()
@@ -168,7 +156,7 @@ def cancel(
             err.print("It is asked to stop, but has not ended yet: ask again with `status`.")
         return exit_code(state)
 
-    _run(command, as_json=as_json)
+    run(command, as_json=as_json)
 
 
 @app.command()
@@ -184,7 +172,7 @@ def resend(
         started = await sends.resend(client, id, task_queue=settings.task_queue)
         return await _follow(client, settings, started, no_wait, timeout, as_json)
 
-    _run(command, as_json=as_json)
+    run(command, as_json=as_json)
 
 
 @app.command("list", epilog="Example: send-whatsapp list --outcome unknown --since 24h")
@@ -200,7 +188,7 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List sends, newest first."""
-    begun = datetime.now(UTC) - _duration("--since", since, as_json=as_json) if since else None
+    begun = datetime.now(UTC) - duration("--since", since, as_json=as_json) if since else None
     wanted = listing.Filter(
         outcome=outcome.value if outcome else None,
         template=template,
@@ -217,7 +205,7 @@ def list_(
             out.print(listing.table(rows))
         return Exit.ACCEPTED
 
-    _run(command, as_json=as_json)
+    run(command, as_json=as_json)
 
 
 @app.command()
@@ -260,61 +248,6 @@ async def _follow(
 
 def _link(client: Client, settings: StarterSettings, state: sends.State) -> str | None:
     return ui_link(settings.ui_url, client.namespace, state.id, state.run_id)
-
-
-def _run(
-    command: Callable[[Client, StarterSettings], Coroutine[Any, Any, Exit]], *, as_json: bool
-) -> None:
-    """Run one command with a client, turn what goes wrong into a sentence, and leave."""
-    try:
-        settings = StarterSettings.load()
-    except SettingsError as error:
-        fail(Exit.INVALID, str(error), as_json=as_json)
-    logs.set_up("ERROR", "text")
-
-    async def connected() -> Exit:
-        return await command(await sends.connect(), settings)
-
-    try:
-        code = asyncio.run(connected())
-    except sends.TemporalUnavailable as error:
-        fail(Exit.NO_TEMPORAL, str(error), as_json=as_json, type_="TemporalUnavailable")
-    except sends.OutcomeUnknown as error:
-        fail(Exit.UNKNOWN, str(error), as_json=as_json, type_="DeliveryUnknown")
-    except (sends.KeyConflict, sends.NotFound, InvalidKey, listing.FilterNotPossible) as error:
-        fail(Exit.INVALID, str(error), as_json=as_json)
-    except KeyboardInterrupt:
-        fail(Exit.INTERRUPTED, "Interrupted; what was started goes on.", as_json=as_json)
-    leave(code)
-
-
-def _variables(pairs: list[str], *, as_json: bool) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals or not name:
-            fail(
-                Exit.INVALID,
-                "--var is written name=value, for example --var name=John",
-                as_json=as_json,
-            )
-        if name in found:
-            fail(Exit.INVALID, "--var gives one name twice", as_json=as_json)
-        found[name] = value
-    return found
-
-
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def _duration(option: str, text: str | None, *, as_json: bool) -> timedelta:
-    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)([smhd]?)", (text or "").strip(), re.ASCII)
-    if not found:
-        fail(Exit.INVALID, f"{option} is a time such as 90s, 10m, 2h or 1d", as_json=as_json)
-    seconds = float(found[1]) * _UNITS[found[2]]
-    if seconds > 366 * 86400:
-        fail(Exit.INVALID, f"{option} is longer than a year", as_json=as_json)
-    return timedelta(seconds=seconds)
 
 
 def main() -> None:

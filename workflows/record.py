@@ -21,6 +21,37 @@ def asked_kind(request: SendWhatsAppRequest) -> SentAs:
     return "text" if request.file_url is None else "media"
 
 
+def count(kind: SentAs, outcome: Outcome, error_type: str | None, took: timedelta) -> None:
+    """Count a message that has ended; replays do not count again."""
+    meter = workflow.metric_meter()
+    labels = {"kind": kind, "outcome": outcome, "error_type": error_type or ""}
+    meter.create_counter(SENDS, "Sends that ended, by kind, outcome and error type").add(1, labels)
+    if outcome == "accepted":
+        meter.create_histogram_float(
+            TIME_TO_ACCEPTED, "Time from the start of a send to the provider's yes", "seconds"
+        ).record(took.total_seconds(), {"kind": kind})
+
+
+class RowRecord:
+    """What `deliver` tells of a row; the batch itself shows how its rows stand."""
+
+    def __init__(self, request: SendWhatsAppRequest) -> None:
+        """Begin with what the request says."""
+        self.kind = asked_kind(request)
+        self.to: str | None = None
+
+    def prepared(self, prepared: Preparation) -> None:
+        """Note the number."""
+        self.to = prepared.to
+
+    def sending(self, kind: SentAs) -> None:
+        """Note what is about to be sent."""
+        self.kind = kind
+
+    def waits_for(self, what: str, prepared: Preparation | None = None) -> None:
+        """Say nothing: a part has hundreds of rows."""
+
+
 class Record:
     """Tells the operators how one run stands; never a phone number or a text."""
 
@@ -59,16 +90,8 @@ class Record:
         """Show the outcome, and count the run once."""
         workflow.set_current_details(f"**{outcome}** {said}".strip())
         self._upsert(outcome, error_type)
-        meter = workflow.metric_meter()
-        labels = {"kind": self._kind, "outcome": outcome, "error_type": error_type or ""}
-        meter.create_counter(SENDS, "Runs that ended, by kind, outcome and error type").add(
-            1, labels
-        )
-        if outcome == "accepted":
-            took: timedelta = workflow.now() - workflow.info().workflow_start_time
-            meter.create_histogram_float(
-                TIME_TO_ACCEPTED, "Time from the start of a run to the provider's yes", "seconds"
-            ).record(took.total_seconds(), {"kind": self._kind})
+        took = workflow.now() - workflow.info().workflow_start_time
+        count(self._kind, outcome, error_type, took)
 
     def _upsert(self, outcome: Outcome, error_type: str | None) -> None:
         if not self._use_attributes:

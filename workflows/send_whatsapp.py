@@ -13,13 +13,15 @@ with workflow.unsafe.imports_passed_through():
     from activities.flows import FlowMatch
     from activities.messages import Send, SendFile, SendFlow, SendText
     from contract.errors import ErrorType, expired, failure
-    from contract.names import SEND_ACTIVITY_ID, SEND_WORKFLOW
+    from contract.names import SEND_WORKFLOW
     from contract.request import SendWhatsAppRequest
     from contract.result import SendWhatsAppResult, SentAs
     from workflows import steps
-    from workflows.record import Record
+    from workflows.record import Record, RowRecord
 
 T = TypeVar("T")
+
+SINGLE = steps.Manner()
 
 
 @workflow.defn(name=SEND_WORKFLOW)
@@ -43,14 +45,24 @@ class SendWhatsApp:
         return result
 
 
-async def deliver(request: SendWhatsAppRequest, record: Record) -> SendWhatsAppResult:
-    """Take one message from the request to the provider's yes."""
+async def deliver(
+    request: SendWhatsAppRequest,
+    record: Record | RowRecord,
+    manner: steps.Manner = SINGLE,
+    known_flow: FlowMatch | None = None,
+) -> SendWhatsAppResult:
+    """Take one message from the request to the provider's yes.
+
+    Rows of a batch come with another manner, and with the flow that was looked up for all.
+    """
     if request.send_at and request.send_at > workflow.now():
         record.waits_for(f"Waits until {request.send_at.isoformat()}.")
         await asyncio.sleep((request.send_at - workflow.now()).total_seconds())
 
     record.waits_for("Prepares the send.")
     prepared = await steps.prepare(request.to, request.template)
+    if known_flow:
+        prepared = prepared.model_copy(update={"flow": known_flow})
     record.prepared(prepared)
     if prepared.to is None:
         raise failure(ErrorType.INVALID_PHONE_NUMBER, prepared.invalid or "")
@@ -59,15 +71,15 @@ async def deliver(request: SendWhatsAppRequest, record: Record) -> SendWhatsAppR
     contact, flow = await before(
         request.expires_at,
         asyncio.gather(
-            steps.resolve_contact(prepared.to, prepared),
-            steps.find_flow(request.template, prepared),
+            steps.resolve_contact(prepared.to, prepared, manner),
+            steps.find_flow(request.template, prepared, manner),
         ),
     )
 
     message, kind, summary = outgoing(request, contact, flow)
     record.sending(kind)
     record.waits_for(f"{summary}.", prepared)
-    accepted = await steps.send(message, summary, prepared, SEND_ACTIVITY_ID)
+    accepted = await steps.send(message, summary, prepared, manner)
 
     return SendWhatsAppResult(
         contact_id=contact.contact_id,

@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
+from temporalio.common import Priority, RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 from temporalio.workflow import ActivityCancellationType, ActivityHandle
 
 with workflow.unsafe.imports_passed_through():
-    from activities.contacts import Contact, ContactActivities
+    from activities.contacts import Contact, ContactActivities, Resolution, ResolveContact
     from activities.flows import FlowActivities, FlowMatch
     from activities.messages import (
         Accepted,
@@ -33,6 +33,7 @@ with workflow.unsafe.imports_passed_through():
         failure,
         utc,
     )
+    from contract.names import SEND_ACTIVITY_ID
 
 _NEVER_AGAIN = ("TemporalTimeout:StartToClose", "TemporalTimeout:Heartbeat", "WorkerShutdown")
 """Failures of an attempt that nobody heard from; `at_most_once` allows no other after them."""
@@ -51,23 +52,57 @@ async def prepare(to: str, template: str | None) -> Preparation:
     )
 
 
-async def resolve_contact(to: str, prepared: Preparation) -> Contact:
+@dataclass(frozen=True)
+class Manner:
+    """How a message's activities run: the id of its send, their priority, lookups local first."""
+
+    activity_id: str = SEND_ACTIVITY_ID
+    priority: int = 2
+    local_first: bool = False
+
+
+async def resolve_contact(to: str, prepared: Preparation, manner: Manner) -> Contact:
     """Return the contact; raise the activity's own failure."""
-    if prepared.contact:
-        return prepared.contact
+    asked = ResolveContact(to=to)
+    resolution = Resolution(contact=prepared.contact)
+    if not resolution.contact and manner.local_first:
+        resolution = await _resolve_locally(asked, prepared)
+    while resolution.contact is None:
+        try:
+            resolution = await workflow.execute_activity_method(
+                ContactActivities.resolve_contact,
+                ResolveContact(to=to, step=resolution.next_step),
+                start_to_close_timeout=timedelta(seconds=prepared.start_to_close_s),
+                retry_policy=_retry_policy(prepared),
+                priority=Priority(priority_key=manner.priority),
+                summary="Resolve the contact",
+            )
+        except ActivityError as error:
+            raise _lookup_ended(error) from None
+    return resolution.contact
+
+
+async def _resolve_locally(asked: ResolveContact, prepared: Preparation) -> Resolution:
+    """Try once without the server's bookkeeping; what fails goes on where operators see it."""
     try:
-        return await workflow.execute_activity_method(
+        return await workflow.execute_local_activity_method(
             ContactActivities.resolve_contact,
-            to,
+            asked,
             start_to_close_timeout=timedelta(seconds=prepared.start_to_close_s),
-            retry_policy=_retry_policy(prepared),
+            retry_policy=RetryPolicy(maximum_attempts=1),
             summary="Resolve the contact",
         )
-    except ActivityError as error:
-        raise _lookup_ended(error) from None
+    except (ActivityError, ApplicationError) as error:
+        if is_cancelled_exception(error):
+            raise asyncio.CancelledError from None
+        if isinstance(error, ApplicationError) and error.non_retryable:
+            raise
+        return Resolution()
 
 
-async def find_flow(template: str | None, prepared: Preparation) -> FlowMatch | None:
+async def find_flow(
+    template: str | None, prepared: Preparation, manner: Manner
+) -> FlowMatch | None:
     """Return the flow of a template, or why there is none; None without a template."""
     if template is None or prepared.flow:
         return prepared.flow
@@ -77,6 +112,7 @@ async def find_flow(template: str | None, prepared: Preparation) -> FlowMatch | 
             template,
             start_to_close_timeout=timedelta(seconds=prepared.start_to_close_s),
             retry_policy=_retry_policy(prepared),
+            priority=Priority(priority_key=manner.priority),
             summary=f"Look up template {shown(template)}",
         )
     except ActivityError as error:
@@ -84,7 +120,7 @@ async def find_flow(template: str | None, prepared: Preparation) -> FlowMatch | 
 
 
 async def send(
-    message: SendText | SendFlow | SendFile, summary: str, prepared: Preparation, activity_id: str
+    message: SendText | SendFlow | SendFile, summary: str, prepared: Preparation, manner: Manner
 ) -> Accepted:
     """Send, and return the provider's yes.
 
@@ -92,7 +128,7 @@ async def send(
     `DeliveryUnknown` where nobody can know; else the activity's own failure. A cancellation of the
     workflow withdraws the send, and then waits for what became of it.
     """
-    sending = _Sending(message, summary, prepared, activity_id)
+    sending = _Sending(message, summary, prepared, manner)
     task = asyncio.create_task(sending.to_its_end())
     while True:
         try:
@@ -113,7 +149,7 @@ class _Sending:
     message: SendText | SendFlow | SendFile
     summary: str
     prepared: Preparation
-    activity_id: str
+    manner: Manner
     cancelled: bool = False
 
     async def to_its_end(self) -> Accepted:
@@ -155,7 +191,8 @@ class _Sending:
         return workflow.start_activity_method(
             method,
             self.message,
-            activity_id=self.activity_id,
+            activity_id=self.manner.activity_id,
+            priority=Priority(priority_key=self.manner.priority),
             start_to_close_timeout=timedelta(seconds=self.prepared.start_to_close_s),
             retry_policy=_retry_policy(self.prepared, _NEVER_AGAIN if at_most_once else ()),
             # The truth of the history depends on it: a send in flight is waited for.
@@ -172,7 +209,7 @@ class _Sending:
         try:
             standing = await workflow.execute_local_activity_method(
                 MessageActivities.send_standing,
-                self.activity_id,
+                self.manner.activity_id,
                 start_to_close_timeout=timedelta(seconds=10),
                 retry_policy=RetryPolicy(maximum_attempts=3),
                 summary="See how the send stands",

@@ -1,0 +1,316 @@
+"""`send-whatsapp batch`: thousands of recipients from a file, and what became of each."""
+
+import asyncio
+import csv
+import io
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from temporalio.client import Client
+
+from contract.batch import REJECTED, Counts, Row, RowOutcome
+from contract.names import InvalidKey, batch_id
+from contract.phone import to_e164
+from settings import StarterSettings
+from starters import batch as batches
+from starters import batch_file
+from starters.batch_file import FileError, WrongRow
+from starters.command import FileTypes, Json, duration, run, variables
+from starters.display import Exit, err, fail, out, print_json, ui_link
+
+app = typer.Typer(help="Send to many recipients from a file.", no_args_is_help=True)
+
+Key = Annotated[str, typer.Argument(help="The batch's key.")]
+
+COLUMNS = ("row", "to", "outcome", "contactId", "errorType", "error", "finishedAt")
+
+
+class Duplicates(StrEnum):
+    """What to do with two rows for one person."""
+
+    REFUSE = "refuse"
+    FIRST = "first"
+    LAST = "last"
+
+
+@app.command()
+def send(
+    file: Annotated[Path, typer.Argument(help="CSV, JSON Lines or .xlsx with a column `to`.")],
+    key: Annotated[str, typer.Option(help="The batch's key; the same key never sends twice.")],
+    template: Annotated[str | None, typer.Option(help="Template name for all rows.")] = None,
+    var: Annotated[list[str] | None, typer.Option(help="name=value for all rows.")] = None,
+    message: Annotated[str | None, typer.Option(help="Free text for all rows.")] = None,
+    fallback: Annotated[str | None, typer.Option(help="Text where no flow matches.")] = None,
+    file_url: Annotated[str | None, typer.Option("--file", help="URL of a file for all.")] = None,
+    file_type: Annotated[FileTypes | None, typer.Option(help="What the file is.")] = None,
+    at_most_once: Annotated[bool, typer.Option("--at-most-once", help="Never twice.")] = False,
+    expires_in: Annotated[str | None, typer.Option(help="Not later than this, e.g. 2h.")] = None,
+    column_map: Annotated[
+        list[str] | None, typer.Option(help="to=Phone: the column `to` is called Phone.")
+    ] = None,
+    duplicates: Annotated[
+        Duplicates, typer.Option(help="Two rows for one person: refuse, or keep one.")
+    ] = Duplicates.REFUSE,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the file only.")] = False,
+    skip_invalid: Annotated[
+        bool, typer.Option("--skip-invalid", help="Leave wrong rows out; report them as failed.")
+    ] = False,
+    resend_unknown: Annotated[
+        bool, typer.Option("--resend-unknown", help="Send rows again whose outcome is unknown.")
+    ] = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Start it and return.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Send to every row of a file; the same key again sends only what was not sent."""
+    try:
+        batch_id(key)
+    except InvalidKey as error:
+        fail(Exit.INVALID, str(error), as_json=as_json)
+    common: dict[str, Any] = {
+        "template": template,
+        "message": message,
+        "fileUrl": file_url,
+        "fileType": file_type.value if file_type else None,
+        "delivery": "at_most_once" if at_most_once else None,
+        "variables": variables(var or [], as_json=as_json)
+        | ({"fallback_message": fallback} if fallback is not None else {}),
+        "expiresAt": duration("--expires-in", expires_in, as_json=as_json) if expires_in else None,
+    }
+    common = {name: value for name, value in common.items() if value}
+    names = {theirs: ours for ours, theirs in variables(column_map or [], as_json=as_json).items()}
+    region = os.environ.get("CGB_DEFAULT_REGION") or "US"
+    try:
+        cells = batch_file.read(file, names)
+    except FileError as error:
+        fail(Exit.INVALID, str(error), as_json=as_json)
+    good, bad = batch_file.rows_of(cells, common, key, region)
+    good = _each_person_once(good, key, region, duplicates, as_json)
+    if bad and not skip_invalid:
+        listed = "\n".join(str(wrong) for wrong in bad)
+        fail(
+            Exit.INVALID,
+            f"Nothing was sent, {len(bad):,} rows are wrong:\n{listed}",
+            as_json=as_json,
+        )
+    if dry_run:
+        said = {"rows": len(good), "wrong": len(bad)}
+        print_json(said) if as_json else out.print(
+            f"{len(good):,} rows are sound, {len(bad):,} not"
+        )
+        return
+    rejected = [_rejected(wrong) for wrong in bad]
+
+    async def command(client: Client, settings: StarterSettings) -> Exit:
+        state = await batches.start(
+            client,
+            key,
+            good,
+            rejected,
+            resend_unknown=resend_unknown,
+            task_queue=settings.task_queue,
+        )
+        err.print(ui_link(settings.ui_url, client.namespace, batch_id(key)) or "", markup=False)
+        if no_wait:
+            _show(state.counts, as_json=as_json)
+            return Exit.ACCEPTED
+        return await _to_the_end(client, key, as_json=as_json)
+
+    run(command, as_json=as_json, interrupted=f"It goes on: send-whatsapp batch watch {key}")
+
+
+@app.command()
+def watch(key: Key, as_json: Json = False) -> None:
+    """Wait for a batch; the exit code is that of `batch send`."""
+    run(
+        lambda client, _: _to_the_end(client, key, as_json=as_json),
+        as_json=as_json,
+        interrupted=f"It goes on: send-whatsapp batch watch {key}",
+    )
+
+
+@app.command()
+def status(key: Key, as_json: Json = False) -> None:
+    """Print the rows by outcome."""
+
+    async def command(client: Client, _: StarterSettings) -> Exit:
+        state, running = await batches.state(client, key)
+        counts = batches.count(await batches.outcomes(client, key))
+        # Rows that wait for their part are in the batch's own count only.
+        counts = counts.model_copy(update={"running": state.counts.running if running else 0})
+        _show(counts, as_json=as_json)
+        if state.paused and running and not as_json:
+            out.print(f"Paused, since {state.pause_reason}.", markup=False)
+        return Exit.ACCEPTED
+
+    run(command, as_json=as_json)
+
+
+@app.command()
+def pause(key: Key, as_json: Json = False) -> None:
+    """Begin no further row; what is in flight ends."""
+    _tell(key, as_json, "pause", True)
+
+
+@app.command()
+def resume(key: Key, as_json: Json = False) -> None:
+    """Go on where a batch was paused."""
+    _tell(key, as_json, "pause", False)
+
+
+@app.command()
+def cancel(key: Key, as_json: Json = False) -> None:
+    """Cancel a batch; the answer says how many rows were sent all the same."""
+
+    async def command(client: Client, _: StarterSettings) -> Exit:
+        await batches.tell(client, key, "cancel")
+        counts = await _ended(client, key)
+        _show(counts, as_json=as_json)
+        return Exit.ACCEPTED
+
+    run(command, as_json=as_json)
+
+
+@app.command()
+def report(
+    key: Key,
+    to_file: Annotated[Path | None, typer.Option("--out", help="CSV file to write.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a line for each row, in the order of the file."""
+
+    async def command(client: Client, _: StarterSettings) -> Exit:
+        rows = await batches.outcomes(client, key)
+        if as_json:
+            print_json([_line(row) for row in rows])
+        else:
+            text = _csv(rows)
+            if to_file:
+                to_file.write_text(text, encoding="utf-8", newline="")
+            else:
+                sys.stdout.write(text)
+        return Exit.ACCEPTED
+
+    run(command, as_json=as_json)
+
+
+@app.command("retry-failed")
+def retry_failed(key: Key, as_json: Json = False) -> None:
+    """Send the rows again that failed or were never sent, without a file."""
+
+    async def command(client: Client, settings: StarterSettings) -> Exit:
+        rows = await batches.failed_rows(client, key)
+        if rows:
+            await batches.start(client, key, rows, [], task_queue=settings.task_queue)
+        return await _to_the_end(client, key, as_json=as_json)
+
+    run(command, as_json=as_json)
+
+
+def _tell(key: str, as_json: bool, update: str, *words: Any) -> None:
+    async def command(client: Client, _: StarterSettings) -> Exit:
+        _show((await batches.tell(client, key, update, *words)).counts, as_json=as_json)
+        return Exit.ACCEPTED
+
+    run(command, as_json=as_json)
+
+
+async def _to_the_end(client: Client, key: str, *, as_json: bool) -> Exit:
+    counts = await _ended(client, key)
+    _show(counts, as_json=as_json)
+    if counts.unknown:
+        return Exit.UNKNOWN
+    return Exit.FAILED if counts.accepted < counts.total else Exit.ACCEPTED
+
+
+async def _ended(client: Client, key: str) -> Counts:
+    """Wait for the batch, showing how it goes on, and return the present truth of its rows."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=err,
+        disable=not sys.stderr.isatty(),
+    )
+    with bar:
+        task = bar.add_task("sending", total=None)
+        last = ""
+        while True:
+            state, running = await batches.state(client, key)
+            counts = state.counts
+            words = counts.words() + (f" (paused: {state.pause_reason})" if state.paused else "")
+            bar.update(task, total=counts.total, completed=counts.ended, description=words)
+            if bar.disable and words != last:
+                err.print(words, markup=False)
+                last = words
+            if not running:
+                return batches.count(await batches.outcomes(client, key))
+            await asyncio.sleep(0.5)
+
+
+def _each_person_once(
+    rows: list[Row], batch_key: str, region: str, duplicates: Duplicates, as_json: bool
+) -> list[Row]:
+    """Return the rows without a second one for a person; end the command where there is one."""
+    kept: dict[str, Row] = {}
+    people: dict[str, Row] = {}
+    twice = []
+    for row in rows:
+        person = to_e164(row.request.to, region)
+        derived = f"{batch_key}/{person}"
+        before = kept.get(row.key)
+        other = people.get(person)
+        if before is None and other and derived in (row.key, other.key):
+            # Both with keys of their own are meant as two messages.
+            before = other
+        if before is not None:
+            twice.append(f"lines {before.row} and {row.row} are for one person or key")
+            if duplicates != Duplicates.LAST:
+                continue
+            kept.pop(before.key, None)
+        kept[row.key] = people[person] = row
+    if twice and duplicates == Duplicates.REFUSE:
+        listed = "\n".join(twice)
+        fail(
+            Exit.INVALID,
+            f"Nothing was sent:\n{listed}\nGive each a `key` of its own, or --duplicates first",
+            as_json=as_json,
+        )
+    return list(kept.values())
+
+
+def _rejected(wrong: WrongRow) -> RowOutcome:
+    return RowOutcome(
+        row=wrong.row,
+        key=f"{REJECTED}{wrong.row}",
+        to=wrong.to,
+        outcome="failed",
+        error_type=wrong.type,
+        error=wrong.why,
+    )
+
+
+def _show(counts: Counts, *, as_json: bool) -> None:
+    if as_json:
+        print_json(counts.model_dump() | {"total": counts.total})
+    else:
+        out.print(counts.words(), markup=False)
+
+
+def _line(row: RowOutcome) -> dict[str, Any]:
+    told = row.model_dump(mode="json", by_alias=True)
+    return {name: told[name] for name in COLUMNS}
+
+
+def _csv(rows: list[RowOutcome]) -> str:
+    sink = io.StringIO(newline="")
+    writer = csv.DictWriter(sink, COLUMNS)
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({n: "" if v is None else v for n, v in _line(row).items()})
+    return sink.getvalue()
