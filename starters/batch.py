@@ -109,7 +109,8 @@ async def _hand_over(client: Client, batch: str, parts: list[Chunk]) -> BatchSta
             await handle.execute_update(
                 "add", chunk, id=f"chunk-{chunk.number}-{chunk.digest}", result_type=int
             )
-        return await handle.execute_update("complete", result_type=BatchState)
+        stands: BatchState = await handle.execute_update("complete", result_type=BatchState)
+        return stands
     except WorkflowUpdateFailedError as error:
         said = error.cause.message if isinstance(error.cause, ApplicationError) else str(error)
         raise sends.KeyConflict(said) from None
@@ -143,7 +144,7 @@ async def tell(client: Client, key: str, update: str, *words: Any) -> BatchState
     handle = client.get_workflow_handle(names.batch_id(key))
     async with sends.answers(client.service_client.config.target_host, within_s=30):
         told: BatchState = await handle.execute_update(update, *words, result_type=BatchState)
-    return told
+        return told
 
 
 async def outcomes(client: Client, key: str) -> list[RowOutcome]:

@@ -74,21 +74,21 @@ class SendWhatsAppBatchPart:
                 # Sends on their way say themselves what became of them.
                 for task in tasks:
                     task.cancel()
-                await workflow.wait_condition(lambda: len(self._outcomes) == self._total)
+                await asyncio.gather(*tasks, return_exceptions=True)
             elif waiting and room and not self._paused:
                 tasks.append(asyncio.create_task(self._send(waiting.pop(), flows)))
             else:
-                await self._something_changes()
-        await asyncio.gather(*tasks)
+                await self._something_changes(tasks)
         await self._tell()
         return [*(self._outcomes[row.key] for row in request.rows), *request.rejected]
 
-    async def _something_changes(self) -> None:
-        before = (len(self._outcomes), self._paused)
+    async def _something_changes(self, tasks: list[asyncio.Task[None]]) -> None:
+        def now() -> tuple[int, bool]:
+            return sum(task.done() for task in tasks), self._paused
+
+        before = now()
         try:
-            await workflow.wait_condition(
-                lambda: self._cancelled or before != (len(self._outcomes), self._paused)
-            )
+            await workflow.wait_condition(lambda: self._cancelled or before != now())
         except asyncio.CancelledError:
             self._cancelled = True
 
@@ -263,9 +263,9 @@ class SendWhatsAppBatch:
             # Terminated from outside: what its sends did, nobody here can know.
             before = self._counts[name]
             self._counts[name] = before + Counts(unknown=before.running, running=-before.running)
-        finally:
-            self._running.remove(name)
-            self._show()
+        # No `finally`: it would run as well when a worker drops the run from its cache.
+        self._running.remove(name)
+        self._show()
 
     async def _look_up(self, chunk: Chunk) -> None:
         """Look each template up once for all; where that fails, each row does so for itself."""

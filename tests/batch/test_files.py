@@ -1,0 +1,97 @@
+"""Files of recipients as people have them, and what is wrong with them by line."""
+
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pytest
+
+from starters.batch_file import FileError, WrongRow, read, rows_of
+
+
+def rows(path: Path, **common: Any) -> tuple[list[Any], list[WrongRow]]:
+    return rows_of(read(path, {}), common or {"message": "x"}, "k", "US")
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.csv", b"to,name\n+1234567890,Zo\xc3\xab\n"),
+        ("a.csv", b"\xef\xbb\xbfto;name\r\n+1234567890;Zo\xc3\xab\r\n"),
+        ("a.csv", "to\tname\n+1234567890\tZoë\n".encode("utf-16")),
+        ("a.csv", "to,name\n+1234567890,Zoë\n".encode("cp1252")),
+        ("a.csv", b'\nto,name\n\n+1234567890,"Zo\xc3\xab"\n'),
+        ("a.jsonl", '{"to": "+1234567890", "name": "Zoë"}\n'.encode()),
+        ("a.txt", '{"to": "+1234567890", "variables": {"name": "Zoë"}}\n'.encode()),
+    ],
+)
+def test_a_file_is_read(tmp_path: Path, name: str, data: bytes) -> None:
+    (tmp_path / name).write_bytes(data)
+    good, bad = rows(tmp_path / name, template="t")
+    assert not bad
+    assert [(r.key, r.request.variables) for r in good] == [("k/+1234567890", {"name": "Zoë"})]
+
+
+def test_excel_numbers_are_numbers_of_a_phone(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    for line in (["to", "key", "message"], [], [1234567890.0, "one", "Hi"], [1, 2, 3, 4]):
+        sheet.append(line)
+    book.save(tmp_path / "a.xlsx")
+    good, bad = rows(tmp_path / "a.xlsx")
+    assert [(r.row, r.key, r.request.to) for r in good] == [(3, "one", "1234567890")]
+    assert [(w.row, w.why) for w in bad] == [(4, "has too many cells")]
+
+
+def test_line_numbers_are_those_of_an_editor(tmp_path: Path) -> None:
+    data = 'to,message\n\n+1234567890,"two\nlines"\nabc,x\n+1234567891,\n+1234567892,x,y\n'
+    (tmp_path / "a.csv").write_text(data)
+    good, bad = rows_of(read(tmp_path / "a.csv", {}), {}, "k", "US")
+    assert [(r.row, r.request.message) for r in good] == [(3, "two\nlines")]
+    assert [(w.row, w.type) for w in bad] == [
+        (5, "InvalidPhoneNumber") if w.row == 5 else (w.row, "InvalidRequest") for w in bad
+    ]
+    assert [w.row for w in bad] == [5, 6, 7]
+
+
+def test_a_rows_own_cell_wins(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(
+        "to,template,name,fallback_message\n+1234567890,own,Jo,f\n+1234567891,,,\n"
+    )
+    good, bad = rows(tmp_path / "a.csv", template="all", variables={"name": "N", "x": "y"})
+    assert not bad
+    assert [r.request.template for r in good] == ["own", "all"]
+    assert good[0].request.variables == {"name": "Jo", "x": "y", "fallback_message": "f"}
+    assert good[1].request.variables == {"name": "N", "x": "y"}
+
+
+def test_a_fallback_without_a_template_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("to,fallback_message\n+1234567890,f\n")
+    assert rows(tmp_path / "a.csv")[1][0].type == "InvalidRequest"
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.csv", b""),
+        ("a.csv", b"to,name\n"),
+        ("a.csv", b"phone\n+1234567890\n"),
+        ("a.csv", b"to,to\n1,2\n"),
+        ("a.csv", b'to\n"unclosed\n'),
+        ("a.xlsx", b"no archive"),
+        ("a.jsonl", b"nonsense\n[]\n"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path, name: str, data: bytes) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(FileError) as wrong:
+        read(tmp_path / name, {})
+    assert "\n" not in str(wrong.value)
+    with pytest.raises(FileError):
+        read(tmp_path / "missing.csv", {})
+
+
+def test_columns_can_have_other_names(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("Phone\n+1234567890\n")
+    assert read(tmp_path / "a.csv", {"Phone": "to"}) == [(2, {"to": "+1234567890"})]
