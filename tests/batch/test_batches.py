@@ -167,29 +167,12 @@ async def test_a_batch_that_is_not_there_is_2(cli: Any) -> None:
     assert (await cli("send", "no-such-file.csv", "--key", "x" * 150)).code == 2
 
 
-async def test_a_part_that_was_terminated_leaves_unknown_rows(
-    cli: Any, bench: Bench, people: Path, provider: Simulator
-) -> None:
-    one = key()
-    await provider.faults(Fault(route="send_text", status=503, headers={"retry-after": "60"}))
-    await cli("send", str(people), "--key", one, "--message", "x", "--no-wait")
-    await until(lambda: _asked(provider))
-    await bench.client.get_workflow_handle(f"batch-{one}-1-0").terminate()
-    watched = await cli("watch", one, "--json")
-    assert watched.code == 3
-    assert watched.json["unknown"] == COUNT
-
-
 async def _paused(bench: Bench, one: str) -> bool:
     return (await batches.state(bench.client, one))[0].paused
 
 
 async def _arrived(provider: Simulator, count: int) -> bool:
     return len(await provider.inbox()) == count
-
-
-async def _asked(provider: Simulator) -> bool:
-    return bool(await provider.requests("send_text"))
 
 
 def test_no_send_is_lost_between_chunks() -> None:
