@@ -36,7 +36,10 @@ def to_e164(text: str, region: str) -> str:
     except phonenumbers.NumberParseException:
         parsed = None
     if parsed and phonenumbers.is_valid_number(parsed):
-        return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+        number = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+        # Some landlines are valid with fewer digits than a number with + may have here.
+        if _INTERNATIONAL.fullmatch(number.removeprefix("+")):
+            return number
     if _INTERNATIONAL.fullmatch(digits):
         return f"+{digits}"
     raise InvalidPhoneNumber(
