@@ -119,7 +119,7 @@ def build_worker(client: Client, settings: WorkerSettings, activities: Sequence[
         task_queue=settings.task_queue,
         workflows=[SendWhatsApp, SendWhatsAppBatch, SendWhatsAppBatchPart],
         activities=activities,
-        # Modules executed anew for every run cost 40 % of the worker's CPU (docs/performance.md);
+        # Modules executed anew for every run cost 40 % of the worker's CPU (bench/sends.py);
         # what workflows must not call stays forbidden.
         workflow_runner=SandboxedWorkflowRunner(
             SandboxRestrictions.default.with_passthrough_all_modules()
