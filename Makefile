@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test check setup temporal server worker gateway simulator bench format lock clean
+.PHONY: help demo test check setup temporal server worker gateway simulator histories bench format lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 14
@@ -48,6 +48,9 @@ gateway: setup ## The HTTP gateway at GATEWAY_BIND (127.0.0.1:8080)
 
 simulator: setup ## A stand-in for the provider on port 9090, key demo-key
 	@$(BIN)/python -m simulator --port 9090 --key demo-key
+
+histories: setup temporal ## Capture the histories of tests/replay anew, after a change of the workflow
+	@$(BIN)/python -m pytest -q -n 0 tests/replay/capture.py
 
 bench: setup temporal ## Measure sends on this machine (about five minutes)
 	@$(BIN)/python -m bench.sends

@@ -1,0 +1,226 @@
+"""`make histories`: runs every path for real and keeps its history, anonymised, for the replay.
+
+Not collected by the test command, since the files stand for the code that made them: they are
+captured anew only after the workflow was changed on purpose (docs/changing-the-workflow.md).
+"""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import PauseActivityRequest
+from temporalio.client import Client
+
+from contract import names
+from contract.batch import Row
+from contract.request import SendWhatsAppRequest
+from simulator.faults import Fault
+from simulator.process import Simulator
+from starters import batch as batches
+from starters import client as sends
+from tests.conftest import Bench, WorkerOn, until
+
+HISTORIES = Path(__file__).parent / "histories"
+
+PERSON = "+14155550100"
+"""A number reserved for fiction, so that nothing in a history is anybody's."""
+
+TEXT: dict[str, Any] = {"message": "Hello"}
+TEMPLATE: dict[str, Any] = {"template": "visa_approved", "variables": {"name": "John Doe"}}
+FILE: dict[str, Any] = {"fileUrl": "https://example.com/visa.pdf", "fileType": "document"}
+NEVER_TWICE = TEXT | {"delivery": "at_most_once"}
+
+NO_ANSWER = Fault(route="send_text", kind="cut", effect=True, times=1)
+NOT_NOW = Fault(route="send_text", status=429, headers={"retry-after": "1"}, times=1)
+
+CASES: dict[str, tuple[dict[str, Any], list[Fault], str]] = {
+    "text": (TEXT, [], "accepted"),
+    "template": (TEMPLATE, [], "accepted"),
+    "template-without-variables": ({"template": "visa_rejected"}, [], "accepted"),
+    "fallback": ({"template": "thank_you", "message": "Thank you!"}, [], "accepted"),
+    "media": (FILE, [], "accepted"),
+    "lookup-retried": (TEXT, [Fault(route="find_contact", times=1)], "accepted"),
+    "template-lookup-retried": (TEMPLATE, [Fault(route="list_flows", times=1)], "accepted"),
+    "send-retried": (TEXT, [NO_ANSWER], "accepted"),
+    "send-waits-for-the-rate-limit": (NEVER_TWICE, [NOT_NOW], "accepted"),
+    "invalid-request": (TEXT | {"canary": 1}, [], "failed"),
+    "invalid-phone-number": (TEXT | {"to": "+0"}, [], "failed"),
+    "template-not-found": ({"template": "thank_you"}, [], "failed"),
+    "unauthorized": (TEXT, [Fault(status=401)], "failed"),
+    "provider-rejected": (TEXT, [Fault(route="send_text", status=422)], "failed"),
+    "provider-contract": (TEXT, [Fault(route="create_contact", status=200, body="?")], "failed"),
+    "provider-unavailable": (TEXT, [Fault(route="find_contact", status=503)], "failed"),
+    "rate-limited": (
+        TEXT,
+        [Fault(route="send_text", status=429, headers={"retry-after": "0"})],
+        "failed",
+    ),
+    "delivery-unknown-at-most-once": (NEVER_TWICE, [NO_ANSWER], "unknown"),
+    "delivery-unknown-at-least-once": (
+        TEXT,
+        [NO_ANSWER.model_copy(update={"times": None})],
+        "unknown",
+    ),
+    "delivery-unknown-not-understood": (
+        TEXT,
+        [Fault(route="send_text", status=204, body="", effect=True)],
+        "unknown",
+    ),
+}
+
+
+async def keep(client: Client, name: str, workflow_id: str) -> None:
+    """Write the closed history of a run, without what tells of the machine it ran on."""
+    history = await client.get_workflow_handle(workflow_id).fetch_history()
+    told = anonymous(json.loads(history.to_json()))
+    HISTORIES.mkdir(exist_ok=True)
+    (HISTORIES / f"{name}.json").write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
+
+
+def anonymous(told: Any) -> Any:
+    """Return a history's JSON with one name for every process, without the machine's paths."""
+    if isinstance(told, list):
+        return [anonymous(part) for part in told]
+    if isinstance(told, dict):
+        return {n: "" if n == "stackTrace" else anonymous(part) for n, part in told.items()}
+    if isinstance(told, str):
+        told = re.sub(r"^\d+@\S+", "anonymous", told)
+        return re.sub(r"^test-[0-9a-f-]{36}", names.DEFAULT_TASK_QUEUE, told)
+    return told
+
+
+async def start(bench: Bench, **fields: Any) -> sends.State:
+    """Start a run as any SDK could, malformed or not."""
+    handle = await bench.client.start_workflow(
+        names.SEND_WORKFLOW,
+        {"to": PERSON} | fields,
+        id=names.new_workflow_id(),
+        task_queue=bench.task_queue,
+    )
+    return await sends.get_state(bench.client, handle.id)
+
+
+async def ended(bench: Bench, begun: sends.State) -> str:
+    return (await sends.get_state(bench.client, begun.id, wait=True)).outcome
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_a_path(worker_on: WorkerOn, provider: Simulator, name: str) -> None:
+    fields, faults, outcome = CASES[name]
+    async with worker_on(CGB_TIMEOUT="5000") as bench:
+        await provider.faults(*faults)
+        begun = await start(bench, **fields)
+        assert await ended(bench, begun) == outcome
+        await keep(bench.client, name, begun.id)
+
+
+async def test_a_known_contact_and_a_configured_template(
+    worker_on: WorkerOn, provider: Simulator
+) -> None:
+    async with worker_on(CGB_TEMPLATE_REMINDER="1752250957768") as bench:
+        assert await ended(bench, await start(bench, **TEXT)) == "accepted"
+        again = await start(bench, template="reminder", variables={"date": "Monday"})
+        assert await ended(bench, again) == "accepted"
+        await keep(bench.client, "known-contact-configured-template", again.id)
+
+
+async def test_one_request_an_activity(worker_on: WorkerOn, provider: Simulator) -> None:
+    async with worker_on(CGB_MAX_REQUESTS_PER_MINUTE="60000") as bench:
+        begun = await start(bench, **TEMPLATE)
+        assert await ended(bench, begun) == "accepted"
+        await keep(bench.client, "one-request-an-activity", begun.id)
+
+
+async def test_without_search_attributes(worker_on: WorkerOn, provider: Simulator) -> None:
+    async with worker_on(search_attributes=False) as bench:
+        begun = await start(bench, **TEXT)
+        assert await ended(bench, begun) == "accepted"
+        await keep(bench.client, "without-search-attributes", begun.id)
+
+
+async def test_a_time_to_send_at(bench: Bench, provider: Simulator) -> None:
+    begun = await start(bench, **TEXT, sendAt=in_s(2))
+    assert await ended(bench, begun) == "accepted"
+    await keep(bench.client, "send-at", begun.id)
+
+
+async def test_expired_before_the_lookup(bench: Bench, provider: Simulator) -> None:
+    begun = await start(bench, **TEXT, expiresAt=in_s(-1))
+    assert await ended(bench, begun) == "failed"
+    await keep(bench.client, "expired", begun.id)
+
+
+async def test_expired_while_paused(bench: Bench, provider: Simulator) -> None:
+    await provider.faults(NOT_NOW)
+    begun = await start(bench, **TEXT, expiresAt=in_s(4))
+    await until(lambda: requested(provider, "send_text"))
+    await bench.client.workflow_service.pause_activity(
+        PauseActivityRequest(
+            namespace="default",
+            execution=WorkflowExecution(workflow_id=begun.id),
+            id=names.SEND_ACTIVITY_ID,
+        )
+    )
+    assert await ended(bench, begun) == "failed"
+    await keep(bench.client, "expired-while-paused", begun.id)
+
+
+@pytest.mark.parametrize(
+    ("name", "fault", "outcome"),
+    [
+        ("during-the-lookup", Fault(route="find_contact", kind="hang"), "cancelled"),
+        ("between-attempts", Fault(route="send_text", status=429), "cancelled"),
+        ("too-late", Fault(route="send_text", status=200, effect=True, delay_ms=2000), "accepted"),
+        ("without-an-answer", Fault(route="send_text", kind="hang", effect=True), "unknown"),
+    ],
+)
+async def test_cancelled(
+    worker_on: WorkerOn, provider: Simulator, name: str, fault: Fault, outcome: str
+) -> None:
+    async with worker_on(CGB_TIMEOUT="4000", CGB_RETRY_ATTEMPTS="3") as bench:
+        body = {"success": True}
+        await provider.faults(fault.model_copy(update={"body": body}))
+        begun = await start(bench, **NEVER_TWICE)
+        await until(lambda: requested(provider, fault.route))
+        if name == "between-attempts":
+            await until(lambda: waits(bench, begun))
+        await sends.request_cancel(bench.client, begun)
+        assert await ended(bench, begun) == outcome
+        await keep(bench.client, f"cancelled-{name}", begun.id)
+
+
+async def test_a_batch(bench: Bench, provider: Simulator) -> None:
+    rows = [
+        Row(
+            row=n + 2,
+            key=f"person-{n}",
+            request=SendWhatsAppRequest(to=f"+1415555010{n}", message="Hello"),
+        )
+        for n in range(4)
+    ]
+    await provider.faults(
+        Fault(route="send_text", phone="+14155550101", status=400),
+        Fault(route="send_text", phone="+14155550102", kind="cut", effect=True),
+    )
+    key = names.new_workflow_id()
+    begun = await batches.start(bench.client, key, rows, [], task_queue=bench.task_queue)
+    await bench.client.get_workflow_handle(names.batch_id(key)).result()
+    await keep(bench.client, "batch", names.batch_id(key))
+    await keep(bench.client, "batch-part", names.part_id(names.batch_id(key), begun.generation, 0))
+
+
+def in_s(seconds: float) -> str:
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+
+
+async def requested(provider: Simulator, route: str) -> bool:
+    return bool(await provider.requests(route))
+
+
+async def waits(bench: Bench, begun: sends.State) -> bool:
+    described = await bench.client.get_workflow_handle(begun.id).describe()
+    return any(a.HasField("last_failure") for a in described.raw_description.pending_activities)

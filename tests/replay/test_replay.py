@@ -1,0 +1,105 @@
+"""Replay: what ran once is understood by today's workflow code, step for step."""
+
+import base64
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.client import WorkflowHistory
+from temporalio.worker import Replayer, WorkflowReplayResult
+from temporalio.workflow import NondeterminismError
+
+from contract.converter import contract_plugin
+from contract.errors import ErrorType
+from tests.replay.capture import CASES, HISTORIES
+from worker import WORKFLOWS, workflow_runner
+
+FILES = sorted(HISTORIES.glob("*.json"))
+
+
+async def replay(told: dict[str, Any]) -> WorkflowReplayResult:
+    replayer = Replayer(
+        workflows=WORKFLOWS, plugins=[contract_plugin()], workflow_runner=workflow_runner()
+    )
+    history = WorkflowHistory.from_json("replayed", json.dumps(told))
+    return await replayer.replay_workflow(history, raise_on_replay_failure=False)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+async def test_a_captured_history_replays(path: Path) -> None:
+    told = json.loads(path.read_text())
+    assert (await replay(told)).replay_failure is None
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_history_is_one_that_a_replay_can_judge(path: Path) -> None:
+    text = path.read_text()
+    events = json.loads(text)["events"]
+    # Without the flags that the SDK ran with, a replay takes a wrong activity type for right.
+    flags = [
+        event["workflowTaskCompletedEventAttributes"].get("sdkMetadata", {}).get("coreUsedFlags")
+        for event in events
+        if "workflowTaskCompletedEventAttributes" in event
+    ]
+    assert any(flags)
+    assert re.search("EXECUTION_(COMPLETED|FAILED|CANCELED)$", events[-1]["eventType"])
+    assert not re.search(r"\d@\w|File \\\"", text)
+
+
+def test_every_path_and_every_error_type_has_a_history() -> None:
+    stems = {path.stem for path in FILES}
+    assert set(CASES) <= stems
+    assert {f"cancelled-{how}" for how in ("too-late", "between-attempts")} <= stems
+    ends = [json.loads(path.read_text())["events"][-1] for path in FILES]
+    failures = [e["workflowExecutionFailedEventAttributes"] for e in ends if _failed(e)]
+    types = {f["failure"]["applicationFailureInfo"]["type"] for f in failures}
+    assert types == set(ErrorType)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("text", {"activityType": {"name": "send_file"}}),
+        ("text", {"activityId": "another"}),
+        ("template", {"activityType": {"name": "send_text"}}),
+    ],
+)
+async def test_a_history_of_other_steps_is_told_apart(name: str, change: dict[str, Any]) -> None:
+    told = json.loads((HISTORIES / f"{name}.json").read_text())
+    scheduled = "activityTaskScheduledEventAttributes"
+    [e[scheduled] for e in told["events"] if scheduled in e][-1].update(change)
+    assert isinstance((await replay(told)).replay_failure, NondeterminismError)
+
+
+async def test_a_run_from_before_the_attributes_goes_on_without_them() -> None:
+    told = json.loads((HISTORIES / "without-search-attributes.json").read_text())
+    assert not [e for e in told["events"] if "SEARCH_ATTRIBUTES" in e["eventType"]]
+    assert (await replay(told)).replay_failure is None
+
+
+def test_no_failure_in_a_history_holds_what_is_private() -> None:
+    for path in FILES:
+        for failure in _failures(json.loads(path.read_text())):
+            # Details are payloads, base64 in JSON.
+            words = failure + "".join(
+                base64.b64decode(data).decode(errors="replace")
+                for data in re.findall(r'"data": "([^"]+)"', failure)
+            )
+            assert "1415555" not in words
+            assert "Hello" not in words
+
+
+def _failed(event: dict[str, Any]) -> bool:
+    return "workflowExecutionFailedEventAttributes" in event
+
+
+def _failures(told: Any) -> list[str]:
+    """Return every failure in a history, as JSON."""
+    if isinstance(told, list):
+        return [found for part in told for found in _failures(part)]
+    if isinstance(told, dict):
+        own = [json.dumps(told["failure"])] if "failure" in told else []
+        return own + [found for part in told.values() for found in _failures(part)]
+    return []
