@@ -4,9 +4,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import aclosing
+from dataclasses import dataclass, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from types import TracebackType
 from typing import Any, Self
 
 import httpx
@@ -14,6 +14,7 @@ import httpx
 from cgb import answers
 from cgb.answers import Account, Answer, Flow
 from cgb.errors import Unavailable
+from cgb.transport import LOST, progress, transport
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +51,6 @@ class CGBClient:
         key: str,
         *,
         observe: Observe = lambda route, status, seconds: None,
-        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         """Connect to the API at `url` with the account's `key`; nothing is called yet."""
         self._observe = observe
@@ -69,7 +69,7 @@ class CGBClient:
             follow_redirects=False,
             trust_env=False,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            transport=transport,
+            transport=transport(),
         )
 
     async def __aenter__(self) -> Self:
@@ -77,14 +77,9 @@ class CGBClient:
         await self._http.__aenter__()
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Close every connection."""
-        await self._http.__aexit__(exc_type, exc, traceback)
+        await self._http.aclose()
 
     async def account(self, budget: Budget) -> Account:
         """Return whose key it is."""
@@ -171,38 +166,24 @@ class CGBClient:
         params: Mapping[str, str] | None = None,
         json: Mapping[str, Any] | None = None,
     ) -> Answer:
-        """Return the answer of one HTTP call; raise Unavailable where none came in time.
-
-        A request none of whose bytes were written has sent nothing; after that nobody knows.
-        """
-        phase = _Phase()
+        """Return the answer of one HTTP call, told to `observe` and the log by its route."""
+        method, _, template = route.partition(" ")
+        request = self._http.build_request(
+            method,
+            path,
+            params=params,
+            json=json,
+            headers={"X-Correlation-ID": budget.correlation_id},
+        )
         began = time.perf_counter()
         status = "lost"
         try:
-            async with (
-                asyncio.timeout_at(budget.deadline),
-                self._http.stream(
-                    route.split()[0],
-                    path,
-                    params=params,
-                    json=json,
-                    headers={"X-Correlation-ID": budget.correlation_id},
-                    extensions={"trace": phase.trace},
-                ) as response,
-            ):
-                status = str(response.status_code)
-                phase.answer = Answer(call, response.status_code, response.headers, b"")
-                return Answer(call, response.status_code, response.headers, await _body(response))
-        except TimeoutError:
-            return phase.answer_or_raise(call, "no answer came in time")
-        except (httpx.ConnectError, httpx.UnsupportedProtocol):
-            return phase.answer_or_raise(call, "no connection could be made")
-        except httpx.HTTPError:
-            return phase.answer_or_raise(call, "the connection was lost")
+            answer = await self._exchange(call, request, budget)
+            status = str(answer.status)
+            return answer
         finally:
             seconds = time.perf_counter() - began
             self._observe(route, status, seconds)
-            method, _, template = route.partition(" ")
             logger.info(
                 "provider call",
                 extra={
@@ -215,23 +196,29 @@ class CGBClient:
                 },
             )
 
+    async def _exchange(self, call: str, request: httpx.Request, budget: Budget) -> Answer:
+        """Return the answer; raise Unavailable where none came before the deadline.
 
-class _Phase:
-    """How far a call got, as httpcore's trace tells it."""
-
-    def __init__(self) -> None:
-        self.written = False
-        self.answer: Answer | None = None
-
-    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        if event.endswith(".send_request_headers.started"):
-            self.written = True
-
-    def answer_or_raise(self, call: str, came: str) -> Answer:
+        A call that got no connection has sent nothing; after that nobody knows.
+        """
+        answer: Answer | None = None
+        with progress() as told:
+            try:
+                async with asyncio.timeout_at(budget.deadline):
+                    response = await self._http.send(request, stream=True)
+                    answer = Answer(call, response.status_code, response.headers, b"")
+                    async with aclosing(response):
+                        return replace(answer, body=await _body(response))
+            except TimeoutError:
+                came = "no answer came in time"
+            except LOST:
+                came = "the connection was lost"
         # A status other than 2xx says all that matters, whatever became of its body.
-        if self.answer is not None and not 200 <= self.answer.status <= 299:
-            return self.answer
-        raise Unavailable(call, came, unsent=not self.written) from None
+        if answer is not None and not 200 <= answer.status <= 299:
+            return answer
+        if not told.connected:
+            came = "no connection could be made"
+        raise Unavailable(call, came, unsent=not told.connected)
 
 
 async def _body(response: httpx.Response) -> bytes:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from cgb.client import Budget, CGBClient
-from cgb.errors import CGBError
+from cgb.errors import CGBError, NotUnderstood, Unavailable
 from tools.dev_server import free_port
 
 OK = b'HTTP/1.1 200 OK\r\ncontent-length: 17\r\n\r\n{"success": true}'
@@ -23,6 +23,7 @@ class Fake:
         self.answer, self.cut_after = answer, cut_after
         self.received = 0
         self.port = 0
+        self.stays_open = False
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -37,6 +38,8 @@ class Fake:
             for start in range(0, len(self.answer), 65536):
                 writer.write(self.answer[start : start + 65536])
                 await writer.drain()
+            if self.stays_open:
+                await reader.read()
             writer.close()
         except ConnectionError:
             pass
@@ -125,3 +128,35 @@ async def test_a_redirect_takes_the_key_nowhere() -> None:
             with pytest.raises(CGBError):
                 await send(client)
     assert other.received == 0
+
+
+@pytest.mark.parametrize("head", [b"101 Switching Protocols\r\nupgrade: x", b"101 X"])
+@pytest.mark.parametrize("open_", [True, False])
+async def test_an_answer_of_101_is_not_understood(head: bytes, open_: bool) -> None:
+    fake = Fake(b"HTTP/1.1 " + head + b"\r\nconnection: upgrade\r\n\r\n")
+    fake.stays_open = open_
+    async with listening(fake) as client:
+        with pytest.raises(NotUnderstood) as raised:
+            await send(client)
+    assert raised.value.unsent is False
+
+
+async def test_a_lookup_is_asked_once_also_where_a_kept_connection_is_lost() -> None:
+    asked = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        while await reader.readuntil(b"\r\n\r\n"):
+            asked += 1
+            if asked == 2:
+                writer.transport.abort()
+                break
+            writer.write(HEAD + b"content-length: 2\r\n\r\n{}")
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/api"
+    async with server, CGBClient(url, "key") as client:
+        assert await client.find_contact("+1234567890", Budget.of(5, "test")) is None
+        with pytest.raises(Unavailable):
+            await client.find_contact("+1234567890", Budget.of(5, "test"))
+    assert asked == 2

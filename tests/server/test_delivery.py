@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import (
@@ -25,7 +26,7 @@ from settings import WorkerSettings
 from simulator.faults import Fault
 from simulator.process import Simulator
 from starters import client as sends
-from tests.conftest import ROOT, Bench, new_phone, until
+from tests.conftest import ROOT, Bench, WorkerOn, new_phone, until
 from tools.dev_server import DevServer
 
 ProcessOn = Callable[..., Any]
@@ -103,21 +104,19 @@ async def test_an_answer_that_is_lost(
 async def test_no_connection_proves_that_nothing_was_sent(
     bench: Bench, provider: Simulator, delivery: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import httpcore
-
     phone = new_phone()
     await bench.send(to=phone, message="known")
     refused = 0
-    connect = httpcore.AsyncConnectionPool.handle_async_request
+    connect = aiohttp.TCPConnector.connect
 
-    async def refuse_once(self: Any, request: Any) -> Any:
+    async def refuse_once(self: Any, req: Any, *args: Any, **more: Any) -> Any:
         nonlocal refused
-        if refused == 0 and b"/send/" in request.url.target:
+        if refused == 0 and "/send/" in req.url.path:
             refused += 1
-            raise httpcore.ConnectError("refused")
-        return await connect(self, request)
+            raise aiohttp.ClientConnectionError("refused")
+        return await connect(self, req, *args, **more)
 
-    monkeypatch.setattr(httpcore.AsyncConnectionPool, "handle_async_request", refuse_once)
+    monkeypatch.setattr(aiohttp.TCPConnector, "connect", refuse_once)
     state = await bench.send(to=phone, message="x", delivery=delivery)
     assert refused == 1
     assert state.outcome == "accepted"
@@ -318,6 +317,41 @@ async def test_a_paused_send_expires_in_time(bench: Bench, provider: Simulator) 
     assert state.result is not None
     assert state.result.error is not None
     assert state.result.error.type == "Expired"
+
+
+async def test_a_lookup_whose_answer_comes_with_the_end_of_the_time_is_expired(
+    worker_on: WorkerOn, provider: Simulator
+) -> None:
+    found = {"data": [{"id": 1}]}
+    await provider.faults(Fault(route="find_contact", status=200, body=found, delay_ms=1000))
+    expires = datetime.now(UTC) + timedelta(seconds=3)
+    # Stopping, the worker reports the contact, but takes no further step of the workflow.
+    async with worker_on() as first:
+        started = await first.start(message="x", expiresAt=expires.isoformat())
+        await until(lambda: _requests(provider, "find_contact"))
+    assert not await provider.requests("send_text")
+    await until(lambda: datetime.now(UTC) > expires)
+    async with worker_on(TEMPORAL_TASK_QUEUE=first.task_queue):
+        state = await sends.get_state(first.client, started.id, wait=True)
+    assert state.result is not None
+    assert state.result.error is not None
+    assert state.result.error.type == "Expired"
+
+
+async def test_a_number_that_is_none_fails_at_once_though_it_was_to_go_out_later(
+    bench: Bench,
+) -> None:
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    handle = await bench.client.start_workflow(
+        "SendWhatsApp",
+        {"to": "call me", "message": "x", "sendAt": tomorrow},
+        id=new_phone(),
+        task_queue=bench.task_queue,
+    )
+    state = await sends.get_state(bench.client, handle.id, wait=True)
+    assert state.result is not None
+    assert state.result.error is not None
+    assert state.result.error.type == "InvalidPhoneNumber"
 
 
 async def test_a_message_that_expired_before_its_start_is_never_looked_up(
