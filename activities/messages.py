@@ -13,7 +13,7 @@ from activities.contacts import ContactActivities
 from activities.failures import send_failure
 from activities.provider import Provider, no_surprises
 from cgb.client import Budget
-from cgb.errors import CGBError
+from cgb.errors import CGBError, Rejected
 from contract.errors import FailureDetails, delivery_unknown, expired, utc
 from contract.file_url import fits_type
 from contract.request import Delivery, FileType
@@ -142,7 +142,8 @@ class MessageActivities:
                 return Accepted(message_id=await call(budget), at=utc(datetime.now(UTC)))
             except CGBError as error:
                 self._provider.failed(error)
-                if error.status == 404:
+                if isinstance(error, Rejected):
+                    # Perhaps it knows the contact no longer, which it says in several shapes.
                     self._contacts.forget(send.contact_id)
                 if since is None and not error.unsent:
                     since = utc(datetime.now(UTC))

@@ -66,8 +66,8 @@ def _check_host(host: str, *, bracketed: bool) -> None:
         teredo = address.teredo[1] if address.teredo else None
         embedded = address.ipv4_mapped or address.sixtofour or teredo
         nat64 = address in ipaddress.IPv6Network("64:ff9b::/96")
-        if not address.is_global or nat64 or (embedded and not embedded.is_global):
-            raise InvalidFileUrl("names a private or loopback address")
+        if not _public(address) or nat64 or (embedded and not _public(embedded)):
+            raise InvalidFileUrl("names an address that is not public")
         return
     if not host.isascii():
         raise InvalidFileUrl("names a host with other than ASCII letters (write its xn-- form)")
@@ -75,13 +75,18 @@ def _check_host(host: str, *, bracketed: bool) -> None:
     if _NUMBER_LABEL.fullmatch(labels[-1]):
         # WHATWG and inet_aton read a host that ends in a number as an IPv4 address (127.1).
         try:
-            public = ipaddress.IPv4Address(host).is_global
+            public = _public(ipaddress.IPv4Address(host))
         except ValueError:
             raise InvalidFileUrl("names an IP address in an unusual notation") from None
         if not public:
-            raise InvalidFileUrl("names a private or loopback address")
+            raise InvalidFileUrl("names an address that is not public")
         return
     if len(labels) < 2 or any(host == s or host.endswith(f".{s}") for s in _PRIVATE_SUFFIXES):
         raise InvalidFileUrl("names a host that is not public")
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
         raise InvalidFileUrl("has a host or port that cannot be read")
+
+
+def _public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    # `is_global` takes multicast for global.
+    return address.is_global and not address.is_multicast

@@ -12,6 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.contacts import Contact
     from activities.flows import FlowMatch
     from activities.messages import Send, SendFile, SendFlow, SendText
+    from activities.preparation import Preparation
     from contract.errors import ErrorType, expired, failure
     from contract.names import SEND_WORKFLOW
     from contract.request import SendWhatsAppRequest
@@ -55,23 +56,20 @@ async def deliver(
 
     Rows of a batch come with another manner, and with the flow that was looked up for all.
     """
+    prepared = await prepare(request, record)
     if request.send_at and request.send_at > workflow.now():
         record.waits_for(f"Waits until {request.send_at.isoformat()}.")
         await asyncio.sleep((request.send_at - workflow.now()).total_seconds())
-
-    record.waits_for("Prepares the send.")
-    prepared = await steps.prepare(request.to, request.template)
+        # What was cached then may have changed since.
+        prepared = await prepare(request, record)
     if known_flow:
         prepared = prepared.model_copy(update={"flow": known_flow})
-    record.prepared(prepared)
-    if prepared.to is None:
-        raise failure(ErrorType.INVALID_PHONE_NUMBER, prepared.invalid or "")
 
     record.waits_for("Looks up the contact and the template.", prepared)
     contact, flow = await before(
         request.expires_at,
         asyncio.gather(
-            steps.resolve_contact(prepared.to, prepared, manner),
+            steps.resolve_contact(request.to, prepared, manner),
             steps.find_flow(request.template, prepared, manner),
         ),
     )
@@ -90,6 +88,16 @@ async def deliver(
         flow_id=flow.flow_id if flow else None,
         fallback_reason=flow.reason if flow else None,
     )
+
+
+async def prepare(request: SendWhatsAppRequest, record: Record | RowRecord) -> Preparation:
+    """Return what the worker knows of the recipient; fail where the number is none."""
+    record.waits_for("Prepares the send.")
+    prepared = await steps.prepare(request.to, request.template)
+    record.prepared(prepared)
+    if prepared.invalid is not None:
+        raise failure(ErrorType.INVALID_PHONE_NUMBER, prepared.invalid)
+    return prepared
 
 
 def outgoing(
@@ -126,6 +134,10 @@ async def before(expires_at: datetime | None, lookups: Awaitable[T]) -> T:
         return await lookups
     try:
         left = max((expires_at - workflow.now()).total_seconds(), 0)
-        return await asyncio.wait_for(lookups, left)
+        found = await asyncio.wait_for(lookups, left)
     except TimeoutError:
         raise expired() from None
+    # The answer and the end of the time may come together.
+    if workflow.now() >= expires_at:
+        raise expired()
+    return found

@@ -159,6 +159,8 @@ def test_two_requests_are_the_same_when_only_their_times_differ() -> None:
         "https://0x7f.0.0.1/a",
         "https://2130706433/a",
         "https://10.0.0.1/a",
+        "https://224.0.0.1/a",
+        "https://[ff0e::1]/a",
         "https://192.168.1.1/a",
         "https://169.254.169.254/a",
         "https://100.64.0.1/a",
