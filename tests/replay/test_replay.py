@@ -1,4 +1,7 @@
-"""Replay: what ran once is understood by today's workflow code, step for step."""
+"""Replay: what ran once is understood by today's workflow code, step for step.
+
+In the sandbox, which the worker goes without (ADR 0005): what a workflow must not call fails here.
+"""
 
 import base64
 import json
@@ -9,19 +12,20 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer, WorkflowReplayResult
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from temporalio.workflow import NondeterminismError
 
 from contract.converter import contract_plugin
 from contract.errors import ErrorType
 from tests.replay.capture import CASES, HISTORIES
-from worker import WORKFLOWS, workflow_runner
+from worker import WORKFLOWS
 
 FILES = sorted(HISTORIES.glob("*.json"))
 
 
 async def replay(told: dict[str, Any]) -> WorkflowReplayResult:
     replayer = Replayer(
-        workflows=WORKFLOWS, plugins=[contract_plugin()], workflow_runner=workflow_runner()
+        workflows=WORKFLOWS, plugins=[contract_plugin()], workflow_runner=SandboxedWorkflowRunner()
     )
     history = WorkflowHistory.from_json("replayed", json.dumps(told))
     return await replayer.replay_workflow(history, raise_on_replay_failure=False)
