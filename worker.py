@@ -121,7 +121,7 @@ def build_worker(client: Client, settings: WorkerSettings, activities: Sequence[
         task_queue=settings.task_queue,
         workflows=WORKFLOWS,
         activities=activities,
-        # The sandbox costs a third of the worker's CPU; the tests replay every path in it (ADR 0005).
+        # The sandbox costs a third of the worker's CPU; tests replay every path in it (ADR 0005).
         workflow_runner=UnsandboxedWorkflowRunner(),
         # The defaults (5 pollers) leave tasks waiting: p95 4.8 s against 1.6 s with 50 in flight.
         workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
