@@ -1,5 +1,6 @@
 """The request: what a starter asks for, checked field by field before anything is called."""
 
+import json
 import math
 import re
 from datetime import datetime
@@ -75,9 +76,16 @@ def _scalar(value: object) -> object:
     if isinstance(value, str):
         if not value.strip():
             raise _wrong("is empty", "words, since WhatsApp rejects empty variables")
-    elif not isinstance(value, int | float) or not math.isfinite(value):
+    elif not isinstance(value, int | float) or not _is_finite(value):
         raise _wrong("is no text, number or boolean", "text, a finite number or a boolean")
     return value
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond every float
+        return False
 
 
 def _variables(values: dict[str, Any]) -> dict[str, Any]:
@@ -186,9 +194,13 @@ class SendWhatsAppRequest(Request):
             if name != FALLBACK_VARIABLE
         }
 
-    def body(self) -> dict[str, Any]:
-        """Return what makes two requests the same: JSON with defaults filled in, without times."""
-        return self.model_dump(mode="json", by_alias=True, exclude=_TIMES)
+    def body(self) -> str:
+        """Return what makes two requests the same: JSON with defaults filled in, without times.
+
+        As text, since Python takes 1, 1.0 and True for equal, which go out as different words.
+        """
+        fields = self.model_dump(mode="json", by_alias=True, exclude=_TIMES)
+        return json.dumps(fields, sort_keys=True)
 
 
 def _as_text(value: Variable) -> str:

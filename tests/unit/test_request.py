@@ -104,6 +104,7 @@ def test_a_wrong_request_names_the_field(fields: dict[str, Any], field: str) -> 
         "[" * 100_000,
         '{"to": "1", "message": "\\ud800"}',
         '{"to": "1", "template": "t", "variables": {"a": NaN}}',
+        '{"to": "1", "template": "t", "variables": {"a": ' + "9" * 400 + "}}",
         '{"to": "1", "template": "t", "variables": {"a": ' + "9" * 5000 + "}}",
     ],
 )
@@ -139,6 +140,11 @@ def test_two_requests_are_the_same_when_only_their_times_differ() -> None:
     assert plain.body() == read(message="m", expiresAt="2027-01-31T09:00:00Z").body()
     assert plain.body() == read(message="m", delivery="at_least_once").body()
     assert plain.body() != read(message="m", delivery="at_most_once").body()
+
+
+def test_two_requests_differ_where_other_words_would_go_out() -> None:
+    bodies = {read(template="t", variables={"n": n}).body() for n in (1, 1.0, True, "1")}
+    assert len(bodies) == 4
 
 
 @pytest.mark.parametrize(
