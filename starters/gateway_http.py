@@ -1,12 +1,11 @@
 """HTTP around the gateway: limits, tokens, problem details and an access log without data."""
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping, MutableMapping
 from http import HTTPStatus
-from typing import Any, NoReturn
+from typing import Any
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -17,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from starters import client as sends
 from starters.gateway_tokens import Rates, Tokens
+from starters.strict_json import NoJSON, parse_json
 
 logger = logging.getLogger("gateway.access")
 
@@ -59,28 +59,10 @@ async def json_body(request: Request) -> Any:
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if kind != "application/json":
         raise Problem(415, "Send the body as application/json")
-    return parse_json(await request.body())
-
-
-def parse_json(body: bytes) -> Any:
-    """Return the JSON of a body; raise Problem where it is none or holds a key twice."""
     try:
-        return json.loads(
-            body.decode("utf-8"), object_pairs_hook=_once_each, parse_constant=_no_constant
-        )
-    except (ValueError, RecursionError):
+        return parse_json(await request.body())
+    except NoJSON:
         raise Problem(400, "The body is no JSON, holds a key twice, NaN or Infinity") from None
-
-
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key stands twice")
-    return found
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
 
 
 Handler = Callable[[Request, Exception], Coroutine[Any, Any, Response]]

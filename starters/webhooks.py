@@ -20,6 +20,7 @@ from contract.errors import FieldProblem
 from contract.names import InvalidKey, workflow_id
 from contract.request import SendWhatsAppRequest, problems
 from settings import SettingsError
+from starters.strict_json import NoJSON, parse_json
 
 VARIABLE = "GATEWAY_WEBHOOKS_FILE"
 FIELDS = {field.alias for field in SendWhatsAppRequest.model_fields.values()}
@@ -67,7 +68,7 @@ def _fields(given: dict[str, str]) -> dict[str, str]:
 
 def _signed(template: str) -> str:
     if re.findall(r"{(\w+)}", template) != ["timestamp", "body"]:
-        raise PydanticCustomError("signed", "holds not {{timestamp}} and then {{body}}")
+        raise PydanticCustomError("signed", "holds not {timestamp} and then {body}")
     return template
 
 
@@ -199,6 +200,24 @@ def load(
         name: webhook.model_copy(update=_secret(name, webhook, environ))
         for name, webhook in declared.items()
     }
+
+
+def dry_run(path: Path, name: str, body: bytes) -> dict[str, Any]:
+    """Return as JSON what a body would send, and under which key; no secret is needed.
+
+    Raises SettingsError for the file, Unusable for the body.
+    """
+    declared = load(path, secrets=False)
+    if name not in declared:
+        raise SettingsError(f"{path.name} declares no webhook {name}, but {', '.join(declared)}")
+    try:
+        asked = declared[name].read(name, parse_json(body))
+    except NoJSON as error:
+        raise Unusable(_problem("body", str(error), "one JSON value")) from None
+    if asked is None:
+        return {"sends": False}
+    request = asked.request.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return {"sends": True, "key": asked.key, "request": request}
 
 
 def _secret(name: str, webhook: Webhook, environ: Mapping[str, str]) -> dict[str, SecretStr]:
