@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from contract.errors import FieldProblem
-from contract.request import SendWhatsAppRequest
 from contract.result import Outcome, SendWhatsAppResult
+from contract.schema import request_schema
 
 
 class Message(BaseModel):
@@ -159,7 +159,7 @@ POST: dict[str, Any] = {
             "required": True,
             "content": {
                 "application/json": {
-                    "schema": SendWhatsAppRequest.model_json_schema(by_alias=True),
+                    "schema": request_schema(),
                     "examples": _examples(**REQUESTS),
                 }
             },
