@@ -29,7 +29,7 @@ from starters import client as sends
 from starters import gateway_openapi as openapi
 from starters.display import ui_link
 from starters.gateway_doubts import Doubts
-from starters.gateway_http import Guard, Problem, handlers, json_body
+from starters.gateway_http import Guard, Problem, handlers, json_body, refused
 from starters.gateway_protocol import ProblemProtocol
 from starters.gateway_tokens import Rates, Tokens
 from starters.webhooks import Forged, Unusable, Webhook, load
@@ -70,8 +70,7 @@ class Gateway:
         try:
             asked = SendWhatsAppRequest.model_validate_json(json.dumps(await json_body(request)))
         except ValidationError as error:
-            found = [problem.model_dump() for problem in problems(error)]
-            raise Problem(422, "The request is wrong", errors=found) from None
+            raise refused("The request is wrong", problems(error)) from None
         return await self._accept(request, asked, key)
 
     async def webhook(self, request: Request, name: str) -> Response:
@@ -85,8 +84,7 @@ class Gateway:
         except Forged as error:
             raise Problem(401, str(error), {"WWW-Authenticate": "Signature"}) from None
         except Unusable as error:
-            found = [problem.model_dump() for problem in error.problems]
-            raise Problem(422, "The webhook's body gives no request", errors=found) from None
+            raise refused("The webhook's body gives no request", error.problems) from None
         if asked is None:
             return Response(status_code=204)
         return await self._accept(request, asked.request, asked.key)

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Mapping, MutableMapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager, nullcontext
 from http import HTTPStatus
 from typing import Any
 
@@ -14,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from contract.errors import FieldProblem
 from starters import client as sends
 from starters.gateway_tokens import Rates, Tokens
 from starters.strict_json import NoJSON, parse_json
@@ -25,6 +27,7 @@ MAX_HEADER_BYTES = 32 * 1024
 MAX_HEADERS = 100
 ARRIVES_WITHIN_S = 15.0
 MAX_IN_FLIGHT = 512
+MAX_PROBLEMS = 20
 RETRY_AFTER_S = "5"
 
 UNREAD_WITHIN_S = 2.0
@@ -52,6 +55,12 @@ class Problem(Exception):
             self.headers,
             media_type="application/problem+json",
         )
+
+
+def refused(title: str, problems: Sequence[FieldProblem]) -> Problem:
+    """Return the 422 that names each wrong field, as far as anybody would read."""
+    found = [problem.model_dump() for problem in problems[:MAX_PROBLEMS]]
+    return Problem(422, title, errors=found)
 
 
 async def json_body(request: Request) -> Any:
@@ -124,14 +133,13 @@ class Guard:
         self._tokens = tokens
         self._rates = rates
         self._signed = signed
-        self._in_flight = 0
+        self._in_flight = {True: 0, False: 0}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         began = time.perf_counter()
         status = 500
         caller: str | None = None
-        self._in_flight += 1
 
         async def noted(message: Message) -> None:
             nonlocal status
@@ -140,9 +148,11 @@ class Guard:
             await send(message)
 
         try:
-            caller = self._admit(scope)
-            body = await _whole_body(scope, receive)
-            await self._app(scope, _replay(body, receive), noted)
+            _check_head(scope)
+            caller = self._caller(scope)
+            with self._place(scope) if caller else nullcontext():
+                body = await _whole_body(scope, receive)
+                await self._app(scope, _replay(body, receive), noted)
         except Problem as problem:
             await _refuse(problem, scope, receive, noted)
         except Exception as error:
@@ -151,7 +161,6 @@ class Guard:
                 title = f"A defect of the gateway ({type(error).__name__})"
                 await Problem(500, title).response()(scope, receive, noted)
         finally:
-            self._in_flight -= 1
             route = getattr(scope.get("route"), "path", "-")
             logger.info(
                 "request",
@@ -164,32 +173,50 @@ class Guard:
                 },
             )
 
-    def _admit(self, scope: Scope) -> str | None:
-        headers: list[tuple[bytes, bytes]] = scope["headers"]
-        names = [name for name, _ in headers]
-        if scope["http_version"] not in ("1.0", "1.1"):
-            raise Problem(505, "Speak HTTP/1.1", _CLOSE)
-        size = len(scope["raw_path"]) + len(scope["query_string"])
-        size += sum(len(name) + len(value) + 4 for name, value in headers)
-        if len(headers) > MAX_HEADERS or size > MAX_HEADER_BYTES:
-            raise Problem(431, "The headers are too large", _CLOSE)
-        if b"content-length" in names and b"transfer-encoding" in names:
-            raise Problem(400, "Content-Length stands beside Transfer-Encoding", _CLOSE)
+    def _caller(self, scope: Scope) -> str | None:
+        """Return who calls; None where anybody may. Raises Problem."""
         path: str = scope["path"]
         if not path.startswith("/v1/"):
             return None
-        caller = self._signed.get(path)
-        if caller is None:
-            caller = self._tokens.name_of([v for n, v in headers if n == b"authorization"])
+        if path in self._signed:
+            return self._signed[path]
+        caller = self._tokens.name_of([v for n, v in scope["headers"] if n == b"authorization"])
         if caller is None:
             authenticate = {"WWW-Authenticate": "Bearer"}
             raise Problem(401, "A valid bearer token is needed", authenticate | _CLOSE)
-        if self._in_flight > MAX_IN_FLIGHT:
-            raise Problem(503, "Too many requests at once", {"Retry-After": "1"})
         if wait := self._rates.wait_of(caller):
             again = {"Retry-After": str(wait)}
             raise Problem(429, "More requests in a minute than this caller may make", again)
         return caller
+
+    @contextmanager
+    def _place(self, scope: Scope) -> Iterator[None]:
+        """Count one request in flight; raise Problem where there are too many.
+
+        Who has not shown a signature yet takes no place of those who have shown a token.
+        """
+        kind = scope["path"] in self._signed
+        if self._in_flight[kind] >= MAX_IN_FLIGHT:
+            raise Problem(503, "Too many requests at once", {"Retry-After": "1"})
+        self._in_flight[kind] += 1
+        try:
+            yield
+        finally:
+            self._in_flight[kind] -= 1
+
+
+def _check_head(scope: Scope) -> None:
+    """Raise Problem for what nobody may send."""
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    names = [name for name, _ in headers]
+    if scope["http_version"] not in ("1.0", "1.1"):
+        raise Problem(505, "Speak HTTP/1.1", _CLOSE)
+    size = len(scope["raw_path"]) + len(scope["query_string"])
+    size += sum(len(name) + len(value) + 4 for name, value in headers)
+    if len(headers) > MAX_HEADERS or size > MAX_HEADER_BYTES:
+        raise Problem(431, "The headers are too large", _CLOSE)
+    if b"content-length" in names and b"transfer-encoding" in names:
+        raise Problem(400, "Content-Length stands beside Transfer-Encoding", _CLOSE)
 
 
 async def _refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:

@@ -8,45 +8,84 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
+from temporalio.client import Client
 
-from bench.sends import Bench, memory_mib, stage
-from tools.dev_server import free_port
+from contract.names import DEFAULT_TASK_QUEUE
+from simulator.process import Simulator, simulator
+from starters.waiting import no_worker
+from tools.dev_server import ROOT, dev_server, free_port
 
 FOLDER = Path(__file__).resolve().parent
 CLOSED_WITHIN_S = 900
+GATEWAY = [str(Path(sys.executable).with_name("send-whatsapp")), "gateway"]
+WORKER = [sys.executable, str(ROOT / "worker.py")]
+
+
+@dataclass
+class Stage:
+    """Server, provider, worker and gateway, each a process of its own."""
+
+    client: Client
+    provider: Simulator
+    url: str
+    gateway_pid: int
+
+    def gateway_mib(self) -> float:
+        """Return the gateway's resident memory, in MiB."""
+        pages = int(Path(f"/proc/{self.gateway_pid}/statm").read_text().split()[1])
+        return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
 
 
 @asynccontextmanager
-async def gateway(bench: Bench) -> AsyncIterator[tuple[str, int]]:
-    """Run the gateway as a process; yield its URL and process id."""
-    bind = f"127.0.0.1:{free_port()}"
-    kept = {n: v for n, v in os.environ.items() if not n.startswith(("GATEWAY_", "TEMPORAL_"))}
-    process = subprocess.Popen(
-        [str(Path(sys.executable).with_name("send-whatsapp")), "gateway"],
-        env=kept
-        | {
-            "GATEWAY_BIND": bind,
-            "TEMPORAL_ADDRESS": bench.client.service_client.config.target_host,
-            "LOG_LEVEL": "WARNING",
-        },
-    )
+async def program(words: list[str], environment: Mapping[str, str]) -> AsyncIterator[int]:
+    """Run a command; yield its process id and end it with the block."""
+    process = subprocess.Popen(words, env=environment)
     try:
-        async with httpx.AsyncClient(base_url=f"http://{bind}", trust_env=False) as http:
-            while not await _is_ready(http):
-                await asyncio.sleep(0.1)
-        yield f"http://{bind}", process.pid
+        yield process.pid
     finally:
         process.terminate()
         await asyncio.to_thread(process.wait)
+
+
+@asynccontextmanager
+async def stage() -> AsyncIterator[Stage]:
+    """Set everything up in a folder of its own."""
+    ours = ("CGB_", "GATEWAY_", "TEMPORAL_")
+    environment = {n: v for n, v in os.environ.items() if not n.startswith(ours)}
+    bind = f"127.0.0.1:{free_port()}"
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        async with (
+            dev_server(folder / "server.log", database=folder / "temporal.db") as server,
+            simulator("--delay-ms", "50") as provider,
+        ):
+            environment |= {
+                "TEMPORAL_ADDRESS": server.address,
+                "CGB_API_URL": provider.url,
+                "CGB_API_KEY": provider.key,
+                "GATEWAY_BIND": bind,
+                "LOG_LEVEL": "WARNING",
+            }
+            async with (
+                program(WORKER, environment),
+                program(GATEWAY, environment) as gateway,
+                httpx.AsyncClient(base_url=f"http://{bind}", trust_env=False) as http,
+            ):
+                client = await Client.connect(server.address)
+                while await no_worker(client, DEFAULT_TASK_QUEUE) or not await _is_ready(http):
+                    await asyncio.sleep(0.1)
+                yield Stage(client, provider, f"http://{bind}", gateway)
 
 
 async def _is_ready(http: httpx.AsyncClient) -> bool:
@@ -68,14 +107,14 @@ async def burst(url: str, first: int, requests: int, connections: int) -> dict[s
     return dict(json.loads(told))
 
 
-async def outcome(bench: Bench, accepted: list[str], before: Counter[str]) -> dict[str, Any]:
+async def outcome(stage: Stage, accepted: list[str], before: Counter[str]) -> dict[str, Any]:
     """Wait until every run is closed; return what became of the accepted ones."""
     began = time.monotonic()
-    while (await bench.client.count_workflows("ExecutionStatus = 'Running'")).count:
+    while (await stage.client.count_workflows("ExecutionStatus = 'Running'")).count:
         if time.monotonic() - began > CLOSED_WITHIN_S:
             raise SystemExit("runs are still open")
         await asyncio.sleep(0.5)
-    arrived = Counter(sent["phone"] for sent in await bench.provider.inbox()) - before
+    arrived = Counter(sent["phone"] for sent in await stage.provider.inbox()) - before
     expected = {f"+49151{key.removeprefix('load-')}" for key in accepted}
     return {
         "allClosedAfterS": round(time.monotonic() - began, 1),
@@ -93,15 +132,14 @@ async def measure(requests: int, connections: int, bursts: int, overload: int) -
         "requests": requests,
         "bursts": [],
     }
-    async with stage(delay_ms=50) as bench, gateway(bench) as (url, pid):
-        results["gatewayMiBBefore"] = round(memory_mib(pid), 1)
+    async with stage() as running:
+        results["gatewayMiBBefore"] = running.gateway_mib()
         for number, open_ in enumerate([connections] * bursts + [overload]):
-            before = Counter(sent["phone"] for sent in await bench.provider.inbox())
-            # Numbers apart from those that the stage warms up with.
-            told = await burst(url, (number + 10) * 1_000_000, requests, open_)
+            before = Counter(sent["phone"] for sent in await running.provider.inbox())
+            told = await burst(running.url, number * 1_000_000, requests, open_)
             accepted = told.pop("accepted")
-            told |= {"connections": open_} | await outcome(bench, accepted, before)
-            results["bursts"].append(told | {"gatewayMiB": round(memory_mib(pid), 1)})
+            told |= {"connections": open_} | await outcome(running, accepted, before)
+            results["bursts"].append(told | {"gatewayMiB": running.gateway_mib()})
     return results
 
 
