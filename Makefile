@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test check setup temporal server worker gateway simulator histories bench format lock clean
+.PHONY: help demo test check setup temporal server worker gateway simulator histories schema bench load format lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 14
@@ -52,8 +52,14 @@ simulator: setup ## A stand-in for the provider on port 9090, key demo-key
 histories: setup temporal ## Capture the histories of tests/replay anew, after a change of the workflow
 	@$(BIN)/python -m pytest -q -n 0 tests/replay/capture.py
 
+schema: setup ## Write the JSON Schema of request and result to docs/schema
+	@$(BIN)/python -m contract.schema
+
 bench: setup temporal ## Measure sends on this machine (about five minutes)
 	@$(BIN)/python -m bench.sends
+
+load: setup temporal ## Bursts of 2,000 requests at the gateway; what became of each (needs npm)
+	@$(BIN)/python -m bench.load
 
 format: setup ## Format the code
 	@$(BIN)/ruff format .

@@ -177,6 +177,12 @@ class GatewaySettings(StarterSettings):
         SecretStr(""), alias="GATEWAY_TOKENS", examples=["crm:a-long-random-token"]
     )
     tokens_file: str | None = Field(None, alias="GATEWAY_TOKENS_FILE", examples=["tokens.txt"])
+    webhooks_file: str | None = Field(
+        None, alias="GATEWAY_WEBHOOKS_FILE", examples=["webhooks.yaml"]
+    )
+    max_requests_per_minute: Annotated[Number, Field(ge=1, le=1_000_000)] | None = Field(
+        None, alias="GATEWAY_MAX_REQUESTS_PER_MINUTE", examples=["600"]
+    )
 
 
 class ProviderSettings(_Settings):

@@ -12,6 +12,9 @@ PART_WORKFLOW: Final = "SendWhatsAppBatchPart"
 SEND_ACTIVITY_ID: Final = "send"
 """Activity id of the send in every SendWhatsApp run, for an operator's commands."""
 
+START_BEFORE_MEMO: Final = "startBefore"
+"""Memo of a run (ISO 8601): taken by Temporal later than this, it must not send."""
+
 MAX_KEY_LENGTH: Final = 200
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -9,8 +10,8 @@ from pydantic import ValidationError
 from temporalio.client import Client
 
 from contract.request import SendWhatsAppRequest, problems
-from settings import StarterSettings
-from starters import batch_cli, listing
+from settings import SettingsError, StarterSettings
+from starters import batch_cli, listing, webhooks
 from starters import client as sends
 from starters import doctor as checks
 from starters import gateway as gateways
@@ -218,6 +219,26 @@ def doctor() -> None:
 def gateway() -> None:
     """Serve the HTTP gateway at GATEWAY_BIND."""
     gateways.main()
+
+
+@app.command(
+    epilog="Example: send-whatsapp webhook examples/webhooks/webhooks.yaml shop"
+    " --sample examples/webhooks/shop.json"
+)
+def webhook(
+    file: Annotated[Path, typer.Argument(help="File that declares webhooks (docs/webhooks.md).")],
+    name: Annotated[str, typer.Argument(help="The webhook's name in it.")],
+    sample: Annotated[
+        typer.FileBinaryRead, typer.Option(help="A body as its sender sends it; - for stdin.")
+    ],
+) -> None:
+    """Show what a webhook makes of a sample body, as JSON, without sending anything."""
+    try:
+        made = webhooks.dry_run(file, name, sample.read())
+    except (SettingsError, webhooks.Unusable) as error:
+        fail(Exit.INVALID, str(error))
+    print_json(made)
+    leave(Exit.ACCEPTED)
 
 
 async def _follow(

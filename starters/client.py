@@ -39,6 +39,8 @@ ANSWER_WITHIN_S = 8.0
 FORCED_MEMO = "forced"
 RESEND_MEMO = "resendOf"
 
+WAKE_SIGNAL = "wake"
+
 
 class TemporalUnavailable(Exception):
     """Temporal does not answer; the message says at which address and what to do."""
@@ -271,6 +273,10 @@ async def request_cancel(client: Client, state: State) -> None:
     try:
         async with answers(client.service_client.config.target_host):
             await handle.cancel()
+            described = await handle.describe()
+            if (described.execution_time or described.start_time) > datetime.now(UTC):
+                # It has a start delay, and would see the request after it; a signal ends a delay.
+                await handle.signal(WAKE_SIGNAL)
     except RPCError as error:
         # Closed in the meantime: then its end is the answer.
         if error.status != RPCStatusCode.NOT_FOUND:

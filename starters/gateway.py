@@ -4,27 +4,35 @@ import asyncio
 import json
 import logging
 import re
+import signal
+import socket
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import uvicorn
-from fastapi import FastAPI, Header, Request
+from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import ValidationError
 from temporalio.client import Client
 from temporalio.service import RetryConfig
 
+from contract import names
 from contract.names import InvalidKey
 from contract.request import SendWhatsAppRequest, problems
-from contract.result import SendWhatsAppResult
 from settings import GatewaySettings, SettingsError
 from starters import client as sends
+from starters import gateway_openapi as openapi
 from starters.display import ui_link
-from starters.gateway_http import Guard, Problem, ProblemProtocol, handlers, parse_json
-from starters.gateway_tokens import Tokens
+from starters.gateway_doubts import Doubts
+from starters.gateway_http import Guard, Problem, handlers, json_body, refused
+from starters.gateway_protocol import ProblemProtocol
+from starters.gateway_tokens import Rates, Tokens
+from starters.webhooks import Forged, Unusable, Webhook, load
 from telemetry import logs
 
 logger = logging.getLogger(__name__)
@@ -32,66 +40,85 @@ logger = logging.getLogger(__name__)
 MAX_WAIT_S = 300
 CANCEL_WAIT_S = 8.0
 
+ANSWER_WITHIN_S = 9.0
+FIRST_TRY_S = 5.0
+"""Time for the answer to a request without Temporal, and for the first of two tries to start."""
+
 # One try each: what was answered 503 must not be started by a retry behind our back.
 NO_RETRIES = RetryConfig(max_retries=0, max_elapsed_time_millis=1)
-
-_EXAMPLES = {
-    "text": {"value": {"to": "+1234567890", "message": "Hello"}},
-    "template": {
-        "value": {
-            "to": "+1234567890",
-            "template": "visa_approved",
-            "variables": {"name": "John Doe", "fallback_message": "Your visa is approved!"},
-        }
-    },
-    "file": {
-        "value": {
-            "to": "+1234567890",
-            "fileUrl": "https://example.com/visa.pdf",
-            "fileType": "document",
-        }
-    },
-}
-
-_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": SendWhatsAppRequest.model_json_schema(by_alias=True),
-                "examples": _EXAMPLES,
-            }
-        },
-    }
-}
 
 
 class Gateway:
     """The routes, and what they share: a Temporal client and the settings."""
 
-    def __init__(self, client: Client, settings: GatewaySettings) -> None:
-        """Start runs with this client."""
+    def __init__(
+        self,
+        client: Client,
+        settings: GatewaySettings,
+        webhooks: Mapping[str, Webhook] | None = None,
+    ) -> None:
+        """Start runs with this client, asked for directly or by these webhooks."""
         self.client = client
         self.settings = settings
+        self.webhooks = webhooks or {}
+        self.stopping = asyncio.Event()
+        self._doubts = Doubts(client)
 
-    async def post(
-        self,
-        request: Request,
-        prefer: Annotated[str | None, Header()] = None,
-        idempotency_key: Annotated[str | None, Header()] = None,
-    ) -> Response:
+    async def post(self, request: Request) -> Response:
         """Start a send: 202 with its state, or with `Prefer: wait=N` 200 once it is closed."""
         key = _key(request.headers.getlist("idempotency-key"))
-        wait = _wait(prefer)
-        kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-        if kind != "application/json":
-            raise Problem(415, "Send the message as application/json")
-        body = parse_json(await request.body())
         try:
-            asked = SendWhatsAppRequest.model_validate_json(json.dumps(body))
+            asked = SendWhatsAppRequest.model_validate_json(json.dumps(await json_body(request)))
         except ValidationError as error:
-            found = [problem.model_dump() for problem in problems(error)]
-            raise Problem(422, "The request is wrong", errors=found) from None
+            raise refused("The request is wrong", problems(error)) from None
+        return await self._accept(request, asked, key)
+
+    async def webhook(self, request: Request, name: str) -> Response:
+        """Start what a declared webhook makes of a foreign body; 204 where that is nothing."""
+        declared = self.webhooks.get(name)
+        if declared is None:
+            raise Problem(404, "No webhook has this name")
+        try:
+            declared.verify(request.headers, await request.body(), datetime.now(UTC))
+            asked = declared.read(name, await json_body(request))
+        except Forged as error:
+            raise Problem(401, str(error), {"WWW-Authenticate": "Signature"}) from None
+        except Unusable as error:
+            raise refused("The webhook's body gives no request", error.problems) from None
+        if asked is None:
+            return Response(status_code=204)
+        return await self._accept(request, asked.request, asked.key)
+
+    async def get(self, id: str) -> Response:
+        """Return how a message stands, with `result` once its run is closed."""
+        async with self._answers():
+            return self._answer(await sends.get_state(self.client, id), 200)
+
+    async def delete(self, id: str) -> Response:
+        """Cancel: 200 only where nothing was sent, 202 while unknown, 409 where it is too late."""
+        async with self._answers():
+            state = await sends.get_state(self.client, id)
+            if asked := state.outcome == "running":
+                await sends.request_cancel(self.client, state)
+        if asked:
+            state = await self._closed_within(state, CANCEL_WAIT_S)
+        if state.outcome in ("running", "cancelled"):
+            return self._answer(state, 200 if state.outcome == "cancelled" else 202)
+        raise Problem(409, "It is too late to cancel", id=state.id, messageStatus=state.outcome)
+
+    async def ready(self) -> Response:
+        """Return 200 where Temporal answers."""
+        async with self._answers(within_s=3):
+            await self.client.service_client.check_health()
+        return JSONResponse({"status": "ready"})
+
+    def _answers(self, within_s: float = ANSWER_WITHIN_S) -> AbstractAsyncContextManager[None]:
+        return sends.answers(self.client.service_client.config.target_host, within_s)
+
+    async def _accept(
+        self, request: Request, asked: SendWhatsAppRequest, key: str | None
+    ) -> Response:
+        wait = _wait(",".join(request.headers.getlist("prefer")))
         state = await self._start(asked, key)
         if wait and state.outcome == "running":
             state = await self._closed_within(state, wait)
@@ -100,35 +127,41 @@ class Gateway:
         answer.headers["Location"] = _path(state.id)
         return answer
 
-    async def get(self, id: str) -> Response:
-        """Return how a message stands, with `result` once its run is closed."""
-        return self._answer(await sends.get_state(self.client, id), 200)
-
-    async def delete(self, id: str) -> Response:
-        """Cancel: 200 only where nothing was sent, 202 while unknown, 409 where it is too late."""
-        state = await sends.get_state(self.client, id)
-        if state.outcome == "running":
-            await sends.request_cancel(self.client, state)
-            state = await self._closed_within(state, CANCEL_WAIT_S)
-        if state.outcome in ("running", "cancelled"):
-            return self._answer(state, 200 if state.outcome == "cancelled" else 202)
-        raise Problem(409, "It is too late to cancel", id=state.id, messageStatus=state.outcome)
-
-    async def ready(self) -> Response:
-        """Return 200 where Temporal answers."""
-        async with sends.answers(self.client.service_client.config.target_host, within_s=3):
-            await self.client.service_client.check_health()
-        return JSONResponse({"status": "ready"})
-
     async def _start(self, asked: SendWhatsAppRequest, key: str | None) -> sends.State:
+        """Start, in two tries: the second finds the run that the first began but was not told of.
+
+        A run that Temporal takes after our answer ends without sending, by its `start_before`.
+        """
+        start_before = datetime.now(UTC) + timedelta(seconds=ANSWER_WITHIN_S)
+        workflow_id = names.new_workflow_id() if key is None else key
+        try:
+            async with self._answers():
+                try:
+                    async with self._answers(FIRST_TRY_S):
+                        return await self._start_once(asked, workflow_id, start_before)
+                except sends.TemporalUnavailable:
+                    return await self._start_once(asked, workflow_id, start_before)
+        except sends.TemporalUnavailable:
+            # With a key its caller finds the run again, maybe through another gateway.
+            if key is None:
+                self._doubts.add(workflow_id)
+            raise
+
+    async def _start_once(
+        self, asked: SendWhatsAppRequest, key: str, start_before: datetime
+    ) -> sends.State:
         try:
             started = await sends.start_send(
-                self.client, asked, key=key, task_queue=self.settings.task_queue
+                self.client,
+                asked,
+                key=key,
+                task_queue=self.settings.task_queue,
+                memo={names.START_BEFORE_MEMO: start_before.isoformat()},
             )
         except InvalidKey as error:
             raise Problem(400, f"Idempotency-Key: {error}") from None
         except sends.OutcomeUnknown:
-            return await sends.get_state(self.client, key or "")
+            return await sends.get_state(self.client, key)
         except sends.KeyConflict:
             raise Problem(422, "The Idempotency-Key belongs to another request") from None
         if started.existing:
@@ -136,12 +169,19 @@ class Gateway:
         return sends.State.begun(started)
 
     async def _closed_within(self, state: sends.State, seconds: float) -> sends.State:
+        """Return the state once it is closed; as it was when time is up or the gateway stops."""
+        closed = asyncio.create_task(
+            sends.get_state(self.client, state.id, run_id=state.run_id, wait=True)
+        )
+        stop = asyncio.create_task(self.stopping.wait())
         try:
-            async with asyncio.timeout(seconds):
-                return await sends.get_state(self.client, state.id, run_id=state.run_id, wait=True)
-        except (TimeoutError, sends.TemporalUnavailable):
-            # The run is begun, so the honest answer is that it goes on.
-            return state
+            await asyncio.wait({closed, stop}, timeout=seconds, return_when="FIRST_COMPLETED")
+            # Where Temporal went away: the run is begun, so the honest answer is that it goes on.
+            gone = closed.done() and isinstance(closed.exception(), sends.TemporalUnavailable)
+            return closed.result() if closed.done() and not gone else state
+        finally:
+            closed.cancel()
+            stop.cancel()
 
     def _answer(self, state: sends.State, status: int, *, with_result: bool = True) -> JSONResponse:
         link = ui_link(self.settings.ui_url, self.client.namespace, state.id, state.run_id)
@@ -163,32 +203,43 @@ def create_app(gateway: Gateway, tokens: Tokens) -> FastAPI:
         version="1",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         exception_handlers=handlers(),
     )
-    result = {"content": {"application/json": {"schema": SendWhatsAppResult.model_json_schema()}}}
-    app.post("/v1/messages", status_code=202, openapi_extra=_BODY, responses={200: result})(
-        gateway.post
-    )
-    app.get("/v1/messages/{id:path}")(gateway.get)
-    app.delete("/v1/messages/{id:path}")(gateway.delete)
-    app.get("/readyz")(gateway.ready)
+    app.post("/v1/messages", **openapi.POST)(gateway.post)
+    app.get("/v1/messages/{id:path}", **openapi.GET)(gateway.get)
+    app.delete("/v1/messages/{id:path}", **openapi.DELETE)(gateway.delete)
+    app.post("/v1/webhooks/{name}", **openapi.WEBHOOK)(gateway.webhook)
+    app.get("/readyz", **openapi.READY)(gateway.ready)
 
-    @app.get("/healthz")
+    @app.get("/healthz", **openapi.HEALTHY)
     async def healthz() -> dict[str, str]:
         """Return 200 while the process serves."""
         return {"status": "ok"}
 
-    app.add_middleware(Guard, tokens=tokens)
+    signed = {
+        f"/v1/webhooks/{name}": f"webhook {name}"
+        for name, webhook in gateway.webhooks.items()
+        if webhook.signature
+    }
+    rates = Rates(gateway.settings.max_requests_per_minute)
+    app.add_middleware(Guard, tokens=tokens, rates=rates, signed=signed)
     return app
 
 
 @asynccontextmanager
 async def serving(app: FastAPI, host: str, port: int) -> AsyncIterator[uvicorn.Server]:
-    """Serve until SIGTERM or SIGINT, or until the block ends."""
+    """Serve until SIGTERM or SIGINT, or until the block ends; raises SettingsError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listening = socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        raise SettingsError(
+            f"GATEWAY_BIND cannot be listened on ({error.strerror}); for example"
+            " GATEWAY_BIND=127.0.0.1:8080"
+        ) from None
     config = uvicorn.Config(
         app,
-        host=host,
-        port=port,
         http=ProblemProtocol,
         ws="none",
         lifespan="off",
@@ -198,10 +249,9 @@ async def serving(app: FastAPI, host: str, port: int) -> AsyncIterator[uvicorn.S
         h11_max_incomplete_event_size=40 * 1024,
         timeout_keep_alive=15,
         timeout_graceful_shutdown=20,
-        backlog=1024,
     )
     server = uvicorn.Server(config)
-    task = asyncio.create_task(server.serve())
+    task = asyncio.create_task(server.serve([listening]))
     while not server.started and not task.done():
         await asyncio.sleep(0.01)
     try:
@@ -212,17 +262,21 @@ async def serving(app: FastAPI, host: str, port: int) -> AsyncIterator[uvicorn.S
 
 
 async def run(settings: GatewaySettings) -> None:
-    """Serve the gateway of these settings; raises TemporalUnavailable for wrong TEMPORAL_*."""
+    """Serve until SIGTERM or SIGINT; raises SettingsError, and TemporalUnavailable for TEMPORAL_*.
+
+    What waits for the end of a run is answered `running` when the gateway stops.
+    """
     tokens = Tokens.of(settings)
+    webhooks = load(Path(settings.webhooks_file)) if settings.webhooks_file else {}
     client = await sends.connect(retry=NO_RETRIES, lazy=True)
     host, _, port = settings.bind.rpartition(":")
-    app = create_app(Gateway(client, settings), tokens)
-    async with serving(app, host.strip("[]"), int(port)) as server:
-        if not server.started:
-            return
+    gateway = Gateway(client, settings, webhooks)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, gateway.stopping.set)
+    async with serving(create_app(gateway, tokens), host.strip("[]"), int(port)):
         logger.info("gateway listens on %s", settings.bind)
-        while not server.should_exit:
-            await asyncio.sleep(0.2)
+        await gateway.stopping.wait()
 
 
 def main() -> None:
@@ -256,6 +310,6 @@ def _key(values: list[str]) -> str | None:
     return value
 
 
-def _wait(prefer: str | None) -> float | None:
-    found = re.search(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})", prefer or "", re.ASCII)
+def _wait(prefer: str) -> float | None:
+    found = re.search(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})", prefer, re.ASCII | re.IGNORECASE)
     return min(float(found[1]), MAX_WAIT_S) if found else None

@@ -1,23 +1,24 @@
 """HTTP around the gateway: limits, tokens, problem details and an access log without data."""
 
 import asyncio
-import json
 import logging
 import time
-from collections.abc import Callable, Coroutine, MutableMapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager, nullcontext
 from http import HTTPStatus
-from typing import Any, NoReturn
+from typing import Any
 
-import h11
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from contract.errors import FieldProblem
 from starters import client as sends
-from starters.gateway_tokens import Tokens
+from starters.gateway_tokens import Rates, Tokens
+from starters.strict_json import NoJSON, parse_json
 
 logger = logging.getLogger("gateway.access")
 
@@ -26,7 +27,14 @@ MAX_HEADER_BYTES = 32 * 1024
 MAX_HEADERS = 100
 ARRIVES_WITHIN_S = 15.0
 MAX_IN_FLIGHT = 512
+MAX_PROBLEMS = 20
 RETRY_AFTER_S = "5"
+
+UNREAD_WITHIN_S = 2.0
+UNREAD_BYTES = 16 * 1024 * 1024
+"""How much of a refused request is still taken, so that its sender gets to read the answer."""
+
+_CLOSE = {"Connection": "close"}
 
 
 class Problem(Exception):
@@ -49,25 +57,21 @@ class Problem(Exception):
         )
 
 
-def parse_json(body: bytes) -> Any:
-    """Return the JSON of a body; raise Problem where it is none or holds a key twice."""
+def refused(title: str, problems: Sequence[FieldProblem]) -> Problem:
+    """Return the 422 that names each wrong field, as far as anybody would read."""
+    found = [problem.model_dump() for problem in problems[:MAX_PROBLEMS]]
+    return Problem(422, title, errors=found)
+
+
+async def json_body(request: Request) -> Any:
+    """Return the JSON of a request's body; raise Problem where it is none or not declared."""
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Problem(415, "Send the body as application/json")
     try:
-        return json.loads(
-            body.decode("utf-8"), object_pairs_hook=_once_each, parse_constant=_no_constant
-        )
-    except (ValueError, RecursionError):
+        return parse_json(await request.body())
+    except NoJSON:
         raise Problem(400, "The body is no JSON, holds a key twice, NaN or Infinity") from None
-
-
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key stands twice")
-    return found
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
 
 
 Handler = Callable[[Request, Exception], Coroutine[Any, Any, Response]]
@@ -83,7 +87,10 @@ def handlers() -> dict[int | type[Exception], Handler]:
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         title = HTTPStatus(error.status_code).phrase
-        return Problem(error.status_code, title, dict(error.headers or {})).response()
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(sorted(_methods(request)))
+        return Problem(error.status_code, title, headers).response()
 
     async def invalid(request: Request, error: Exception) -> Response:
         return Problem(400, "A header or parameter is wrong").response()
@@ -92,7 +99,7 @@ def handlers() -> dict[int | type[Exception], Handler]:
         return Problem(404, "No message has this id").response()
 
     async def unavailable(request: Request, error: Exception) -> Response:
-        title = "Temporal does not answer; nothing was started"
+        title = "Temporal does not answer; try again, with the same Idempotency-Key if there is one"
         return Problem(503, title, {"Retry-After": RETRY_AFTER_S}).response()
 
     return {
@@ -104,21 +111,35 @@ def handlers() -> dict[int | type[Exception], Handler]:
     }
 
 
+def _methods(request: Request) -> set[str]:
+    """Return what may be asked at this path: the framework names the methods of one route only."""
+    path = request.scope["path"]
+    return {
+        method
+        for route in request.app.routes
+        if isinstance(route, Route) and route.path_regex.match(path)
+        for method in route.methods or ()
+    }
+
+
 class Guard:
     """Checks each request before a route sees it, and logs it with its route afterwards."""
 
-    def __init__(self, app: ASGIApp, tokens: Tokens) -> None:
-        """Guard this application with these tokens."""
+    def __init__(
+        self, app: ASGIApp, tokens: Tokens, rates: Rates, signed: Mapping[str, str]
+    ) -> None:
+        """Guard this application; `signed` are callers by path whose signature a route checks."""
         self._app = app
         self._tokens = tokens
-        self._in_flight = 0
+        self._rates = rates
+        self._signed = signed
+        self._in_flight = {True: 0, False: 0}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         began = time.perf_counter()
         status = 500
         caller: str | None = None
-        self._in_flight += 1
 
         async def noted(message: Message) -> None:
             nonlocal status
@@ -127,18 +148,19 @@ class Guard:
             await send(message)
 
         try:
-            caller = self._admit(scope)
-            body = await _whole_body(scope, receive)
-            await self._app(scope, _replay(body, receive), noted)
+            _check_head(scope)
+            caller = self._caller(scope)
+            with self._place(scope) if caller else nullcontext():
+                body = await _whole_body(scope, receive)
+                await self._app(scope, _replay(body, receive), noted)
         except Problem as problem:
-            await problem.response()(scope, receive, noted)
+            await _refuse(problem, scope, receive, noted)
         except Exception as error:
             logger.exception("defect in the gateway")
             if status == 500:
                 title = f"A defect of the gateway ({type(error).__name__})"
                 await Problem(500, title).response()(scope, receive, noted)
         finally:
-            self._in_flight -= 1
             route = getattr(scope.get("route"), "path", "-")
             logger.info(
                 "request",
@@ -151,31 +173,81 @@ class Guard:
                 },
             )
 
-    def _admit(self, scope: Scope) -> str | None:
-        headers: list[tuple[bytes, bytes]] = scope["headers"]
-        names = [name for name, _ in headers]
-        close = {"Connection": "close"}
-        size = sum(len(name) + len(value) + 4 for name, value in headers)
-        if len(headers) > MAX_HEADERS or size > MAX_HEADER_BYTES:
-            raise Problem(431, "The headers are too large", close)
-        if b"content-length" in names and b"transfer-encoding" in names:
-            raise Problem(400, "Content-Length stands beside Transfer-Encoding", close)
-        if not scope["path"].startswith("/v1/"):
+    def _caller(self, scope: Scope) -> str | None:
+        """Return who calls; None where anybody may. Raises Problem."""
+        path: str = scope["path"]
+        if not path.startswith("/v1/"):
             return None
-        caller = self._tokens.name_of([v for n, v in headers if n == b"authorization"])
+        if path in self._signed:
+            return self._signed[path]
+        caller = self._tokens.name_of([v for n, v in scope["headers"] if n == b"authorization"])
         if caller is None:
-            raise Problem(
-                401, "A valid bearer token is needed", {"WWW-Authenticate": "Bearer"} | close
-            )
-        if self._in_flight > MAX_IN_FLIGHT:
-            raise Problem(503, "Too many requests at once", {"Retry-After": "1"})
+            authenticate = {"WWW-Authenticate": "Bearer"}
+            raise Problem(401, "A valid bearer token is needed", authenticate | _CLOSE)
+        if wait := self._rates.wait_of(caller):
+            again = {"Retry-After": str(wait)}
+            raise Problem(429, "More requests in a minute than this caller may make", again)
         return caller
+
+    @contextmanager
+    def _place(self, scope: Scope) -> Iterator[None]:
+        """Count one request in flight; raise Problem where there are too many.
+
+        Who has not shown a signature yet takes no place of those who have shown a token.
+        """
+        kind = scope["path"] in self._signed
+        if self._in_flight[kind] >= MAX_IN_FLIGHT:
+            raise Problem(503, "Too many requests at once", {"Retry-After": "1"})
+        self._in_flight[kind] += 1
+        try:
+            yield
+        finally:
+            self._in_flight[kind] -= 1
+
+
+def _check_head(scope: Scope) -> None:
+    """Raise Problem for what nobody may send."""
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    names = [name for name, _ in headers]
+    if scope["http_version"] not in ("1.0", "1.1"):
+        raise Problem(505, "Speak HTTP/1.1", _CLOSE)
+    size = len(scope["raw_path"]) + len(scope["query_string"])
+    size += sum(len(name) + len(value) + 4 for name, value in headers)
+    if len(headers) > MAX_HEADERS or size > MAX_HEADER_BYTES:
+        raise Problem(431, "The headers are too large", _CLOSE)
+    if b"content-length" in names and b"transfer-encoding" in names:
+        raise Problem(400, "Content-Length stands beside Transfer-Encoding", _CLOSE)
+
+
+async def _refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer, then take what is still coming of the body.
+
+    Closed at once, with bytes unread, the connection would be reset and the answer lost.
+    """
+    response = problem.response()
+    start = {
+        "type": "http.response.start",
+        "status": response.status_code,
+        "headers": response.raw_headers,
+    }
+    await send(start)
+    await send({"type": "http.response.body", "body": response.body, "more_body": True})
+    taken = 0
+    try:
+        async with asyncio.timeout(UNREAD_WITHIN_S):
+            while taken < UNREAD_BYTES:
+                message = await receive()
+                taken += len(message.get("body", b""))
+                if not message.get("more_body"):
+                    break
+    except TimeoutError:
+        pass
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _whole_body(scope: Scope, receive: Receive) -> bytes:
     """Return the body; raise Problem where it is too large or too slow."""
-    close = {"Connection": "close"}
-    too_large = Problem(413, f"The body is larger than {MAX_BODY // 1024} KB", close)
+    too_large = Problem(413, f"The body is larger than {MAX_BODY // 1024} KB", _CLOSE)
     for name, value in scope["headers"]:
         if name == b"content-length" and (len(value) > 9 or int(value) > MAX_BODY):
             raise too_large
@@ -185,14 +257,14 @@ async def _whole_body(scope: Scope, receive: Receive) -> bytes:
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    raise Problem(400, "The connection was closed", close)
+                    raise Problem(400, "The connection was closed", _CLOSE)
                 body += message.get("body", b"")
                 if len(body) > MAX_BODY:
                     raise too_large
                 if not message.get("more_body"):
                     return bytes(body)
     except TimeoutError:
-        raise Problem(408, "The body did not arrive in time", close) from None
+        raise Problem(408, "The body did not arrive in time", _CLOSE) from None
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
@@ -206,48 +278,3 @@ def _replay(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return again
-
-
-class ProblemProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1, with problem details for what is no HTTP and a limit for slow headers."""
-
-    _deadline: asyncio.TimerHandle | None = None
-
-    def data_received(self, data: bytes) -> None:
-        """Take bytes; a request whose headers stay away is cut off."""
-        super().data_received(data)
-        waiting = self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
-        if waiting and self._deadline is None:
-            self._deadline = self.loop.call_later(ARRIVES_WITHIN_S, self._too_slow)
-        elif not waiting and self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin; a connection that says nothing is cut off as well."""
-        super().connection_made(transport)
-        self._deadline = self.loop.call_later(ARRIVES_WITHIN_S, self._too_slow)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """End."""
-        if self._deadline is not None:
-            self._deadline.cancel()
-        super().connection_lost(exc)
-
-    def _too_slow(self) -> None:
-        self._refuse(408, "The headers did not arrive in time")
-
-    def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP."""
-        self._refuse(400, "This is no HTTP request that the gateway can read")
-
-    def _refuse(self, status: int, title: str) -> None:
-        body = json.dumps({"type": "about:blank", "title": title, "status": status}).encode()
-        head = (
-            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
-            "content-type: application/problem+json\r\nconnection: close\r\n"
-            f"content-length: {len(body)}\r\n\r\n"
-        )
-        if not self.transport.is_closing():
-            self.transport.write(head.encode() + body)
-            self.transport.close()

@@ -1,8 +1,9 @@
-"""The gateway's bearer tokens: several, named, from the environment or a file, rotated in place."""
+"""Who may call the gateway, and how often: named bearer tokens, rotated in place, and a rate."""
 
 import hmac
 import ipaddress
 import logging
+import math
 import time
 from pathlib import Path
 
@@ -71,7 +72,29 @@ class Tokens:
             logger.error("the tokens stay as they were: %s", error)
 
 
-def parse(entries: list[str]) -> dict[str, str]:
+class Rates:
+    """A bucket of requests for each caller: full at first, filled again evenly over a minute."""
+
+    def __init__(self, per_minute: int | None) -> None:
+        """Allow each caller so many requests a minute; None: no limit."""
+        self._size = per_minute
+        self._buckets: dict[str, tuple[float, float]] = {}
+
+    def wait_of(self, caller: str) -> int:
+        """Take one request of a caller; return 0, or after how many seconds it may be taken."""
+        if self._size is None:
+            return 0
+        now = time.monotonic()
+        left, at = self._buckets.get(caller, (float(self._size), now))
+        left = min(left + (now - at) * self._size / 60, float(self._size))
+        if left < 1:
+            self._buckets[caller] = left, now
+            return math.ceil((1 - left) * 60 / self._size)
+        self._buckets[caller] = left - 1, now
+        return 0
+
+
+def parse(entries: list[str], variable: str = "GATEWAY_TOKENS") -> dict[str, str]:
     """Return tokens by name from `name:token` entries; raises SettingsError for a bad one."""
     found: dict[str, str] = {}
     for entry in (e.strip() for e in entries):
@@ -79,9 +102,10 @@ def parse(entries: list[str]) -> dict[str, str]:
             continue
         name, colon, token = entry.partition(":")
         if not colon or not name or not token.isascii() or not token or name in found:
+            example = "GATEWAY_TOKENS=crm:a-long-random-token,shop:another-one"
             raise SettingsError(
-                "GATEWAY_TOKENS has an entry that is no name:token or a name twice; for example"
-                " GATEWAY_TOKENS=crm:a-long-random-token,shop:another-one"
+                f"{variable} has an entry that is no name:token, or a name twice; for example"
+                f" {example if variable == 'GATEWAY_TOKENS' else 'a line crm:a-long-random-token'}"
             )
         found[name] = token.strip()
     return found
@@ -89,7 +113,7 @@ def parse(entries: list[str]) -> dict[str, str]:
 
 def _read(file: Path) -> dict[str, str]:
     try:
-        return parse(file.read_text().splitlines())
+        return parse(file.read_text().splitlines(), "GATEWAY_TOKENS_FILE")
     except (OSError, UnicodeDecodeError):
         raise SettingsError(
             "GATEWAY_TOKENS_FILE cannot be read; for example GATEWAY_TOKENS_FILE=tokens.txt"

@@ -14,7 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.messages import Send, SendFile, SendFlow, SendText
     from activities.preparation import Preparation
     from contract.errors import ErrorType, expired, failure
-    from contract.names import SEND_WORKFLOW
+    from contract.names import SEND_WORKFLOW, START_BEFORE_MEMO
     from contract.request import SendWhatsAppRequest
     from contract.result import SendWhatsAppResult, SentAs
     from workflows import steps
@@ -34,6 +34,7 @@ class SendWhatsApp:
         """Return what the provider accepted; fail as one of `ErrorType`, or end as cancelled."""
         record = Record(request)
         try:
+            check_start()
             result = await deliver(request, record)
         except (asyncio.CancelledError, FailureError) as error:
             if is_cancelled_exception(error):
@@ -44,6 +45,18 @@ class SendWhatsApp:
             raise
         record.ended("accepted", said="The provider took the message; delivery is not known.")
         return result
+
+
+def check_start() -> None:
+    """Fail where Temporal took the run after its starter had told the caller that it would not."""
+    before = workflow.memo_value(START_BEFORE_MEMO, None, type_hint=str)
+    if before and workflow.info().workflow_start_time > datetime.fromisoformat(before):
+        raise failure(
+            ErrorType.EXPIRED,
+            "Not sent, because Temporal took it after its caller had been told that Temporal does"
+            " not answer: send it again if the caller did not (where this is wrong, the clocks of"
+            " gateway and Temporal differ)",
+        )
 
 
 async def deliver(

@@ -1,11 +1,12 @@
-"""The HTTP gateway on a real socket: contract, keys, waiting, cancelling, tokens, hostile HTTP."""
+"""The HTTP gateway on a real socket: contract, keys, waiting, cancelling, tokens."""
 
 import asyncio
 import json
+import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,49 +14,17 @@ import httpx
 import pytest
 from temporalio.client import Client
 
+from contract.request import SendWhatsAppRequest
 from settings import GatewaySettings, SettingsError
 from simulator.faults import Fault
 from simulator.process import Simulator
 from starters import client as sends
 from starters import gateway_http, gateway_tokens
-from starters.gateway import Gateway, create_app, run, serving
-from starters.gateway_tokens import Tokens
+from starters.gateway_tokens import Rates, Tokens
 from tests.conftest import Bench, new_phone, until
-from tools.dev_server import free_port
+from tests.gateway.conftest import PROBLEM, gateway, has_status, key, post
 
 LATER = {"retry-after": "60"}
-PROBLEM = "application/problem+json"
-
-
-@asynccontextmanager
-async def gateway(
-    client: Client, task_queue: str, tokens: Tokens | None = None
-) -> AsyncIterator[httpx.AsyncClient]:
-    settings = GatewaySettings.load(
-        {"TEMPORAL_TASK_QUEUE": task_queue, "TEMPORAL_UI_URL": "http://ui"}
-    )
-    port = free_port()
-    app = create_app(Gateway(client, settings), tokens or Tokens({}, None))
-    async with (
-        serving(app, "127.0.0.1", port),
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as http,
-    ):
-        yield http
-
-
-@pytest.fixture
-async def http(client: Client, bench: Bench) -> AsyncIterator[httpx.AsyncClient]:
-    async with gateway(client, bench.task_queue) as opened:
-        yield opened
-
-
-def key() -> str:
-    return f"order/{uuid.uuid4()}?#%"
-
-
-async def post(http: httpx.AsyncClient, *, headers: Any = None, **fields: Any) -> httpx.Response:
-    body = {"to": new_phone(), "message": "x"} | fields
-    return await http.post("/v1/messages", json=body, headers=headers)
 
 
 async def test_a_message_is_accepted_and_its_state_is_found(
@@ -69,7 +38,7 @@ async def test_a_message_is_accepted_and_its_state_is_found(
     assert set(body) == {"id", "status", "statusUrl", "uiUrl"}
     assert answer.headers["location"] == body["statusUrl"]
     assert body["uiUrl"].startswith("http://ui/namespaces/default/workflows/")
-    await until(lambda: _has(http, body["statusUrl"], "accepted"))
+    await until(lambda: has_status(http, body["statusUrl"], "accepted"))
     found = (await http.get(body["statusUrl"])).json()
     assert found["result"]["to"] == phone
     assert len(await provider.inbox(phone)) == 1
@@ -104,7 +73,7 @@ async def test_a_key_gives_the_existing_run(
     assert {a.status_code for a in answers} == {202}
     assert {a.json()["id"] for a in answers} == {one}
     url = answers[0].json()["statusUrl"]
-    await until(lambda: _has(http, url, "accepted"))
+    await until(lambda: has_status(http, url, "accepted"))
     again = await post(http, to=phone, headers=header | {"Prefer": "wait=5"})
     assert (again.status_code, again.json()["status"]) == (200, "accepted")
     other = await post(http, to=phone, message="y", headers=header)
@@ -176,6 +145,9 @@ async def test_two_keys_are_refused(http: httpx.AsyncClient) -> None:
         (b'{"to": "+1", "template": "t", "variables": {"a": 1e999}}', 422, None),
         (b'{"to": "+1", "message": "\\ud800"}', 422, None),
         (b"[" * 30_000, 400, None),
+        (b'{"a":' * 300 + b"1" + b"}" * 300, 422, "request"),
+        (b'{"a":' * 900 + b"1" + b"}" * 900, 422, "request"),
+        (b'{"a":' * 2000 + b"1" + b"}" * 2000, 400, None),
         (b"", 400, None),
         (b"\xff", 400, None),
         (b"[]", 422, "request"),
@@ -201,6 +173,12 @@ async def test_a_wrong_body_is_refused_by_its_fields_path(
     [
         ("GET", "/nothing", {}, 404),
         ("GET", "/v1/messages/nothing", {}, 404),
+        ("GET", "/v1/messages/", {}, 404),
+        ("GET", "/v1/messages/%00", {}, 404),
+        ("GET", "/v1/messages/%ff", {}, 404),
+        ("GET", "/v1/messages/" + "x" * 2000, {}, 404),
+        ("GET", "/healthz/", {}, 404),
+        ("POST", "/v1/webhooks/nobody", {}, 404),
         ("DELETE", "/v1/messages/nothing", {}, 404),
         ("PUT", "/v1/messages", {}, 405),
         ("POST", "/healthz", {}, 405),
@@ -219,37 +197,63 @@ async def test_every_refusal_is_a_problem(
 
 
 @pytest.mark.parametrize(
-    ("raw", "status"),
+    ("path", "allow"),
     [
-        (b"nonsense\r\n\r\n", b"400"),
-        (
-            b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
-            b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-            b"400",
-        ),
-        (
-            b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
-            b"Content-Length: 6\r\n\r\n",
-            b"400",
-        ),
-        (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 50_000 + b"\r\n\r\n", b"4"),
-        (b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{", b"408"),
-        (b"GET /healthz HTTP/1.1\r\nHo", b"408"),
-        (b"", b"408"),
-        (b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n{", b"413"),
+        ("/v1/messages", "POST"),
+        ("/v1/messages/x", "DELETE, GET"),
+        ("/healthz", "GET"),
+        ("/readyz", "GET"),
     ],
 )
-async def test_hostile_http_is_refused_and_the_connection_closed(
-    http: httpx.AsyncClient, raw: bytes, status: bytes, monkeypatch: pytest.MonkeyPatch
+async def test_a_wrong_method_is_told_the_right_ones(
+    http: httpx.AsyncClient, path: str, allow: str
 ) -> None:
-    monkeypatch.setattr(gateway_http, "ARRIVES_WITHIN_S", 0.5)
-    reader, writer = await asyncio.open_connection("127.0.0.1", http.base_url.port)
-    writer.write(raw)
-    async with asyncio.timeout(10):
-        answer = await reader.read()
-    writer.close()
-    assert answer.split(b" ")[1].startswith(status)
-    assert PROBLEM.encode() in answer
+    answer = await http.request("PATCH", path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, allow)
+    assert answer.headers["content-type"] == PROBLEM
+
+
+async def test_send_at_starts_later_and_can_be_cancelled_at_once(
+    http: httpx.AsyncClient, provider: Simulator
+) -> None:
+    soon = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
+    phone = new_phone()
+    begun = await post(http, to=phone, sendAt=soon, headers={"Prefer": "wait=1"})
+    assert (begun.status_code, begun.json()["status"]) == (202, "running")
+    far = (datetime.now(UTC) + timedelta(days=2)).isoformat()
+    later = (await post(http, sendAt=far)).json()
+    cancelled = await http.delete(later["statusUrl"])
+    assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")
+    await until(lambda: has_status(http, begun.json()["statusUrl"], "accepted"))
+    assert [sent["phone"] for sent in await provider.inbox()] == [phone]
+
+
+async def test_a_caller_that_asks_too_often_is_told_when_to_come_back(
+    client: Client, bench: Bench
+) -> None:
+    tokens = Tokens(gateway_tokens.parse(["crm:one", "shop:two"]), None)
+    limit = {"GATEWAY_MAX_REQUESTS_PER_MINUTE": "2"}
+    async with gateway(client, bench.task_queue, tokens, **limit) as http:
+        crm, shop = ({"Authorization": f"Bearer {token}"} for token in ("one", "two"))
+        statuses = [(await post(http, headers=crm)).status_code for _ in range(3)]
+        assert statuses == [202, 202, 429]
+        refused = await post(http, headers=crm)
+        assert 1 <= int(refused.headers["retry-after"]) <= 30
+        assert refused.headers["content-type"] == PROBLEM
+        assert (await post(http, headers=shop)).status_code == 202
+        assert (await http.get("/healthz")).status_code == 200
+
+
+def test_a_rate_fills_again_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    rates = Rates(6)
+    assert [rates.wait_of("a") for _ in range(8)] == [0] * 6 + [10, 10]
+    now += 9
+    assert rates.wait_of("a") == 1
+    now += 1
+    assert [rates.wait_of("a"), rates.wait_of("a")] == [0, 10]
+    assert [rates.wait_of("b"), Rates(None).wait_of("a")] == [0, 0]
 
 
 async def test_a_token_is_needed_where_there_are_some(client: Client, bench: Bench) -> None:
@@ -303,31 +307,6 @@ def test_loopback_needs_no_token() -> None:
         assert Tokens.of(GatewaySettings.load({"GATEWAY_BIND": bind})).name_of([])
 
 
-async def test_without_temporal_it_answers_503_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    port = free_port()
-    monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{free_port()}")
-    monkeypatch.setenv("GATEWAY_BIND", f"127.0.0.1:{port}")
-    serving_task = asyncio.create_task(run(GatewaySettings.load()))
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
-        await until(lambda: _answers(http))
-        for method, path in (
-            ("POST", "/v1/messages"),
-            ("GET", "/v1/messages/x"),
-            ("DELETE", "/v1/messages/x"),
-            ("GET", "/readyz"),
-        ):
-            began = time.monotonic()
-            answer = await http.request(
-                method, path, json={"to": "+1234567890", "message": "x"}, timeout=20
-            )
-            assert answer.status_code == 503
-            assert answer.headers["retry-after"]
-            assert answer.headers["content-type"] == PROBLEM
-            assert time.monotonic() - began < 10
-    serving_task.cancel()
-    await asyncio.wait([serving_task])
-
-
 async def test_more_at_once_than_it_can_bear_is_refused(
     http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -340,7 +319,17 @@ async def test_the_openapi_document_has_the_contract(http: httpx.AsyncClient) ->
     document = (await http.get("/openapi.json")).json()
     body = document["paths"]["/v1/messages"]["post"]["requestBody"]["content"]["application/json"]
     assert "fileUrl" in body["schema"]["properties"]
-    assert {"text", "template", "file"} == set(body["examples"])
+    for example in body["examples"].values():
+        SendWhatsAppRequest.model_validate_json(json.dumps(example["value"]))
+    for operation in ("post", "get", "delete"):
+        path = "/v1/messages" if operation == "post" else "/v1/messages/{id}"
+        described = document["paths"][path][operation]
+        assert described["security"] == [{"HTTPBearer": []}]
+        assert {"200", "401", "503"} <= set(described["responses"])
+    for text in re.findall(r'"\$ref": "#/([^"]+)"', json.dumps(document)):
+        found: Any = document
+        for part in text.split("/"):
+            found = found[part]
 
 
 async def test_the_access_log_has_the_route_and_no_data(
@@ -361,18 +350,6 @@ async def test_a_run_of_another_kind_is_no_message(
     refused = await post(http, headers={"Idempotency-Key": other.id})
     assert refused.status_code == 422
     await other.terminate()
-
-
-async def _has(http: httpx.AsyncClient, url: str, status: str) -> bool:
-    found = (await http.get(url)).json()
-    return bool(found["status"] == status)
-
-
-async def _answers(http: httpx.AsyncClient) -> bool:
-    try:
-        return (await http.get("/healthz")).status_code == 200
-    except httpx.ConnectError:
-        return False
 
 
 def test_states_of_a_new_run_are_running() -> None:

@@ -66,8 +66,11 @@ def test_the_worker_is_given_longer_than_it_takes_itself_to_stop() -> None:
     assert grace >= own + 10
 
 
-def test_only_the_demo_profile_starts_the_simulator() -> None:
-    assert [n for n, s in SERVICES.items() if s.get("profiles")] == ["simulator"]
+def test_only_a_profile_starts_the_gateway_and_the_simulator() -> None:
+    assert {n: s["profiles"] for n, s in SERVICES.items() if s.get("profiles")} == {
+        "gateway": ["gateway"],
+        "simulator": ["demo"],
+    }
 
 
 def test_what_is_mounted_from_here_exists() -> None:

@@ -1,0 +1,164 @@
+"""Runs the bursts and counts: none lost, none doubled, every accepted one closes."""
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+from temporalio.client import Client
+
+from contract.names import DEFAULT_TASK_QUEUE
+from simulator.process import Simulator, simulator
+from starters.waiting import no_worker
+from tools.dev_server import ROOT, dev_server, free_port
+
+FOLDER = Path(__file__).resolve().parent
+CLOSED_WITHIN_S = 900
+GATEWAY = [str(Path(sys.executable).with_name("send-whatsapp")), "gateway"]
+WORKER = [sys.executable, str(ROOT / "worker.py")]
+
+
+@dataclass
+class Stage:
+    """Server, provider, worker and gateway, each a process of its own."""
+
+    client: Client
+    provider: Simulator
+    url: str
+    gateway_pid: int
+
+    def gateway_mib(self) -> float:
+        """Return the gateway's resident memory, in MiB."""
+        pages = int(Path(f"/proc/{self.gateway_pid}/statm").read_text().split()[1])
+        return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
+
+
+@asynccontextmanager
+async def program(words: list[str], environment: Mapping[str, str]) -> AsyncIterator[int]:
+    """Run a command; yield its process id and end it with the block."""
+    process = subprocess.Popen(words, env=environment)
+    try:
+        yield process.pid
+    finally:
+        process.terminate()
+        await asyncio.to_thread(process.wait)
+
+
+@asynccontextmanager
+async def stage() -> AsyncIterator[Stage]:
+    """Set everything up in a folder of its own."""
+    ours = ("CGB_", "GATEWAY_", "TEMPORAL_")
+    environment = {n: v for n, v in os.environ.items() if not n.startswith(ours)}
+    bind = f"127.0.0.1:{free_port()}"
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        async with (
+            dev_server(folder / "server.log", database=folder / "temporal.db") as server,
+            simulator("--delay-ms", "50") as provider,
+        ):
+            environment |= {
+                "TEMPORAL_ADDRESS": server.address,
+                "CGB_API_URL": provider.url,
+                "CGB_API_KEY": provider.key,
+                "GATEWAY_BIND": bind,
+                "LOG_LEVEL": "WARNING",
+            }
+            async with (
+                program(WORKER, environment),
+                program(GATEWAY, environment) as gateway,
+                httpx.AsyncClient(base_url=f"http://{bind}", trust_env=False) as http,
+            ):
+                client = await Client.connect(server.address)
+                while await no_worker(client, DEFAULT_TASK_QUEUE) or not await _is_ready(http):
+                    await asyncio.sleep(0.1)
+                yield Stage(client, provider, f"http://{bind}", gateway)
+
+
+async def _is_ready(http: httpx.AsyncClient) -> bool:
+    try:
+        return (await http.get("/readyz")).status_code == 200
+    except httpx.ConnectError:
+        return False
+
+
+async def burst(url: str, first: int, requests: int, connections: int) -> dict[str, Any]:
+    """Send so many requests at once; return what the load tool saw."""
+    asked = {"url": url, "first": first, "requests": requests, "connections": connections}
+    tool = await asyncio.create_subprocess_exec(
+        "node", str(FOLDER / "burst.js"), json.dumps(asked), stdout=asyncio.subprocess.PIPE
+    )
+    told, _ = await tool.communicate()
+    if tool.returncode != 0:
+        raise SystemExit("the load tool failed: see above")
+    return dict(json.loads(told))
+
+
+async def outcome(stage: Stage, accepted: list[str], before: Counter[str]) -> dict[str, Any]:
+    """Wait until every run is closed; return what became of the accepted ones."""
+    began = time.monotonic()
+    while (await stage.client.count_workflows("ExecutionStatus = 'Running'")).count:
+        if time.monotonic() - began > CLOSED_WITHIN_S:
+            raise SystemExit("runs are still open")
+        await asyncio.sleep(0.5)
+    arrived = Counter(sent["phone"] for sent in await stage.provider.inbox()) - before
+    expected = {f"+49151{key.removeprefix('load-')}" for key in accepted}
+    return {
+        "allClosedAfterS": round(time.monotonic() - began, 1),
+        "lost": len(expected - arrived.keys()),
+        "doubled": sum(count > 1 for count in arrived.values()),
+        "neverAccepted": len(arrived.keys() - expected),
+    }
+
+
+async def measure(requests: int, connections: int, bursts: int, overload: int) -> dict[str, Any]:
+    """Run the bursts, then one over so many connections; return figures, memory in MiB."""
+    results: dict[str, Any] = {
+        "machine": f"{os.cpu_count()} cores, {platform.platform()}",
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "requests": requests,
+        "bursts": [],
+    }
+    async with stage() as running:
+        results["gatewayMiBBefore"] = running.gateway_mib()
+        for number, open_ in enumerate([connections] * bursts + [overload]):
+            before = Counter(sent["phone"] for sent in await running.provider.inbox())
+            told = await burst(running.url, number * 1_000_000, requests, open_)
+            accepted = told.pop("accepted")
+            told |= {"connections": open_} | await outcome(running, accepted, before)
+            results["bursts"].append(told | {"gatewayMiB": running.gateway_mib()})
+    return results
+
+
+def main() -> None:
+    """Measure and print JSON; exit code 1 where a message was lost or doubled."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a few, to see that it works")
+    quick = parser.parse_args().quick
+    if shutil.which("npm") is None:
+        sys.exit("npm is missing: install Node 20")
+    subprocess.run(
+        ["npm", "ci", "--silent", "--no-audit", "--no-fund"], cwd=FOLDER, check=True, timeout=300
+    )
+    size = (40, 10, 1, 20) if quick else (2000, 100, 4, 1000)
+    results = asyncio.run(measure(*size))
+    print(json.dumps(results, indent=2))
+    wrong = [b for b in results["bursts"] if b["lost"] or b["doubled"] or b["neverAccepted"]]
+    sys.exit(bool(wrong))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""A gateway on a real socket, in this process or as the command that people run."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from temporalio.client import Client
+
+from settings import GatewaySettings
+from starters.gateway import Gateway, create_app, serving
+from starters.gateway_tokens import Tokens
+from tests.conftest import Bench, new_phone, until
+from tools.dev_server import free_port
+
+PROBLEM = "application/problem+json"
+COMMAND = [str(Path(sys.executable).with_name("send-whatsapp")), "gateway"]
+
+
+@asynccontextmanager
+async def gateway(
+    client: Client, task_queue: str, tokens: Tokens | None = None, **variables: str
+) -> AsyncIterator[httpx.AsyncClient]:
+    settings = GatewaySettings.load(
+        {"TEMPORAL_TASK_QUEUE": task_queue, "TEMPORAL_UI_URL": "http://ui"} | variables
+    )
+    port = free_port()
+    app = create_app(Gateway(client, settings), tokens or Tokens({}, None))
+    async with (
+        serving(app, "127.0.0.1", port),
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as http,
+    ):
+        yield http
+
+
+@pytest.fixture
+async def http(client: Client, bench: Bench) -> AsyncIterator[httpx.AsyncClient]:
+    async with gateway(client, bench.task_queue) as opened:
+        yield opened
+
+
+class GatewayProcess:
+    """`send-whatsapp gateway`, its address and its log."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", http: httpx.AsyncClient, log: Path):
+        self.process, self.http, self._log = process, http, log
+
+    def log(self) -> str:
+        return self._log.read_text()
+
+
+@asynccontextmanager
+async def gateway_process(folder: Path, **variables: str) -> AsyncIterator[GatewayProcess]:
+    """Run the command with these variables; it ends with the block."""
+    bind = f"127.0.0.1:{free_port()}"
+    kept = {n: v for n, v in os.environ.items() if not n.startswith(("GATEWAY_", "TEMPORAL_"))}
+    environment = kept | {"GATEWAY_BIND": bind, "LOG_FORMAT": "json"} | variables
+    log = folder / f"gateway-{uuid.uuid4()}.log"
+    with log.open("wb") as sink:
+        process = subprocess.Popen(COMMAND, env=environment, stdout=sink, stderr=sink)
+    async with httpx.AsyncClient(base_url=f"http://{bind}", trust_env=False, timeout=30) as http:
+        try:
+            await until(lambda: _answers(http))
+            yield GatewayProcess(process, http, log)
+        finally:
+            process.terminate()
+            await asyncio.to_thread(process.wait, 30)
+
+
+async def _answers(http: httpx.AsyncClient) -> bool:
+    try:
+        return (await http.get("/healthz")).status_code == 200
+    except httpx.ConnectError:
+        return False
+
+
+def key() -> str:
+    return f"order/{uuid.uuid4()}?#%"
+
+
+async def post(http: httpx.AsyncClient, *, headers: Any = None, **fields: Any) -> httpx.Response:
+    body = {"to": new_phone(), "message": "x"} | fields
+    return await http.post("/v1/messages", json=body, headers=headers)
+
+
+async def has_status(http: httpx.AsyncClient, url: str, status: str) -> bool:
+    found = (await http.get(url)).json()
+    return bool(found["status"] == status)

@@ -1,0 +1,27 @@
+"""A short form of `make load`: bursts with a real load tool, and what became of each message."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+from tools.dev_server import DevServer
+
+
+@pytest.mark.timeout(300)
+def test_a_burst_loses_and_doubles_nothing(server: DevServer) -> None:
+    if shutil.which("npm") is None:
+        if os.environ.get("CI"):
+            pytest.fail("npm is missing: install Node 20")
+        pytest.skip("npm is missing: install Node 20 to try bench/load")
+    command = [sys.executable, "-m", "bench.load", "--quick"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    for burst in json.loads(ended.stdout)["bursts"]:
+        assert burst["statuses"] == {"202": 40}
+        assert (burst["lost"], burst["doubled"], burst["neverAccepted"]) == (0, 0, 0)
+        assert burst["errors"] == 0

@@ -1,0 +1,194 @@
+"""When Temporal is away: 503 in time, and what was answered 503 is not sent later."""
+
+import asyncio
+import signal
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+from temporalio.client import Client
+
+from contract import names
+from contract.request import SendWhatsAppRequest
+from simulator.process import Simulator
+from starters import client as sends
+from tests.conftest import Bench, WorkerOn, new_phone, until
+from tests.gateway.conftest import PROBLEM, gateway_process, post
+from tools.dev_server import dev_server, free_port
+
+FIELDS = {"to": "+1234567890", "message": "x"}
+
+
+class Proxy:
+    """A way to Temporal whose answers can be held back, or whose connections be cut."""
+
+    def __init__(self) -> None:
+        self.answers = asyncio.Event()
+        self.answers.set()
+        self.writers: set[asyncio.StreamWriter] = set()
+
+    def cut(self) -> None:
+        for writer in self.writers:
+            writer.transport.abort()
+        self.writers.clear()
+
+    async def pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, held: bool
+    ) -> None:
+        self.writers.add(writer)
+        try:
+            while data := await reader.read(65536):
+                if held:
+                    await self.answers.wait()
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            pass
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def proxy_to(port: int) -> AsyncIterator[tuple[Proxy, str]]:
+    proxy = Proxy()
+    pumps: set[asyncio.Task[None]] = set()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there = await asyncio.open_connection("127.0.0.1", port)
+        pumps.add(asyncio.create_task(proxy.pump(reader, there[1], held=False)))
+        pumps.add(asyncio.create_task(proxy.pump(there[0], writer, held=True)))
+
+    listening = await asyncio.start_server(connected, "127.0.0.1", 0)
+    try:
+        yield proxy, f"127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    finally:
+        listening.close()
+        for pump in pumps:
+            pump.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
+
+
+async def refused(http: httpx.AsyncClient, method: str, path: str, **headers: str) -> None:
+    began = time.monotonic()
+    answer = await http.request(method, path, json=FIELDS, headers=headers)
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) > 0
+    assert answer.headers["content-type"] == PROBLEM
+    assert time.monotonic() - began < 10
+
+
+async def refused_everywhere(http: httpx.AsyncClient, key: str) -> None:
+    await asyncio.gather(
+        refused(http, "POST", "/v1/messages"),
+        refused(http, "POST", "/v1/messages", **{"Idempotency-Key": key}),
+        refused(http, "GET", f"/v1/messages/{key}"),
+        refused(http, "DELETE", f"/v1/messages/{key}"),
+        refused(http, "GET", "/readyz"),
+    )
+
+
+async def test_nobody_listens_at_temporals_address(tmp_path: Path) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    async with gateway_process(tmp_path, TEMPORAL_ADDRESS=address) as running:
+        await refused_everywhere(running.http, "a")
+        assert (await running.http.get("/healthz")).status_code == 200
+
+
+async def test_a_frozen_temporal_starts_nothing_later(tmp_path: Path) -> None:
+    async with (
+        dev_server(tmp_path / "log", database=tmp_path / "db") as frozen,
+        gateway_process(tmp_path, TEMPORAL_ADDRESS=frozen.address) as running,
+    ):
+        assert (await post(running.http)).status_code == 202
+        assert frozen.process is not None
+        frozen.process.send_signal(signal.SIGSTOP)
+        try:
+            await refused_everywhere(running.http, "a")
+        finally:
+            frozen.process.send_signal(signal.SIGCONT)
+        # The next start is answered after all that the server had still to read.
+        await until(lambda: _is_ready(running.http))
+        assert (await post(running.http)).status_code == 202
+        client = await Client.connect(frozen.address)
+        await until(lambda: _counts(client, 2))
+        assert (await running.http.get("/v1/messages/a")).status_code == 404
+
+
+async def test_a_connection_that_broke_meanwhile_costs_nobody_an_answer(
+    bench: Bench, tmp_path: Path
+) -> None:
+    port = int(bench.client.service_client.config.target_host.rpartition(":")[2])
+    async with proxy_to(port) as (proxy, address):
+        variables = {"TEMPORAL_ADDRESS": address, "TEMPORAL_TASK_QUEUE": bench.task_queue}
+        async with gateway_process(tmp_path, **variables) as running:
+            for _ in range(3):
+                answer = await post(running.http, headers={"Prefer": "wait=20"})
+                assert (answer.status_code, answer.json()["status"]) == (200, "accepted")
+                proxy.cut()
+
+
+async def test_a_start_whose_answer_was_lost_is_cancelled_or_found_by_its_key(
+    worker_on: WorkerOn, client: Client, provider: Simulator, tmp_path: Path
+) -> None:
+    queue, key, lost, found = f"q-{uuid.uuid4()}", f"k-{uuid.uuid4()}", new_phone(), new_phone()
+    port = int(client.service_client.config.target_host.rpartition(":")[2])
+    async with proxy_to(port) as (proxy, address):
+        variables = {"TEMPORAL_ADDRESS": address, "TEMPORAL_TASK_QUEUE": queue}
+        async with gateway_process(tmp_path, **variables) as running:
+            assert (await running.http.get("/readyz")).status_code == 200
+            proxy.answers.clear()
+            answers = await asyncio.gather(
+                post(running.http, to=lost),
+                post(running.http, to=found, headers={"Idempotency-Key": key}),
+            )
+            assert [answer.status_code for answer in answers] == [503, 503]
+            proxy.answers.set()
+            await until(lambda: "cancelled a run" in running.log())
+            again = await post(running.http, to=found, headers={"Idempotency-Key": key})
+            assert (again.status_code, again.json()["id"]) == (202, key)
+            async with worker_on(TEMPORAL_TASK_QUEUE=queue):
+                await sends.get_result(client, key)
+                runs = [run async for run in client.list_workflows(f"TaskQueue = '{queue}'")]
+                ends = {
+                    run.id == key: await sends.get_state(client, run.id, wait=True) for run in runs
+                }
+                assert {mine: end.outcome for mine, end in ends.items()} == {
+                    True: "accepted",
+                    False: "cancelled",
+                }
+    assert not await provider.inbox(lost)
+    assert len(await provider.inbox(found)) == 1
+
+
+async def test_a_run_that_temporal_took_after_the_answer_does_not_send(
+    bench: Bench, provider: Simulator
+) -> None:
+    request = SendWhatsAppRequest(to=new_phone(), message="x")
+    ends = {}
+    for seconds in (-1, 60):
+        before = datetime.now(UTC) + timedelta(seconds=seconds)
+        started = await sends.start_send(
+            bench.client,
+            request,
+            task_queue=bench.task_queue,
+            memo={names.START_BEFORE_MEMO: before.isoformat()},
+        )
+        ends[seconds] = await sends.get_state(bench.client, started.id, wait=True)
+    assert ends[60].outcome == "accepted"
+    assert ends[-1].outcome == "failed"
+    assert ends[-1].result is not None
+    assert ends[-1].result.error is not None
+    assert ends[-1].result.error.type == "Expired"
+    assert len(await provider.inbox(request.to)) == 1
+
+
+async def _is_ready(http: httpx.AsyncClient) -> bool:
+    return (await http.get("/readyz")).status_code == 200
+
+
+async def _counts(client: Client, count: int) -> bool:
+    return (await client.count_workflows("WorkflowType = 'SendWhatsApp'")).count == count
