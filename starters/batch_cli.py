@@ -19,6 +19,7 @@ from contract.phone import to_e164
 from settings import StarterSettings
 from starters import batch as batches
 from starters import batch_file
+from starters.batch import Pace
 from starters.batch_file import FileError, WrongRow
 from starters.command import FileTypes, Json, duration, run, variables
 from starters.display import Exit, err, fail, out, print_json, ui_link
@@ -63,6 +64,13 @@ def send(
     resend_unknown: Annotated[
         bool, typer.Option("--resend-unknown", help="Send rows again whose outcome is unknown.")
     ] = False,
+    rate: Annotated[
+        int | None, typer.Option(help="Rows begun in a minute, at most.", min=1, max=1_000_000)
+    ] = None,
+    pause_after: Annotated[
+        int, typer.Option(help="Failures in a row after which the batch pauses.", min=1)
+    ] = 20,
+    in_flight: Annotated[int, typer.Option(help="Rows in flight at once.", min=1, max=1000)] = 100,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Start it and return.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -112,6 +120,7 @@ def send(
             good,
             rejected,
             resend_unknown=resend_unknown,
+            pace=Pace(in_flight=in_flight, per_minute=rate, pause_after=pause_after),
             task_queue=settings.task_queue,
         )
         err.print(ui_link(settings.ui_url, client.namespace, batch_id(key)) or "", markup=False)
@@ -139,10 +148,7 @@ def status(key: Key, as_json: Json = False) -> None:
 
     async def command(client: Client, _: StarterSettings) -> Exit:
         state, running = await batches.state(client, key)
-        counts = batches.count(await batches.outcomes(client, key))
-        # Rows that wait for their part are in the batch's own count only.
-        counts = counts.model_copy(update={"running": state.counts.running if running else 0})
-        _show(counts, as_json=as_json)
+        _show(state.counts, as_json=as_json)
         if state.paused and running and not as_json:
             out.print(f"Paused, since {state.pause_reason}.", markup=False)
         return Exit.ACCEPTED
@@ -160,6 +166,24 @@ def pause(key: Key, as_json: Json = False) -> None:
 def resume(key: Key, as_json: Json = False) -> None:
     """Go on where a batch was paused."""
     _tell(key, as_json, "pause", False)
+
+
+@app.command()
+def rate(
+    key: Key,
+    per_minute: Annotated[
+        int, typer.Argument(help="Rows begun in a minute; 0 for no limit.", min=0, max=1_000_000)
+    ],
+    as_json: Json = False,
+) -> None:
+    """Change how fast a running batch goes."""
+
+    async def command(client: Client, _: StarterSettings) -> Exit:
+        state = await batches.set_rate(client, key, per_minute or None)
+        _show(state.counts, as_json=as_json)
+        return Exit.ACCEPTED
+
+    run(command, as_json=as_json)
 
 
 @app.command()
@@ -203,9 +227,9 @@ def retry_failed(key: Key, as_json: Json = False) -> None:
     """Send the rows again that failed or were never sent, without a file."""
 
     async def command(client: Client, settings: StarterSettings) -> Exit:
-        rows = await batches.failed_rows(client, key)
+        rows, rejected = await batches.failed_rows(client, key)
         if rows:
-            await batches.start(client, key, rows, [], task_queue=settings.task_queue)
+            await batches.start(client, key, rows, rejected, task_queue=settings.task_queue)
         return await _to_the_end(client, key, as_json=as_json)
 
     run(command, as_json=as_json)
@@ -249,7 +273,7 @@ async def _ended(client: Client, key: str) -> Counts:
                 err.print(words, markup=False)
                 last = words
             if not running:
-                return batches.count(await batches.outcomes(client, key))
+                return counts
             await asyncio.sleep(0.5)
 
 
