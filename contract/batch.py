@@ -113,6 +113,15 @@ class Counts(_Message):
         """Return how many rows there are."""
         return self.ended + self.running
 
+    @property
+    def outcome(self) -> Outcome:
+        """Return the outcome of all rows together: the worst that one of them has."""
+        worst_first: tuple[Outcome, ...] = ("running", "unknown", "failed", "cancelled")
+        for outcome in worst_first:
+            if getattr(self, outcome):
+                return outcome
+        return "accepted"
+
     def __add__(self, other: "Counts") -> "Counts":
         """Return both together."""
         return Counts(**{n: getattr(self, n) + getattr(other, n) for n in Counts.model_fields})
@@ -222,7 +231,7 @@ class BatchRequest(Request):
     """Start of a batch: either `rows` in full, or `parts` that the starter hands over itself.
 
     A starter with many rows starts this run, then each part (as `part_id` names it), then sends
-    the update `complete`; nothing goes out before. `digest` tells files apart.
+    the signal `complete`; nothing goes out before. `digest` tells files apart.
     """
 
     key: Annotated[str, Field(min_length=1, max_length=100)]

@@ -10,6 +10,7 @@ BATCH_WORKFLOW: Final = "SendWhatsAppBatch"
 PART_WORKFLOW: Final = "SendWhatsAppBatchPart"
 STEER_SIGNAL: Final = "steer"
 PROGRESS_SIGNAL: Final = "progress"
+COMPLETE_SIGNAL: Final = "complete"
 
 SEND_ACTIVITY_ID: Final = "send"
 """Activity id of the send in every SendWhatsApp run, for an operator's commands."""

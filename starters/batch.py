@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from pydantic import BaseModel
-from temporalio.client import Client, WorkflowFailureError
+from temporalio.client import Client, WorkflowQueryFailedError
 from temporalio.common import Priority, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
@@ -32,8 +32,11 @@ from starters import client as sends
 PRIORITY = Priority(priority_key=4)
 """Of a batch's own workflow tasks, below a single send's."""
 
+REPORT_COLUMNS = ("row", "to", "outcome", "contactId", "errorType", "error", "finishedAt")
+
 AT_ONCE = 10
 LAST_WORD = 2**31
+ANSWERS_WITHIN_S = 6.0
 ENDS_WITHIN_S = 60.0
 
 
@@ -141,10 +144,14 @@ async def _hand_over(
                 pass
 
     await asyncio.gather(*(one(number, part) for number, part in enumerate(parts)))
-    try:
-        return await _update(client, key, "complete")
-    except sends.KeyConflict:
-        return (await state(client, key))[0]
+    with suppress(RPCError):
+        async with sends.answers(client.service_client.config.target_host):
+            # A signal, since it needs no worker; where the batch was cancelled it comes too late.
+            await client.get_workflow_handle(batch).signal(names.COMPLETE_SIGNAL)
+    counts = sum((part.counts for part in parts), Counts())
+    return BatchState(
+        key=key, generation=generation, counts=counts, complete=True, parts=len(parts)
+    )
 
 
 class _Latest(BaseModel):
@@ -175,32 +182,32 @@ async def _latest(client: Client, key: str) -> _Latest | None:
 async def state(client: Client, key: str) -> tuple[BatchState, bool]:
     """Return how a batch stands, and whether anything of it goes on. Raises NotFound.
 
-    Of a batch that was ended from outside the parts tell it: those that had begun end soon after.
+    Where no worker answers, and of a batch that was ended from outside, its parts tell it: those
+    that had begun end soon after.
     """
-    batch = names.batch_id(key)
-    handle = client.get_workflow_handle(batch, result_type=BatchState)
-    described = await sends.describe(client, handle)
-    if sends.status_word(described.status) == "Running":
-        async with sends.answers(client.service_client.config.target_host, within_s=30):
-            return await handle.query("state", result_type=BatchState), True
-    try:
+    handle = client.get_workflow_handle(names.batch_id(key), result_type=BatchState)
+    status = sends.status_word((await sends.describe(client, handle)).status)
+    if status == "Completed":
         return await handle.result(), False
-    except WorkflowFailureError:
-        pass
+    if status == "Running":
+        try:
+            async with asyncio.timeout(ANSWERS_WITHIN_S):
+                return await handle.query("state", result_type=BatchState), True
+        except (RPCError, WorkflowQueryFailedError, TimeoutError):
+            pass
     latest = await _latest(client, key)
     if latest is None:
         raise sends.NotFound(f"no batch has the key {key}")
-    rows = await outcomes(client, key)
-    counts = count(rows)
+    counts = count(await outcomes(client, key))
     found = BatchState(
         key=key,
         generation=latest.request.generation,
         counts=counts,
-        cancelled=True,
+        cancelled=not latest.running,
         complete=True,
         parts=len(latest.request.parts),
     )
-    return found, counts.running > 0
+    return found, latest.running or counts.running > 0
 
 
 async def tell(client: Client, key: str, update: str, *words: Any) -> BatchState:
@@ -259,6 +266,12 @@ async def failed_rows(client: Client, key: str) -> tuple[list[Row], list[RowOutc
 def count(rows: Iterable[RowOutcome]) -> Counts:
     """Return the rows by outcome."""
     return Counts.of([row.outcome for row in rows])
+
+
+def report_line(row: RowOutcome) -> dict[str, Any]:
+    """Return what the report says of a row, by column."""
+    told = row.model_dump(mode="json", by_alias=True)
+    return {name: told[name] for name in REPORT_COLUMNS}
 
 
 def _settled(

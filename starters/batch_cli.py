@@ -5,7 +5,6 @@ import csv
 import io
 import os
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,30 +12,20 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from temporalio.client import Client
 
-from contract.batch import REJECTED, Counts, Row, RowOutcome
+from contract.batch import Counts, RowOutcome
 from contract.names import InvalidKey, batch_id
-from contract.phone import to_e164
 from settings import StarterSettings
 from starters import batch as batches
 from starters import batch_file
 from starters.batch import Pace
-from starters.batch_file import FileError, WrongRow
+from starters.batch_file import FileError
+from starters.batch_rows import Duplicates, each_person_once, rows_of
 from starters.command import FileTypes, Json, duration, run, variables
 from starters.display import Exit, err, fail, out, print_json, ui_link
 
 app = typer.Typer(help="Send to many recipients from a file.", no_args_is_help=True)
 
 Key = Annotated[str, typer.Argument(help="The batch's key.")]
-
-COLUMNS = ("row", "to", "outcome", "contactId", "errorType", "error", "finishedAt")
-
-
-class Duplicates(StrEnum):
-    """What to do with two rows for one person."""
-
-    REFUSE = "refuse"
-    FIRST = "first"
-    LAST = "last"
 
 
 @app.command()
@@ -96,8 +85,15 @@ def send(
         cells = batch_file.read(file, names)
     except FileError as error:
         fail(Exit.INVALID, str(error), as_json=as_json)
-    good, bad = batch_file.rows_of(cells, common, key, region)
-    good = _each_person_once(good, key, region, duplicates, as_json)
+    good, bad = rows_of(cells, common, key, region)
+    good, clashes = each_person_once(good, key, region, duplicates)
+    if clashes and duplicates == Duplicates.REFUSE:
+        listed = "\n".join(f"lines {a} and {b} are for one person or key" for a, b in clashes)
+        fail(
+            Exit.INVALID,
+            f"Nothing was sent:\n{listed}\nGive each a `key` of its own, or --duplicates first",
+            as_json=as_json,
+        )
     if bad and not skip_invalid:
         listed = "\n".join(str(wrong) for wrong in bad)
         fail(
@@ -111,7 +107,7 @@ def send(
             f"{len(good):,} rows are sound, {len(bad):,} not"
         )
         return
-    rejected = [_rejected(wrong) for wrong in bad]
+    rejected = [wrong.outcome() for wrong in bad]
 
     async def command(client: Client, settings: StarterSettings) -> Exit:
         state = await batches.start(
@@ -210,7 +206,7 @@ def report(
     async def command(client: Client, _: StarterSettings) -> Exit:
         rows = await batches.outcomes(client, key)
         if as_json:
-            print_json([_line(row) for row in rows])
+            print_json([batches.report_line(row) for row in rows])
         else:
             text = _csv(rows)
             if to_file:
@@ -246,9 +242,9 @@ def _tell(key: str, as_json: bool, update: str, *words: Any) -> None:
 async def _to_the_end(client: Client, key: str, *, as_json: bool) -> Exit:
     counts = await _ended(client, key)
     _show(counts, as_json=as_json)
-    if counts.unknown:
+    if counts.outcome == "unknown":
         return Exit.UNKNOWN
-    return Exit.FAILED if counts.accepted < counts.total else Exit.ACCEPTED
+    return Exit.ACCEPTED if counts.outcome == "accepted" else Exit.FAILED
 
 
 async def _ended(client: Client, key: str) -> Counts:
@@ -277,48 +273,6 @@ async def _ended(client: Client, key: str) -> Counts:
             await asyncio.sleep(0.5)
 
 
-def _each_person_once(
-    rows: list[Row], batch_key: str, region: str, duplicates: Duplicates, as_json: bool
-) -> list[Row]:
-    """Return the rows without a second one for a person; end the command where there is one."""
-    kept: dict[str, Row] = {}
-    people: dict[str, Row] = {}
-    twice = []
-    for row in rows:
-        person = to_e164(row.request.to, region)
-        derived = f"{batch_key}/{person}"
-        before = kept.get(row.key)
-        other = people.get(person)
-        if before is None and other and derived in (row.key, other.key):
-            # Both with keys of their own are meant as two messages.
-            before = other
-        if before is not None:
-            twice.append(f"lines {before.row} and {row.row} are for one person or key")
-            if duplicates != Duplicates.LAST:
-                continue
-            kept.pop(before.key, None)
-        kept[row.key] = people[person] = row
-    if twice and duplicates == Duplicates.REFUSE:
-        listed = "\n".join(twice)
-        fail(
-            Exit.INVALID,
-            f"Nothing was sent:\n{listed}\nGive each a `key` of its own, or --duplicates first",
-            as_json=as_json,
-        )
-    return list(kept.values())
-
-
-def _rejected(wrong: WrongRow) -> RowOutcome:
-    return RowOutcome(
-        row=wrong.row,
-        key=f"{REJECTED}{wrong.row}",
-        to=wrong.to,
-        outcome="failed",
-        error_type=wrong.type,
-        error=wrong.why,
-    )
-
-
 def _show(counts: Counts, *, as_json: bool) -> None:
     if as_json:
         print_json(counts.model_dump() | {"total": counts.total})
@@ -326,15 +280,10 @@ def _show(counts: Counts, *, as_json: bool) -> None:
         out.print(counts.words(), markup=False)
 
 
-def _line(row: RowOutcome) -> dict[str, Any]:
-    told = row.model_dump(mode="json", by_alias=True)
-    return {name: told[name] for name in COLUMNS}
-
-
 def _csv(rows: list[RowOutcome]) -> str:
     sink = io.StringIO(newline="")
-    writer = csv.DictWriter(sink, COLUMNS)
+    writer = csv.DictWriter(sink, batches.REPORT_COLUMNS)
     writer.writeheader()
     for row in rows:
-        writer.writerow({n: "" if v is None else v for n, v in _line(row).items()})
+        writer.writerow({n: "" if v is None else v for n, v in batches.report_line(row).items()})
     return sink.getvalue()

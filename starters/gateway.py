@@ -23,6 +23,7 @@ from contract.result import SendWhatsAppResult
 from settings import GatewaySettings, SettingsError
 from starters import client as sends
 from starters.display import ui_link
+from starters.gateway_batches import BatchRoutes
 from starters.gateway_http import Guard, Problem, ProblemProtocol, handlers, parse_json
 from starters.gateway_tokens import Tokens
 from telemetry import logs
@@ -172,6 +173,7 @@ def create_app(gateway: Gateway, tokens: Tokens) -> FastAPI:
     app.get("/v1/messages/{id:path}")(gateway.get)
     app.delete("/v1/messages/{id:path}")(gateway.delete)
     app.get("/readyz")(gateway.ready)
+    BatchRoutes(gateway.client, gateway.settings).add_to(app)
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:

@@ -25,13 +25,13 @@ with workflow.unsafe.imports_passed_through():
     )
     from contract.names import (
         BATCH_WORKFLOW,
+        COMPLETE_SIGNAL,
         PART_WORKFLOW,
         PROGRESS_SIGNAL,
         STEER_SIGNAL,
         batch_id,
         part_id,
     )
-    from contract.result import Outcome
     from workflows import steps
 
 PARTS_AT_ONCE = 4
@@ -241,12 +241,11 @@ class SendWhatsAppBatch:
         self._changes += 1
         self._steer_all()
 
-    @workflow.update
-    async def complete(self) -> BatchState:
-        """Say that every part is there."""
+    @workflow.signal(name=COMPLETE_SIGNAL)
+    async def complete(self) -> None:
+        """Begin: every part is there."""
         await self._begun()
         self._at.complete = True
-        return self.state()
 
     @workflow.update
     async def pause(self, paused: bool) -> BatchState:
@@ -340,18 +339,11 @@ class SendWhatsAppBatch:
             return
         self._shown_at = workflow.now()
         if self._use_attributes:
+            going_on = self._at.running or self._at.begun < len(self._parts)
+            outcome = "running" if going_on else state.counts.outcome
             workflow.upsert_search_attributes(
                 [
-                    attributes.OUTCOME.value_set(self._outcome(state)),
+                    attributes.OUTCOME.value_set(outcome),
                     attributes.PROGRESS.value_set(state.counts.words()),
                 ]
             )
-
-    def _outcome(self, state: BatchState) -> Outcome:
-        if self._at.running or self._at.begun < len(self._parts):
-            return "running"
-        if state.counts.unknown:
-            return "unknown"
-        if self._at.cancelled:
-            return "cancelled"
-        return "failed" if state.counts.failed else "accepted"
