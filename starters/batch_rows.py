@@ -1,5 +1,6 @@
 """Rows of a batch from what a file or a caller gives: each sound, with a key, once for a person."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -47,7 +48,7 @@ class WrongRow(ValueError):
 
 
 def rows_of(
-    cells: list[tuple[int, Cells | WrongRow]],
+    cells: Sequence[tuple[int, Cells | WrongRow]],
     common: Cells,
     batch_key: str,
     region: str,
