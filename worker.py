@@ -16,6 +16,7 @@ import starters.client
 from activities.contacts import ContactActivities
 from activities.flows import FlowActivities
 from activities.messages import MessageActivities
+from activities.parts import PartActivities
 from activities.preparation import PreparationActivities
 from activities.provider import Provider
 from cgb.client import Budget, CGBClient
@@ -24,7 +25,8 @@ from registration import register_search_attributes
 from settings import SettingsError, WorkerSettings, unknown_variables
 from telemetry import logs, metrics
 from telemetry.metrics import ProviderMetrics
-from workflows.send_batch import SendWhatsAppBatch, SendWhatsAppBatchPart
+from workflows.send_batch import SendWhatsAppBatch
+from workflows.send_part import SendWhatsAppBatchPart
 from workflows.send_whatsapp import SendWhatsApp
 
 logger = logging.getLogger("worker")
@@ -107,6 +109,8 @@ def all_activities(
         messages.send_flow,
         messages.send_file,
         messages.send_standing,
+        preparation.prepare_rows,
+        PartActivities().part_stands,
     ]
 
 

@@ -1,6 +1,7 @@
 """Contact resolution: from a phone number to the provider's contact id, cached."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 
 from cachetools import TTLCache
 from pydantic import BaseModel
@@ -14,6 +15,9 @@ from contract.errors import ErrorType, failure
 from contract.phone import InvalidPhoneNumber, to_e164
 
 MAX_CACHED = 100_000
+
+LOOKUPS_AT_ONCE = 25
+"""Contacts of a batch looked up side by side by one execution."""
 
 OnCache = Callable[[str, bool], None]
 """Told of each look into a cache: its name and whether it held the answer."""
@@ -110,6 +114,37 @@ class ContactActivities:
             if contact_id is None:
                 return Resolution(next_step=asked.step + 1)
             return Resolution(contact=Contact(to=number, contact_id=contact_id))
+
+    async def resolve_many(self, numbers: Sequence[str]) -> dict[str, str]:
+        """Return the contact ids of E.164 numbers; what cannot be had at once is left out.
+
+        Without a limit on requests unknown contacts are looked up, a few at a time, until the first
+        failure: what failed is asked again by an activity of its own, which tells it.
+        """
+        found = {to: known for to in numbers if (known := self.cached(to)) is not None}
+        for to in numbers:
+            self._on_cache("contacts", to in found)
+        missing = [] if self._one_request else [to for to in numbers if to not in found]
+        budget = self._provider.budget()
+        gate = asyncio.Semaphore(LOOKUPS_AT_ONCE)
+        failed = False
+
+        async def look_up(to: str) -> None:
+            nonlocal failed
+            async with gate:
+                if failed:
+                    return
+                try:
+                    contact_id = await self._flight.do(f"{to} 0", lambda: self._find(to, 0, budget))
+                except CGBError as error:
+                    failed = True
+                    self._provider.failed(error)
+                    return
+            if contact_id is not None:
+                found[to] = contact_id
+
+        await asyncio.gather(*(look_up(to) for to in missing))
+        return found
 
     async def _find(self, number: str, step: int, budget: Budget) -> str | None:
         client = self._provider.client

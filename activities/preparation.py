@@ -33,8 +33,45 @@ class Preparation(BaseModel):
     search_attributes: bool
 
 
+class PrepareRows(BaseModel):
+    """The numbers of several rows of a batch, as they were given."""
+
+    to: list[str]
+
+
+class RowPreparation(BaseModel):
+    """What is known of one row: its number (or why it is none), and its contact if there is one."""
+
+    to: str | None = None
+    invalid: str | None = None
+    contact_id: str | None = None
+
+
+class PreparedRows(BaseModel):
+    """The settings that all rows keep, and each row by the place it had in the question."""
+
+    settings: Preparation
+    rows: list[RowPreparation]
+
+    def each(self, flows: list[FlowMatch | None]) -> list[Preparation]:
+        """Return the preparation of every row, with the flow that is known for it."""
+        return [
+            self.settings.model_copy(
+                update={
+                    "to": row.to,
+                    "invalid": row.invalid,
+                    "contact": row.to
+                    and row.contact_id
+                    and Contact(to=row.to, contact_id=row.contact_id),
+                    "flow": flow,
+                }
+            )
+            for row, flow in zip(self.rows, flows, strict=True)
+        ]
+
+
 class PreparationActivities:
-    """Answers from this worker's memory alone, as a local activity."""
+    """The first step, as a local activity: one run's from memory alone, many rows' with lookups."""
 
     def __init__(
         self,
@@ -56,11 +93,7 @@ class PreparationActivities:
     async def prepare(self, asked: Prepare) -> Preparation:
         """Return the number in E.164 (or why it is none), what is cached, and the settings."""
         with no_surprises():
-            prepared = Preparation(
-                start_to_close_s=self._timeout_s + START_TO_CLOSE_MARGIN_S,
-                attempts=self._attempts,
-                search_attributes=self._search_attributes,
-            )
+            prepared = self._settings()
             try:
                 to = self._contacts.e164(asked.to)
             except ApplicationError as error:
@@ -69,3 +102,34 @@ class PreparationActivities:
             contact = Contact(to=to, contact_id=contact_id) if contact_id else None
             flow = self._flows.cached(asked.template) if asked.template else None
             return prepared.model_copy(update={"to": to, "contact": contact, "flow": flow})
+
+    @activity.defn
+    async def prepare_rows(self, asked: PrepareRows) -> PreparedRows:
+        """Return what `prepare` does for each row, with its contact resolved where that is easy.
+
+        A lookup that fails, or that the limit on requests forbids here, is left to the row itself,
+        where operators see it and it is tried again; the first failure ends the lookups.
+        """
+        with no_surprises():
+            rows = [self._row(to) for to in asked.to]
+            numbers = {row.to for row in rows if row.to}
+            found = await self._contacts.resolve_many(sorted(numbers))
+            return PreparedRows(
+                settings=self._settings(),
+                rows=[
+                    row.model_copy(update={"contact_id": found.get(row.to or "")}) for row in rows
+                ],
+            )
+
+    def _row(self, to: str) -> RowPreparation:
+        try:
+            return RowPreparation(to=self._contacts.e164(to))
+        except ApplicationError as error:
+            return RowPreparation(invalid=error.message)
+
+    def _settings(self) -> Preparation:
+        return Preparation(
+            start_to_close_s=self._timeout_s + START_TO_CLOSE_MARGIN_S,
+            attempts=self._attempts,
+            search_attributes=self._search_attributes,
+        )

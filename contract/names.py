@@ -8,6 +8,9 @@ DEFAULT_TASK_QUEUE: Final = "send-whatsapp"
 
 BATCH_WORKFLOW: Final = "SendWhatsAppBatch"
 PART_WORKFLOW: Final = "SendWhatsAppBatchPart"
+STEER_SIGNAL: Final = "steer"
+PROGRESS_SIGNAL: Final = "progress"
+COMPLETE_SIGNAL: Final = "complete"
 
 SEND_ACTIVITY_ID: Final = "send"
 """Activity id of the send in every SendWhatsApp run, for an operator's commands."""
@@ -15,9 +18,9 @@ SEND_ACTIVITY_ID: Final = "send"
 START_BEFORE_MEMO: Final = "startBefore"
 """Memo of a run (ISO 8601): taken by Temporal later than this, it must not send."""
 
+SEND_ACTIVITIES: Final = ("send_text", "send_flow", "send_file")
+
 MAX_KEY_LENGTH: Final = 200
-
-
 MAX_BATCH_KEY_LENGTH: Final = 100
 
 
@@ -40,6 +43,11 @@ def batch_id(key: str) -> str:
 def part_id(batch: str, generation: int, number: int) -> str:
     """Return the workflow id of a part of a batch's run; `generation` counts its starts."""
     return f"{batch}-{generation}-{number}"
+
+
+def row_activity_id(row: int) -> str:
+    """Return the activity id of a row's send in its part."""
+    return f"{SEND_ACTIVITY_ID}-{row}"
 
 
 def workflow_id(key: str) -> str:

@@ -1,58 +1,51 @@
 """Batches for starters: begin or go on with one, ask how it stands, and what became of each row."""
 
+import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from pydantic import BaseModel
-from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailedError
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.client import Client, WorkflowQueryFailedError
+from temporalio.common import Priority, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from contract import names
 from contract.batch import (
-    MAX_PART_BYTES,
-    MAX_PART_ROWS,
     REJECTED,
     BatchRequest,
     BatchState,
-    Chunk,
     Counts,
     PartRequest,
+    PerMinuteUpdate,
     Row,
     RowOutcome,
+    Steering,
+    split,
 )
-from contract.errors import ErrorType
+from contract.part_history import part_outcomes, rows_of_part
 from starters import client as sends
 
-UNKNOWN_ERROR = (
-    "Nobody can know whether this row's message went out, since its part was ended from outside:"
-    " look for it in the provider's inbox"
-)
+PRIORITY = Priority(priority_key=4)
+"""Of a batch's own workflow tasks, below a single send's."""
+
+REPORT_COLUMNS = ("row", "to", "outcome", "contactId", "errorType", "error", "finishedAt")
+
+AT_ONCE = 10
+LAST_WORD = 2**31
+ANSWERS_WITHIN_S = 6.0
+ENDS_WITHIN_S = 60.0
 
 
-def chunks(rows: list[Row], rejected: list[RowOutcome]) -> list[Chunk]:
-    """Return the rows in chunks that no payload or history limit minds.
+class Pace(BaseModel):
+    """How fast a batch goes: rows in flight, rows begun a minute, and failures that pause it."""
 
-    `rejected` are rows left out because they are wrong; they are reported and never sent.
-    """
-    found: list[list[Row]] = [[]]
-    size = 0
-    for row in rows:
-        length = len(row.model_dump_json(by_alias=True))
-        if found[-1] and (len(found[-1]) == MAX_PART_ROWS or size + length > MAX_PART_BYTES):
-            found.append([])
-            size = 0
-        found[-1].append(row)
-        size += length
-    whole = [Chunk(number=n, rows=part, digest=_digest(part)) for n, part in enumerate(found)]
-    for start in range(0, len(rejected), 1000):
-        left_out = rejected[start : start + 1000]
-        number = len(whole)
-        whole.append(Chunk(number=number, rows=[], rejected=left_out, digest=_digest(left_out)))
-    return whole
+    in_flight: int = 100
+    per_minute: int | None = None
+    pause_after: int = 20
 
 
 async def start(
@@ -62,30 +55,52 @@ async def start(
     rejected: list[RowOutcome],
     *,
     resend_unknown: bool = False,
+    pace: Pace | None = None,
     task_queue: str = names.DEFAULT_TASK_QUEUE,
 ) -> BatchState:
     """Begin a batch, go on with one whose start broke off, or send what an ended one did not.
 
-    Accepted rows are left alone; unknown ones too, without `resend_unknown`. Returns how the batch
-    stands; what is left to do goes on without the caller. Raises KeyConflict where the batch still
-    takes other rows, InvalidKey, TemporalUnavailable.
+    `rejected` are rows left out because they are wrong; they are reported and never sent. Accepted
+    rows are left alone; unknown ones too, without `resend_unknown`. Nothing goes out before every
+    row is handed over; then it goes on without the caller. Raises KeyConflict where the batch still
+    sends other rows, InvalidKey, TemporalUnavailable.
     """
+    digest = _digest(rows, rejected)
     batch = names.batch_id(key)
-    try:
-        before = await state(client, key)
-    except sends.NotFound:
-        before = None
-    if before is not None and before[1]:
-        return await _hand_over(client, batch, chunks(rows, rejected))
-    generation, earlier = 1, list[str]()
-    if before is not None:
-        generation, earlier = before[0].generation + 1, before[0].parts
-        done = {"accepted"} if resend_unknown else {"accepted", "unknown"}
-        settled = {o.key for o in await outcomes(client, key) if o.outcome in done}
-        rows = [row for row in rows if row.key not in settled]
-        if not rows and not rejected:
-            return before[0]
-    request = BatchRequest(key=key, generation=generation, earlier_parts=earlier)
+    before = await _latest(client, key)
+    if before is not None and before.running:
+        if before.request.digest != digest:
+            raise sends.KeyConflict(
+                f"the batch {key} still sends other rows: wait for it, or cancel it first"
+            )
+        if before.request.carried is not None:
+            return (await state(client, key))[0]
+        generation = before.request.generation
+    else:
+        generation = before.request.generation + 1 if before else 1
+    known = list(rejected)
+    if before is not None and not before.running:
+        await _wound_up(client, key, before.request)
+    if generation > 1:
+        told = await _outcomes_of(client, key, generation - 1)
+        rows, settled = _settled(rows, told, resend_unknown=resend_unknown)
+        known += settled
+        if not rows and before and not before.running:
+            # Nothing to send; what is wrong or left out may still be told anew.
+            rejects = {row.key: row.error for row in told if row.key.startswith(REJECTED)}
+            if rejects == {row.key: row.error for row in rejected}:
+                return (await state(client, key))[0]
+    parts = split(rows, known)
+    if not parts:
+        raise sends.KeyConflict(f"the batch {key} has no rows")
+    request = BatchRequest(
+        key=key,
+        generation=generation,
+        digest=digest,
+        parts=[part.counts for part in parts],
+        templates=list(dict.fromkeys(r.request.template for r in rows if r.request.template)),
+        **(pace or Pace()).model_dump(),
+    )
     try:
         async with sends.answers(client.service_client.config.target_host):
             await client.start_workflow(
@@ -96,128 +111,248 @@ async def start(
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 static_summary=f"WhatsApp batch, {len(rows):,} rows",
+                priority=PRIORITY,
             )
     except WorkflowAlreadyStartedError:
-        pass
-    return await _hand_over(client, batch, chunks(rows, rejected))
+        now = await _latest(client, key)
+        if now is None or now.request.digest != digest or now.request.generation != generation:
+            raise sends.KeyConflict(f"the batch {key} was started by someone else") from None
+    return await _hand_over(client, key, generation, parts, task_queue)
 
 
-async def _hand_over(client: Client, batch: str, parts: list[Chunk]) -> BatchState:
-    handle = client.get_workflow_handle(batch)
-    try:
-        for chunk in parts:
-            await handle.execute_update(
-                "add", chunk, id=f"chunk-{chunk.number}-{chunk.digest}", result_type=int
-            )
-        stands: BatchState = await handle.execute_update("complete", result_type=BatchState)
-        return stands
-    except WorkflowUpdateFailedError as error:
-        said = error.cause.message if isinstance(error.cause, ApplicationError) else str(error)
-        raise sends.KeyConflict(said) from None
-    except RPCError as error:
-        if error.status != RPCStatusCode.NOT_FOUND:
-            raise sends.TemporalUnavailable("Temporal does not answer; run it again") from None
-        return (await state(client, batch.removeprefix("batch-")))[0]
+async def _hand_over(
+    client: Client, key: str, generation: int, parts: list[PartRequest], task_queue: str
+) -> BatchState:
+    batch = names.batch_id(key)
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(number: int, part: PartRequest) -> None:
+        async with gate:
+            try:
+                async with sends.answers(client.service_client.config.target_host):
+                    await client.start_workflow(
+                        names.PART_WORKFLOW,
+                        part,
+                        id=names.part_id(batch, generation, number),
+                        task_queue=task_queue,
+                        id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                        static_summary=f"Part {number} of batch {key}",
+                        priority=PRIORITY,
+                    )
+            except WorkflowAlreadyStartedError:
+                # Handed over by a start of this batch that broke off.
+                pass
+
+    await asyncio.gather(*(one(number, part) for number, part in enumerate(parts)))
+    with suppress(RPCError):
+        async with sends.answers(client.service_client.config.target_host):
+            # A signal, since it needs no worker; where the batch was cancelled it comes too late.
+            await client.get_workflow_handle(batch).signal(names.COMPLETE_SIGNAL)
+    counts = sum((part.counts for part in parts), Counts())
+    return BatchState(
+        key=key, generation=generation, counts=counts, complete=True, parts=len(parts)
+    )
 
 
-async def state(client: Client, key: str) -> tuple[BatchState, bool]:
-    """Return how a batch stands, and whether it is running. Raises NotFound."""
-    handle = client.get_workflow_handle(names.batch_id(key), result_type=BatchState)
-    described = await sends.describe(client, handle)
-    running = sends.status_word(described.status) == "Running"
-    if not running:
-        try:
-            ended: BatchState = await handle.result()
-            return ended, False
-        except WorkflowFailureError:
-            pass
-    async with sends.answers(client.service_client.config.target_host, within_s=30):
-        found: BatchState = await handle.query("state", result_type=BatchState)
-        return found, running
+class _Latest(BaseModel):
+    request: BatchRequest
+    running: bool
 
 
-async def tell(client: Client, key: str, update: str, *words: Any) -> BatchState:
-    """Pause, resume or cancel a running batch. Raises NotFound, KeyConflict where it has ended."""
-    found, running = await state(client, key)
-    if not running:
-        raise sends.KeyConflict(f"the batch {key} has ended: {found.counts.words()}")
+async def _latest(client: Client, key: str) -> _Latest | None:
+    """Return what the latest run under a key was started with; None where there is none."""
     handle = client.get_workflow_handle(names.batch_id(key))
-    async with sends.answers(client.service_client.config.target_host, within_s=30):
-        told: BatchState = await handle.execute_update(update, *words, result_type=BatchState)
-        return told
-
-
-async def outcomes(client: Client, key: str) -> list[RowOutcome]:
-    """Return the present truth of every row, in the order of the file. Raises NotFound.
-
-    A row that a later run of the batch took up again is told by that run.
-    """
-    found, _ = await state(client, key)
-    rows: dict[str, RowOutcome] = {}
-    generation = ""
-    for part in found.parts:
-        if part.rsplit("-", 2)[1] != generation:
-            # A later start brings its own list of rows that are wrong.
-            generation = part.rsplit("-", 2)[1]
-            rows = {k: row for k, row in rows.items() if not k.startswith(REJECTED)}
-        async for outcome in _part(client, part):
-            rows[outcome.key] = outcome
-    return sorted(rows.values(), key=lambda outcome: outcome.row)
-
-
-async def failed_rows(client: Client, key: str) -> list[Row]:
-    """Return the rows that failed or were never sent, as they were asked for."""
-    found, _ = await state(client, key)
-    again = {o.key for o in await outcomes(client, key) if o.outcome in ("failed", "cancelled")}
-    rows: dict[str, Row] = {}
-    for part in found.parts:
-        for row in await _part_rows(client, part):
-            rows[row.key] = row
-    return sorted((row for row in rows.values() if row.key in again), key=lambda row: row.row)
-
-
-def count(rows: list[RowOutcome]) -> Counts:
-    """Return the rows by outcome."""
-    told = [row.outcome for row in rows]
-    return Counts(**{name: told.count(name) for name in Counts.model_fields})  # type: ignore[arg-type]
-
-
-async def _part(client: Client, part: str) -> AsyncIterator[RowOutcome]:
-    handle = client.get_workflow_handle(part, result_type=list[RowOutcome])
     try:
         described = await sends.describe(client, handle)
     except sends.NotFound:
-        return
-    if sends.status_word(described.status) == "Completed":
-        for outcome in await handle.result():
-            yield outcome
-        return
-    running = sends.status_word(described.status) == "Running"
-    ended: list[RowOutcome] = await handle.query("outcomes", result_type=list[RowOutcome])
-    known = {outcome.key for outcome in ended}
-    for outcome in ended:
-        yield outcome
-    for row in await _part_rows(client, part):
-        if row.key not in known:
-            yield RowOutcome(
-                row=row.row,
-                key=row.key,
-                to=row.request.to,
-                outcome="running" if running else "unknown",
-                error_type=None if running else ErrorType.DELIVERY_UNKNOWN,
-                error=None if running else UNKNOWN_ERROR,
+        return None
+    async with sends.answers(client.service_client.config.target_host):
+        async for event in handle.fetch_history_events(page_size=1):
+            begun = event.workflow_execution_started_event_attributes
+            try:
+                payloads = begun.input.payloads
+                [request] = await client.data_converter.decode(payloads, [BatchRequest])
+            except (ApplicationError, ValueError):
+                return None
+            running = sends.status_word(described.status) == "Running"
+            return _Latest(request=request, running=running)
+    return None
+
+
+async def state(client: Client, key: str) -> tuple[BatchState, bool]:
+    """Return how a batch stands, and whether anything of it goes on. Raises NotFound.
+
+    Where no worker answers, and of a batch that was ended from outside, its parts tell it: those
+    that had begun end soon after.
+    """
+    handle = client.get_workflow_handle(names.batch_id(key), result_type=BatchState)
+    status = sends.status_word((await sends.describe(client, handle)).status)
+    if status == "Completed":
+        return await handle.result(), False
+    if status == "Running":
+        try:
+            async with asyncio.timeout(ANSWERS_WITHIN_S):
+                return await handle.query("state", result_type=BatchState), True
+        except (RPCError, WorkflowQueryFailedError, TimeoutError):
+            pass
+    latest = await _latest(client, key)
+    if latest is None:
+        raise sends.NotFound(f"no batch has the key {key}")
+    counts = count(await outcomes(client, key))
+    found = BatchState(
+        key=key,
+        generation=latest.request.generation,
+        counts=counts,
+        cancelled=not latest.running,
+        complete=True,
+        parts=len(latest.request.parts),
+    )
+    return found, latest.running or counts.running > 0
+
+
+async def tell(client: Client, key: str, update: str, *words: Any) -> BatchState:
+    """Pause, resume, cancel or pace a running batch.
+
+    Raises NotFound, KeyConflict where it has ended, TemporalUnavailable.
+    """
+    found, _ = await state(client, key)
+    try:
+        return await _update(client, key, update, *words)
+    except sends.KeyConflict:
+        raise sends.KeyConflict(f"the batch {key} has ended: {found.counts.words()}") from None
+
+
+async def set_rate(client: Client, key: str, per_minute: int | None) -> BatchState:
+    """Begin so many rows a minute from now on; None takes the limit away. Raises as `tell`."""
+    return await tell(client, key, "rate", PerMinuteUpdate(per_minute=per_minute))
+
+
+async def _update(client: Client, key: str, update: str, *words: Any) -> BatchState:
+    handle = client.get_workflow_handle(names.batch_id(key))
+    try:
+        async with sends.answers(client.service_client.config.target_host, within_s=30):
+            told: BatchState = await handle.execute_update(
+                update, args=words, result_type=BatchState
             )
+            return told
+    except RPCError as error:
+        if error.status != RPCStatusCode.NOT_FOUND:
+            raise
+        raise sends.KeyConflict(f"the batch {key} has ended") from None
 
 
-async def _part_rows(client: Client, part: str) -> list[Row]:
-    handle = client.get_workflow_handle(part)
-    async for event in handle.fetch_history_events(page_size=1):
-        payloads = event.workflow_execution_started_event_attributes.input.payloads
-        [request] = await client.data_converter.decode(payloads, [PartRequest])
-        return list(request.rows)
-    return []
+async def outcomes(client: Client, key: str) -> list[RowOutcome]:
+    """Return the present truth of every row, in the order of the file. Raises NotFound."""
+    latest = await _latest(client, key)
+    if latest is None:
+        raise sends.NotFound(f"no batch has the key {key}")
+    return await _outcomes_of(client, key, latest.request.generation)
 
 
-def _digest(rows: Sequence[BaseModel]) -> str:
-    body = json.dumps([row.model_dump(mode="json", by_alias=True) for row in rows])
-    return hashlib.sha256(body.encode()).hexdigest()[:16]
+async def failed_rows(client: Client, key: str) -> tuple[list[Row], list[RowOutcome]]:
+    """Return the rows that failed or were never sent, as they were asked for, and the wrong ones.
+
+    Raises NotFound.
+    """
+    told = await outcomes(client, key)
+    again = {row.key for row in told if row.outcome in ("failed", "cancelled")}
+    latest = await _latest(client, key)
+    rows = []
+    for part in _part_names(key, latest.request) if latest else []:
+        rows += [row for row in await rows_of_part(client, part) if row.key in again]
+    return rows, [row for row in told if row.key.startswith(REJECTED)]
+
+
+def count(rows: Iterable[RowOutcome]) -> Counts:
+    """Return the rows by outcome."""
+    return Counts.of([row.outcome for row in rows])
+
+
+def report_line(row: RowOutcome) -> dict[str, Any]:
+    """Return what the report says of a row, by column."""
+    told = row.model_dump(mode="json", by_alias=True)
+    return {name: told[name] for name in REPORT_COLUMNS}
+
+
+def _settled(
+    rows: list[Row], told: list[RowOutcome], *, resend_unknown: bool
+) -> tuple[list[Row], list[RowOutcome]]:
+    """Return the rows that are to be sent, and what is known of the others.
+
+    What is known keeps the place its row has in the latest file; a row that the file no longer has
+    is kept too, so that it is never sent again by accident.
+    """
+    done = ("accepted",) if resend_unknown else ("accepted", "unknown")
+    wanted = {row.key: row for row in rows}
+    known: list[RowOutcome] = []
+    for row in told:
+        if row.key in wanted:
+            if row.outcome in done:
+                place = {"row": wanted.pop(row.key).row, "former": False}
+                known.append(row.model_copy(update=place))
+        elif not row.key.startswith(REJECTED):
+            known.append(row.model_copy(update={"former": True}))
+    return list(wanted.values()), known
+
+
+async def _outcomes_of(client: Client, key: str, generation: int) -> list[RowOutcome]:
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(part: str) -> list[RowOutcome]:
+        async with gate, sends.answers(client.service_client.config.target_host, within_s=60):
+            return await part_outcomes(client, part)
+
+    found: list[RowOutcome] = []
+    first = 0
+    while True:
+        # Parts are numbered without a gap; the first that is missing ends them.
+        numbers = range(first, first + 4 * AT_ONCE)
+        parts = [names.part_id(names.batch_id(key), generation, number) for number in numbers]
+        told = await asyncio.gather(*(one(part) for part in parts))
+        found += [row for rows in told for row in rows]
+        if not all(told):
+            break
+        first = numbers.stop
+    return sorted(found, key=lambda row: (row.former, row.row))
+
+
+def _part_names(key: str, request: BatchRequest) -> list[str]:
+    batch = names.batch_id(key)
+    count = len(request.parts) or len(split(request.rows, []))
+    return [names.part_id(batch, request.generation, number) for number in range(count)]
+
+
+async def _wound_up(client: Client, key: str, request: BatchRequest) -> None:
+    """Return when no part of a closed run sends any more, whatever ended the run.
+
+    Raises KeyConflict where that takes too long.
+    """
+    asked = Steering(batch=names.batch_id(key), number=LAST_WORD, cancelled=True)
+
+    async def one(part: str) -> None:
+        handle = client.get_workflow_handle(part)
+        while True:
+            try:
+                described = await sends.describe(client, handle)
+            except sends.NotFound:
+                return
+            if sends.status_word(described.status) != "Running":
+                return
+            with suppress(RPCError):
+                await handle.signal(names.STEER_SIGNAL, asked)
+            await asyncio.sleep(0.5)
+
+    try:
+        async with asyncio.timeout(ENDS_WITHIN_S):
+            await asyncio.gather(*(one(part) for part in _part_names(key, request)))
+    except TimeoutError:
+        raise sends.KeyConflict(
+            f"sends of the run before under the key {key} have not ended: nothing was started,"
+            " see that a worker serves the task queue and try again in a minute"
+        ) from None
+
+
+def _digest(rows: list[Row], rejected: list[RowOutcome]) -> str:
+    body = [[row.row, row.key, row.request.body()] for row in rows]
+    told = [[row.row, row.error_type] for row in rejected]
+    return hashlib.sha256(json.dumps([body, told]).encode()).hexdigest()[:32]

@@ -5,7 +5,6 @@ import csv
 import io
 import os
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,29 +12,20 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from temporalio.client import Client
 
-from contract.batch import REJECTED, Counts, Row, RowOutcome
+from contract.batch import Counts, RowOutcome
 from contract.names import InvalidKey, batch_id
-from contract.phone import to_e164
 from settings import StarterSettings
 from starters import batch as batches
 from starters import batch_file
-from starters.batch_file import FileError, WrongRow
+from starters.batch import Pace
+from starters.batch_file import FileError
+from starters.batch_rows import Duplicates, each_person_once, rows_of
 from starters.command import FileTypes, Json, duration, run, variables
 from starters.display import Exit, err, fail, out, print_json, ui_link
 
 app = typer.Typer(help="Send to many recipients from a file.", no_args_is_help=True)
 
 Key = Annotated[str, typer.Argument(help="The batch's key.")]
-
-COLUMNS = ("row", "to", "outcome", "contactId", "errorType", "error", "finishedAt")
-
-
-class Duplicates(StrEnum):
-    """What to do with two rows for one person."""
-
-    REFUSE = "refuse"
-    FIRST = "first"
-    LAST = "last"
 
 
 @app.command()
@@ -63,6 +53,13 @@ def send(
     resend_unknown: Annotated[
         bool, typer.Option("--resend-unknown", help="Send rows again whose outcome is unknown.")
     ] = False,
+    rate: Annotated[
+        int | None, typer.Option(help="Rows begun in a minute, at most.", min=1, max=1_000_000)
+    ] = None,
+    pause_after: Annotated[
+        int, typer.Option(help="Failures in a row after which the batch pauses.", min=1)
+    ] = 20,
+    in_flight: Annotated[int, typer.Option(help="Rows in flight at once.", min=1, max=1000)] = 100,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Start it and return.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -88,8 +85,15 @@ def send(
         cells = batch_file.read(file, names)
     except FileError as error:
         fail(Exit.INVALID, str(error), as_json=as_json)
-    good, bad = batch_file.rows_of(cells, common, key, region)
-    good = _each_person_once(good, key, region, duplicates, as_json)
+    good, bad = rows_of(cells, common, key, region)
+    good, clashes = each_person_once(good, key, region, duplicates)
+    if clashes and duplicates == Duplicates.REFUSE:
+        listed = "\n".join(f"lines {a} and {b} are for one person or key" for a, b in clashes)
+        fail(
+            Exit.INVALID,
+            f"Nothing was sent:\n{listed}\nGive each a `key` of its own, or --duplicates first",
+            as_json=as_json,
+        )
     if bad and not skip_invalid:
         listed = "\n".join(str(wrong) for wrong in bad)
         fail(
@@ -103,7 +107,7 @@ def send(
             f"{len(good):,} rows are sound, {len(bad):,} not"
         )
         return
-    rejected = [_rejected(wrong) for wrong in bad]
+    rejected = [wrong.outcome() for wrong in bad]
 
     async def command(client: Client, settings: StarterSettings) -> Exit:
         state = await batches.start(
@@ -112,6 +116,7 @@ def send(
             good,
             rejected,
             resend_unknown=resend_unknown,
+            pace=Pace(in_flight=in_flight, per_minute=rate, pause_after=pause_after),
             task_queue=settings.task_queue,
         )
         err.print(ui_link(settings.ui_url, client.namespace, batch_id(key)) or "", markup=False)
@@ -139,10 +144,7 @@ def status(key: Key, as_json: Json = False) -> None:
 
     async def command(client: Client, _: StarterSettings) -> Exit:
         state, running = await batches.state(client, key)
-        counts = batches.count(await batches.outcomes(client, key))
-        # Rows that wait for their part are in the batch's own count only.
-        counts = counts.model_copy(update={"running": state.counts.running if running else 0})
-        _show(counts, as_json=as_json)
+        _show(state.counts, as_json=as_json)
         if state.paused and running and not as_json:
             out.print(f"Paused, since {state.pause_reason}.", markup=False)
         return Exit.ACCEPTED
@@ -160,6 +162,24 @@ def pause(key: Key, as_json: Json = False) -> None:
 def resume(key: Key, as_json: Json = False) -> None:
     """Go on where a batch was paused."""
     _tell(key, as_json, "pause", False)
+
+
+@app.command()
+def rate(
+    key: Key,
+    per_minute: Annotated[
+        int, typer.Argument(help="Rows begun in a minute; 0 for no limit.", min=0, max=1_000_000)
+    ],
+    as_json: Json = False,
+) -> None:
+    """Change how fast a running batch goes."""
+
+    async def command(client: Client, _: StarterSettings) -> Exit:
+        state = await batches.set_rate(client, key, per_minute or None)
+        _show(state.counts, as_json=as_json)
+        return Exit.ACCEPTED
+
+    run(command, as_json=as_json)
 
 
 @app.command()
@@ -186,7 +206,7 @@ def report(
     async def command(client: Client, _: StarterSettings) -> Exit:
         rows = await batches.outcomes(client, key)
         if as_json:
-            print_json([_line(row) for row in rows])
+            print_json([batches.report_line(row) for row in rows])
         else:
             text = _csv(rows)
             if to_file:
@@ -203,9 +223,9 @@ def retry_failed(key: Key, as_json: Json = False) -> None:
     """Send the rows again that failed or were never sent, without a file."""
 
     async def command(client: Client, settings: StarterSettings) -> Exit:
-        rows = await batches.failed_rows(client, key)
+        rows, rejected = await batches.failed_rows(client, key)
         if rows:
-            await batches.start(client, key, rows, [], task_queue=settings.task_queue)
+            await batches.start(client, key, rows, rejected, task_queue=settings.task_queue)
         return await _to_the_end(client, key, as_json=as_json)
 
     run(command, as_json=as_json)
@@ -222,9 +242,9 @@ def _tell(key: str, as_json: bool, update: str, *words: Any) -> None:
 async def _to_the_end(client: Client, key: str, *, as_json: bool) -> Exit:
     counts = await _ended(client, key)
     _show(counts, as_json=as_json)
-    if counts.unknown:
+    if counts.outcome == "unknown":
         return Exit.UNKNOWN
-    return Exit.FAILED if counts.accepted < counts.total else Exit.ACCEPTED
+    return Exit.ACCEPTED if counts.outcome == "accepted" else Exit.FAILED
 
 
 async def _ended(client: Client, key: str) -> Counts:
@@ -249,50 +269,8 @@ async def _ended(client: Client, key: str) -> Counts:
                 err.print(words, markup=False)
                 last = words
             if not running:
-                return batches.count(await batches.outcomes(client, key))
+                return counts
             await asyncio.sleep(0.5)
-
-
-def _each_person_once(
-    rows: list[Row], batch_key: str, region: str, duplicates: Duplicates, as_json: bool
-) -> list[Row]:
-    """Return the rows without a second one for a person; end the command where there is one."""
-    kept: dict[str, Row] = {}
-    people: dict[str, Row] = {}
-    twice = []
-    for row in rows:
-        person = to_e164(row.request.to, region)
-        derived = f"{batch_key}/{person}"
-        before = kept.get(row.key)
-        other = people.get(person)
-        if before is None and other and derived in (row.key, other.key):
-            # Both with keys of their own are meant as two messages.
-            before = other
-        if before is not None:
-            twice.append(f"lines {before.row} and {row.row} are for one person or key")
-            if duplicates != Duplicates.LAST:
-                continue
-            kept.pop(before.key, None)
-        kept[row.key] = people[person] = row
-    if twice and duplicates == Duplicates.REFUSE:
-        listed = "\n".join(twice)
-        fail(
-            Exit.INVALID,
-            f"Nothing was sent:\n{listed}\nGive each a `key` of its own, or --duplicates first",
-            as_json=as_json,
-        )
-    return list(kept.values())
-
-
-def _rejected(wrong: WrongRow) -> RowOutcome:
-    return RowOutcome(
-        row=wrong.row,
-        key=f"{REJECTED}{wrong.row}",
-        to=wrong.to,
-        outcome="failed",
-        error_type=wrong.type,
-        error=wrong.why,
-    )
 
 
 def _show(counts: Counts, *, as_json: bool) -> None:
@@ -302,15 +280,10 @@ def _show(counts: Counts, *, as_json: bool) -> None:
         out.print(counts.words(), markup=False)
 
 
-def _line(row: RowOutcome) -> dict[str, Any]:
-    told = row.model_dump(mode="json", by_alias=True)
-    return {name: told[name] for name in COLUMNS}
-
-
 def _csv(rows: list[RowOutcome]) -> str:
     sink = io.StringIO(newline="")
-    writer = csv.DictWriter(sink, COLUMNS)
+    writer = csv.DictWriter(sink, batches.REPORT_COLUMNS)
     writer.writeheader()
     for row in rows:
-        writer.writerow({n: "" if v is None else v for n, v in _line(row).items()})
+        writer.writerow({n: "" if v is None else v for n, v in batches.report_line(row).items()})
     return sink.getvalue()

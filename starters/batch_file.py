@@ -1,4 +1,4 @@
-"""Files of recipients: CSV, JSON Lines and Excel, as people have them, to rows of a batch."""
+"""Files of recipients: CSV, JSON Lines and Excel, as people have them, to cells by line."""
 
 import csv
 import io
@@ -8,28 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import openpyxl
-from pydantic import ValidationError
 
-from contract.batch import MAX_ROWS, Row
+from contract.batch import MAX_ROWS
 from contract.errors import ErrorType
-from contract.phone import InvalidPhoneNumber, to_e164
-from contract.request import FALLBACK_VARIABLE, SendWhatsAppRequest, problems
-
-FIELDS = ("message", "template", "fileUrl", "fileType", "delivery", "sendAt", "expiresAt")
-Cells = dict[str, Any]
+from starters.batch_rows import Cells, WrongRow
 
 
 class FileError(ValueError):
     """The file cannot be read, or has no rows; the message is one sentence."""
-
-
-class WrongRow(ValueError):
-    """A row that cannot be sent: where it stands, which error type, and why."""
-
-    def __init__(self, row: int, to: str, type_: str, why: str) -> None:
-        """Name the line and what is wrong with it."""
-        super().__init__(f"line {row}: {why}")
-        self.row, self.to, self.type, self.why = row, to, type_, why
 
 
 def read(path: Path, column_map: dict[str, str]) -> list[tuple[int, Cells | WrongRow]]:
@@ -60,55 +46,6 @@ def read(path: Path, column_map: dict[str, str]) -> list[tuple[int, Cells | Wron
             f"The file {path.name} has no column `to`: name it so, or give --column-map to=NAME"
         )
     return named
-
-
-def rows_of(
-    cells: list[tuple[int, Cells | WrongRow]],
-    common: Cells,
-    batch_key: str,
-    region: str,
-) -> tuple[list[Row], list[WrongRow]]:
-    """Return the rows that can be sent, each with its key, and those that cannot.
-
-    A row's own cell wins over what is common to all.
-    """
-    good: list[Row] = []
-    bad: list[WrongRow] = []
-    for number, found in cells:
-        if isinstance(found, WrongRow):
-            bad.append(found)
-            continue
-        to = str(found.get("to") or "").strip()
-        try:
-            request = SendWhatsAppRequest.model_validate(_request(found, common))
-            number_of = to_e164(to, region)
-        except InvalidPhoneNumber as error:
-            bad.append(WrongRow(number, to, ErrorType.INVALID_PHONE_NUMBER, f"to: {error}"))
-        except ValidationError as error:
-            why = "; ".join(f"{p.field} {p.problem}" for p in problems(error))
-            bad.append(WrongRow(number, to, ErrorType.INVALID_REQUEST, why))
-        else:
-            key = str(found.get("key") or "").strip() or f"{batch_key}/{number_of}"
-            good.append(Row(row=number, key=key, request=request))
-    return good, bad
-
-
-def _request(cells: Cells, common: Cells) -> Cells:
-    own = {name: cells[name] for name in FIELDS if cells.get(name) not in (None, "")}
-    variables = {
-        name: value
-        for name, value in cells.items()
-        if name not in (*FIELDS, "to", "key") and value not in (None, "")
-    }
-    fields: Cells = {"to": str(cells.get("to") or "")} | common | own
-    fields.pop("variables", None)
-    shared: Cells = common.get("variables") or {}
-    if fields.get("template"):
-        fields["variables"] = shared | variables
-    elif FALLBACK_VARIABLE in variables:
-        # A fallback without a template is a mistake worth naming.
-        fields["variables"] = {FALLBACK_VARIABLE: variables[FALLBACK_VARIABLE]}
-    return fields
 
 
 def _renamed(cells: Cells, column_map: dict[str, str]) -> Cells:

@@ -28,6 +28,7 @@ from settings import GatewaySettings, SettingsError
 from starters import client as sends
 from starters import gateway_openapi as openapi
 from starters.display import ui_link
+from starters.gateway_batches import BatchRoutes
 from starters.gateway_doubts import Doubts
 from starters.gateway_http import Guard, Problem, handlers, json_body, refused
 from starters.gateway_protocol import ProblemProtocol
@@ -211,6 +212,7 @@ def create_app(gateway: Gateway, tokens: Tokens) -> FastAPI:
     app.delete("/v1/messages/{id:path}", **openapi.DELETE)(gateway.delete)
     app.post("/v1/webhooks/{name}", **openapi.WEBHOOK)(gateway.webhook)
     app.get("/readyz", **openapi.READY)(gateway.ready)
+    BatchRoutes(gateway.client, gateway.settings).add_to(app)
 
     @app.get("/healthz", **openapi.HEALTHY)
     async def healthz() -> dict[str, str]:

@@ -92,9 +92,9 @@ def _message(description: str, **examples: Any) -> dict[str, Any]:
 _PROBLEMS = {
     400: "no JSON, or a wrong Idempotency-Key",
     401: "no valid bearer token or signature",
-    404: "no message has this id",
+    404: "nothing has this id or key",
     408: "the request did not arrive in time",
-    409: "too late to cancel",
+    409: "too late: it has ended",
     413: "the body is larger than 64 KB",
     415: "the body is not declared as application/json",
     422: "a field is wrong, or the key belongs to another request",
@@ -104,7 +104,7 @@ _PROBLEMS = {
 }
 
 
-def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {
         status: {
             "description": _PROBLEMS[status],
@@ -141,7 +141,7 @@ _KEY = _header(
     '"order-4711"',
 )
 # The guard checks the token; this only puts it into the document.
-_WITH_TOKEN: list[Any] = [Security(HTTPBearer(auto_error=False))]
+WITH_TOKEN: list[Any] = [Security(HTTPBearer(auto_error=False))]
 
 _BEGUN = {
     202: _message("the run is begun, or exists under this key", running=_RUNNING),
@@ -150,9 +150,9 @@ _BEGUN = {
 
 POST: dict[str, Any] = {
     "status_code": 202,
-    "dependencies": _WITH_TOKEN,
+    "dependencies": WITH_TOKEN,
     "summary": "Send a message",
-    "responses": _BEGUN | _problems(400, 401, 408, 413, 415, 422, 429, 431, 503),
+    "responses": _BEGUN | problem_responses(400, 401, 408, 413, 415, 422, 429, 431, 503),
     "openapi_extra": {
         "parameters": [_KEY, _PREFER],
         "requestBody": {
@@ -177,8 +177,8 @@ GET: dict[str, Any] = {
             unknown=_UNKNOWN,
         )
     }
-    | _problems(401, 404, 429, 503),
-    "dependencies": _WITH_TOKEN,
+    | problem_responses(401, 404, 429, 503),
+    "dependencies": WITH_TOKEN,
 }
 
 DELETE: dict[str, Any] = {
@@ -187,8 +187,8 @@ DELETE: dict[str, Any] = {
         200: _message("cancelled, nothing was sent", cancelled=_RUNNING | {"status": "cancelled"}),
         202: _message("asked to stop, not ended yet", running=_RUNNING),
     }
-    | _problems(401, 404, 409, 429, 503),
-    "dependencies": _WITH_TOKEN,
+    | problem_responses(401, 404, 409, 429, 503),
+    "dependencies": WITH_TOKEN,
 }
 
 WEBHOOK: dict[str, Any] = {
@@ -196,7 +196,7 @@ WEBHOOK: dict[str, Any] = {
     "summary": "Send what a declared webhook makes of a foreign body",
     "responses": _BEGUN
     | {204: {"description": "the webhook makes nothing of this body"}}
-    | _problems(400, 401, 404, 408, 413, 415, 422, 429, 431, 503),
+    | problem_responses(400, 401, 404, 408, 413, 415, 422, 429, 431, 503),
     "openapi_extra": {
         "parameters": [_PREFER],
         "requestBody": {
@@ -206,5 +206,8 @@ WEBHOOK: dict[str, Any] = {
     },
 }
 
-READY: dict[str, Any] = {"summary": "200 where Temporal answers", "responses": _problems(503)}
+READY: dict[str, Any] = {
+    "summary": "200 where Temporal answers",
+    "responses": problem_responses(503),
+}
 HEALTHY: dict[str, Any] = {"summary": "200 while the process serves"}

@@ -1,391 +1,349 @@
-"""SendWhatsAppBatch and its parts: the same send for thousands of recipients, row by row."""
+"""SendWhatsAppBatch: has the parts of a batch send, a few at a time, and shows how they stand."""
 
 import asyncio
+from collections.abc import Coroutine
+from datetime import timedelta
+from itertools import accumulate
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import (
-    ApplicationError,
-    ChildWorkflowError,
-    FailureError,
-    is_cancelled_exception,
-)
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.flows import FlowMatch
+    from activities.parts import PartActivities
     from contract import attributes
     from contract.batch import (
         BatchRequest,
         BatchState,
-        Chunk,
+        Carried,
         Counts,
         PartProgress,
-        PartRequest,
-        Row,
-        RowOutcome,
+        PerMinuteUpdate,
+        Steering,
+        split,
     )
-    from contract.errors import ErrorType, utc
-    from contract.names import BATCH_WORKFLOW, PART_WORKFLOW, batch_id, part_id
-    from contract.result import Outcome
+    from contract.names import (
+        BATCH_WORKFLOW,
+        COMPLETE_SIGNAL,
+        PART_WORKFLOW,
+        PROGRESS_SIGNAL,
+        STEER_SIGNAL,
+        batch_id,
+        part_id,
+    )
     from workflows import steps
-    from workflows.record import RowRecord, count
-    from workflows.send_whatsapp import deliver
-
-ROW_PRIORITY = 4
-"""Below a single send's 2: one urgent message overtakes a running batch."""
-
-TELL_EVERY = 25
-"""Rows after which a part tells its parent how it stands."""
-
-PAUSE_AFTER_FAILURES = 20
-"""Failures of a part in a row after which the batch pauses."""
 
 PARTS_AT_ONCE = 4
-QUEUED_CHUNKS = 4
+ROWS_AT_ONCE = 750
+"""A part begins while the others have fewer rows than this to end, so that the last rows of one,
+which may wait for a retry, do not hold up the batch; at most `MOST_PARTS` of them."""
+MOST_PARTS = 20
 
-
-@workflow.defn(name=PART_WORKFLOW)
-class SendWhatsAppBatchPart:
-    """Sends some hundred rows; ends as Completed with an outcome for each of them."""
-
-    def __init__(self) -> None:
-        """Begin without rows."""
-        self._outcomes: dict[str, RowOutcome] = {}
-        self._total = 0
-        self._paused = False
-        self._cancelled = False
-        self._failures = 0
-        self._told = 0
-
-    @workflow.run
-    async def run(self, request: PartRequest) -> list[RowOutcome]:
-        """Return how each row ended."""
-        self._total = len(request.rows)
-        self._paused, self._cancelled = request.paused, request.cancelled
-        flows = {name: FlowMatch.model_validate(found) for name, found in request.flows.items()}
-        waiting = list(reversed(request.rows))
-        tasks: list[asyncio.Task[None]] = []
-        while waiting or not all(task.done() for task in tasks):
-            room = sum(not task.done() for task in tasks) < request.in_flight
-            if self._cancelled:
-                for row in waiting:
-                    self._end(row, "cancelled", error="Cancelled, nothing was sent")
-                waiting = []
-                # Sends on their way say themselves what became of them.
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-            elif waiting and room and not self._paused:
-                tasks.append(asyncio.create_task(self._send(waiting.pop(), flows)))
-            else:
-                await self._something_changes(tasks)
-        await self._tell()
-        return [*(self._outcomes[row.key] for row in request.rows), *request.rejected]
-
-    async def _something_changes(self, tasks: list[asyncio.Task[None]]) -> None:
-        def now() -> tuple[int, bool]:
-            return sum(task.done() for task in tasks), self._paused
-
-        before = now()
-        try:
-            await workflow.wait_condition(lambda: self._cancelled or before != now())
-        except asyncio.CancelledError:
-            self._cancelled = True
-
-    @workflow.signal
-    def pause(self, paused: bool) -> None:
-        """Stop before the next row, or go on."""
-        self._paused = paused
-        self._failures = 0
-
-    @workflow.signal
-    def cancel(self) -> None:
-        """End; rows that have not begun are not sent."""
-        self._cancelled = True
-
-    @workflow.query
-    def outcomes(self) -> list[RowOutcome]:
-        """Return the rows that have ended."""
-        return list(self._outcomes.values())
-
-    async def _send(self, row: Row, flows: dict[str, FlowMatch]) -> None:
-        record = RowRecord(row.request)
-        manner = steps.Manner(f"send-{row.row}", ROW_PRIORITY, local_first=True)
-        known = flows.get(row.request.template or "")
-        began = workflow.now()
-        outcome: Outcome = "accepted"
-        error_type: str | None = None
-        try:
-            result = await deliver(row.request, record, manner, known)
-            self._end(row, outcome, to=result.to, contact_id=result.contact_id)
-        except (asyncio.CancelledError, FailureError) as error:
-            if is_cancelled_exception(error):
-                outcome = "cancelled"
-                self._end(row, outcome, to=record.to, error="Cancelled, nothing was sent")
-            else:
-                failed = error if isinstance(error, ApplicationError) else None
-                error_type, said = (failed.type, failed.message) if failed else (None, None)
-                outcome = "unknown" if error_type == ErrorType.DELIVERY_UNKNOWN else "failed"
-                self._end(row, outcome, to=record.to, error_type=error_type, error=said)
-        count(record.kind, outcome, error_type, workflow.now() - began)
-        self._failures = 0 if outcome in ("accepted", "cancelled") else self._failures + 1
-        bad_key = error_type == ErrorType.UNAUTHORIZED
-        reason = None
-        if not self._paused and (bad_key or self._failures >= PAUSE_AFTER_FAILURES):
-            self._paused = True
-            reason = (
-                "the provider refuses the key"
-                if bad_key
-                else f"{self._failures} rows in a row did not go out, the last one as {error_type}"
-            )
-        if reason or len(self._outcomes) - self._told >= TELL_EVERY:
-            await self._tell(reason)
-
-    def _end(
-        self,
-        row: Row,
-        outcome: Outcome,
-        *,
-        to: str | None = None,
-        contact_id: str | None = None,
-        error_type: str | None = None,
-        error: str | None = None,
-    ) -> None:
-        self._outcomes[row.key] = RowOutcome(
-            row=row.row,
-            key=row.key,
-            to=to or row.request.to,
-            outcome=outcome,
-            contact_id=contact_id,
-            error_type=error_type or ("Cancelled" if outcome == "cancelled" else None),
-            error=error,
-            finished_at=utc(workflow.now()),
-        )
-
-    async def _tell(self, pause_reason: str | None = None) -> None:
-        parent = workflow.info().parent
-        if parent is None:
-            return
-        self._told = len(self._outcomes)
-        told = PartProgress(
-            part=workflow.info().workflow_id,
-            counts=tally(self._outcomes.values(), self._total),
-            pause_reason=pause_reason,
-        )
-        handle = workflow.get_external_workflow_handle(parent.workflow_id, run_id=parent.run_id)
-        try:
-            await handle.signal(SendWhatsAppBatch.progress, told)
-        except FailureError:
-            # The parent has ended; what this part did stands in its own result.
-            workflow.logger.warning("the batch does not listen any more")
-
-
-def tally(outcomes: Any, total: int) -> Counts:
-    """Return the rows by outcome."""
-    found = [row.outcome for row in outcomes]
-    ended = {n: found.count(n) for n in ("accepted", "failed", "unknown", "cancelled")}
-    return Counts(**ended, running=total - len(found))
+HANDED_OVER_WITHIN = timedelta(hours=1)
+SILENT_FOR = timedelta(seconds=60)
+LOOK_EVERY_S = 30
+SHOW_EVERY = timedelta(seconds=1)
+TEMPLATES = 100
 
 
 @workflow.defn(name=BATCH_WORKFLOW)
 class SendWhatsAppBatch:
-    """Hands chunks of rows to parts, a few at a time, and shows how they stand."""
+    """Steers its parts; holds no row itself, so that its history stays small at any size."""
 
     def __init__(self) -> None:
-        """Begin without rows."""
-        self._digests: dict[int, str] = {}
-        self._queue: list[Chunk] = []
-        self._counts: dict[str, Counts] = {}
-        self._running: list[str] = []
-        self._looking_up = asyncio.Lock()
-        self._complete = False
-        self._cancelled = False
-        self._paused = False
-        self._pause_reason: str | None = None
-        self._begun: BatchRequest | None = None
-        self._flows: dict[str, dict[str, str | None]] = {}
+        """Begin without a request."""
+        self._request: BatchRequest | None = None
+        self._at = Carried()
+        self._parts: list[Counts] = []
+        self._left: list[Counts] = []
+        self._heard: dict[str, Any] = {}
+        self._changes = 0
+        self._tasks: set[asyncio.Task[None]] = set()
         self._use_attributes = False
-        self._telling: set[asyncio.Task[None]] = set()
+        self._shown_at: Any = None
 
     @workflow.run
     async def run(self, request: BatchRequest) -> BatchState:
         """Return how many rows ended how."""
-        self._begun = request
-        prepared = await steps.prepare("", None)
-        self._use_attributes = prepared.search_attributes
-        self._show()
-        parts: list[asyncio.Task[None]] = []
-        while self._running or self._queue or not self._complete:
-            if self._queue and len(self._running) < PARTS_AT_ONCE:
-                chunk = self._queue.pop(0)
-                name = part_id(batch_id(request.key), request.generation, chunk.number)
-                self._running.append(name)
-                self._counts[name] = Counts(running=len(chunk.rows))
-                parts.append(asyncio.create_task(self._part(name, chunk, request)))
-            else:
-                await self._something_changes()
-        await asyncio.gather(*parts, *self._telling, return_exceptions=True)
-        await workflow.wait_condition(workflow.all_handlers_finished)
-        self._show()
+        self._at = request.carried or Carried(per_minute=request.per_minute)
+        self._plan(request)
+        try:
+            await self._work(request)
+        except asyncio.CancelledError:
+            self._cancel()
+            await self._work(request)
+        await workflow.wait_condition(self._quiet)
+        self._show(now=True)
         return self.state()
 
-    async def _something_changes(self) -> None:
-        before = (len(self._queue), len(self._running), self._complete)
+    def _plan(self, request: BatchRequest) -> None:
+        self._parts = request.parts or [part.counts for part in split(request.rows, [])]
+        # What is left after so many parts have begun, for each number of them.
+        left = accumulate(reversed(self._parts), initial=Counts())
+        self._left = list(left)[::-1]
+        self._request = request
+
+    async def _work(self, request: BatchRequest) -> None:
+        prepared = await steps.prepare("", None)
+        self._use_attributes = prepared.search_attributes
+        self._show(now=True)
+        if request.rows and not self._at.complete:
+            await self._start_parts(request)
+        await self._handed_over()
+        if self._at.flows is None:
+            self._at.flows = await self._look_up(request.templates)
+        while self._at.running or self._at.begun < len(self._parts):
+            if workflow.info().is_continue_as_new_suggested():
+                await self._continue(request)
+            elif self._next_may_begin():
+                self._begin_next()
+            else:
+                await self._something_changes()
+
+    async def _start_parts(self, request: BatchRequest) -> None:
+        """Start the parts of rows that came with the request itself."""
+        for number, part in enumerate(split(request.rows, [])):
+            try:
+                await workflow.start_child_workflow(
+                    PART_WORKFLOW,
+                    part,
+                    id=self._name(number),
+                    parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+                )
+            except WorkflowAlreadyStartedError:
+                workflow.logger.info("the part is there already")
+        self._at.complete = True
+
+    async def _handed_over(self) -> None:
+        """Wait until the starter has handed over every part."""
         try:
             await workflow.wait_condition(
-                lambda: before != (len(self._queue), len(self._running), self._complete)
+                lambda: self._at.complete or self._at.cancelled, timeout=HANDED_OVER_WITHIN
             )
-        except asyncio.CancelledError:
-            self._stop()
+        except TimeoutError:
+            self._cancel()
 
-    async def _part(self, name: str, chunk: Chunk, request: BatchRequest) -> None:
-        async with self._looking_up:
-            await self._look_up(chunk)
-        part = PartRequest(
-            rows=chunk.rows,
-            rejected=chunk.rejected,
-            flows=self._flows,
-            in_flight=max(1, request.in_flight // PARTS_AT_ONCE),
-            paused=self._paused,
-            cancelled=self._cancelled,
-        )
-        try:
-            outcomes = await workflow.execute_child_workflow(
-                SendWhatsAppBatchPart.run,
-                part,
-                id=name,
-                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-                cancellation_type=workflow.ChildWorkflowCancellationType.ABANDON,
-                static_summary=f"Part {chunk.number} of batch {request.key}",
-            )
-            self._counts[name] = tally(outcomes, len(outcomes))
-        except ChildWorkflowError:
-            # Terminated from outside: what its sends did, nobody here can know.
-            before = self._counts[name]
-            self._counts[name] = before + Counts(unknown=before.running, running=-before.running)
-        # No `finally`: it would run as well when a worker drops the run from its cache.
-        self._running.remove(name)
-        self._show()
-
-    async def _look_up(self, chunk: Chunk) -> None:
+    async def _look_up(self, templates: list[str]) -> dict[str, dict[str, str | None]]:
         """Look each template up once for all; where that fails, each row does so for itself."""
-        # In the order of the rows, since that of a set differs between replays.
-        for template in dict.fromkeys(row.request.template for row in chunk.rows):
-            if template is None or template in self._flows or len(self._flows) > 100:
-                continue
+        flows: dict[str, dict[str, str | None]] = {}
+        for template in templates[:TEMPLATES]:
+            if self._at.cancelled:
+                break
             prepared = await steps.prepare("", template)
             try:
-                manner = steps.Manner(priority=ROW_PRIORITY)
-                found = await steps.find_flow(template, prepared, manner)
+                found = await steps.find_flow(template, prepared, steps.SINGLE)
             except FailureError:
                 continue
             if found:
-                self._flows[template] = found.model_dump()
+                flows[template] = found.model_dump()
+        return flows
 
-    def _stop(self) -> None:
-        """Let nothing begin that has not begun; parts that are queued record their rows so."""
-        self._cancelled = self._complete = True
-        for name in self._running:
-            self._tell_part(name, SendWhatsAppBatchPart.cancel)
+    def _next_may_begin(self) -> bool:
+        if self._at.begun == len(self._parts) or len(self._at.running) >= MOST_PARTS:
+            return False
+        if self._at.cancelled:
+            return True
+        if self._at.paused:
+            return False
+        if self._at.per_minute is not None:
+            return not any(part.waiting for part in self._at.running.values())
+        return sum(part.counts.running for part in self._at.running.values()) < ROWS_AT_ONCE
 
-    def _tell_part(self, name: str, signal: Any, *words: Any) -> None:
-        async def tell() -> None:
-            try:
-                await workflow.get_external_workflow_handle(name).signal(signal, *words)
-            except FailureError:
-                workflow.logger.info("a part has ended already")
+    def _begin_next(self) -> None:
+        number = self._at.begun
+        counts = self._parts[number]
+        name = self._name(number)
+        self._at.begun += 1
+        self._at.running[name] = PartProgress(part=name, counts=counts, waiting=counts.running)
+        self._heard[name] = workflow.now()
+        self._spawn(self._steer(name))
 
-        task = asyncio.create_task(tell())
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    @workflow.update
-    async def add(self, chunk: Chunk) -> int:
-        """Take a chunk, once, and return how many there are; waits while enough are queued."""
-        await workflow.wait_condition(lambda: self._complete or len(self._queue) < QUEUED_CHUNKS)
-        known = self._digests.get(chunk.number)
-        if known is not None and known != chunk.digest:
-            raise ApplicationError(
-                "The batch still takes the rows of another file: wait for it, or cancel it first",
-                type="OtherRows",
+    def _steer_all(self) -> None:
+        for name in self._at.running:
+            self._spawn(self._steer(name))
+
+    async def _steer(self, name: str) -> None:
+        """Tell a part to begin or how to go on; one that has ended cannot hear it."""
+        request, at = self._known, self._at
+        at.told += 1
+        beginning = sum(part.waiting > 0 for part in at.running.values())
+        steering = Steering(
+            batch=workflow.info().workflow_id,
+            number=at.told,
+            in_flight=max(1, request.in_flight // PARTS_AT_ONCE),
+            per_minute=at.per_minute and at.per_minute / max(1, beginning),
+            pause_after=request.pause_after,
+            paused=at.paused,
+            resumes=at.resumes,
+            cancelled=at.cancelled,
+            flows=at.flows or {},
+        )
+        try:
+            await workflow.get_external_workflow_handle(name).signal(STEER_SIGNAL, steering)
+        except FailureError:
+            await self._look_after(name)
+
+    async def _look_after(self, name: str) -> None:
+        """Ask the server about a part that says nothing: it may have been ended from outside."""
+        try:
+            stands = await workflow.execute_activity_method(
+                PartActivities.part_stands,
+                name,
+                start_to_close_timeout=timedelta(seconds=60),
+                retry_policy=RetryPolicy(maximum_attempts=5),
+                summary="See how a silent part stands",
             )
-        if known is None and not self._complete:
-            self._digests[chunk.number] = chunk.digest
-            self._queue.append(chunk)
-        return len(self._digests)
+        except FailureError:
+            workflow.logger.warning("a part could not be looked after, later again")
+            return
+        if stands.closed:
+            self._part_ended(name, stands.counts)
+
+    def _part_ended(self, name: str, counts: Counts) -> None:
+        if self._at.running.pop(name, None):
+            self._at.ended += counts
+            self._changes += 1
+            self._show()
+
+    async def _something_changes(self) -> None:
+        before = self._changes
+        try:
+            await workflow.wait_condition(
+                lambda: self._changes != before, timeout=LOOK_EVERY_S if self._at.running else None
+            )
+        except TimeoutError:
+            if self._at.paused and not self._at.cancelled:
+                return
+            for name in self._at.running:
+                if workflow.now() - self._heard.get(name, workflow.now()) >= SILENT_FOR:
+                    self._spawn(self._look_after(name))
+                self._heard.setdefault(name, workflow.now())
+
+    async def _continue(self, request: BatchRequest) -> None:
+        """Go on as a new run: the history is long enough, the parts hear from the new one."""
+        await workflow.wait_condition(self._quiet)
+        self._show(now=True)
+        workflow.continue_as_new(
+            request.model_copy(update={"rows": [], "parts": self._parts, "carried": self._at})
+        )
+
+    def _quiet(self) -> bool:
+        return not self._tasks and workflow.all_handlers_finished()
+
+    def _cancel(self) -> None:
+        self._at.cancelled = True
+        self._changes += 1
+        self._steer_all()
+
+    @workflow.signal(name=COMPLETE_SIGNAL)
+    async def complete(self) -> None:
+        """Begin: every part is there."""
+        await self._begun()
+        self._at.complete = True
 
     @workflow.update
-    def complete(self) -> BatchState:
-        """Say that every chunk is there."""
-        self._complete = True
-        return self.state()
-
-    @workflow.update
-    def pause(self, paused: bool) -> BatchState:
+    async def pause(self, paused: bool) -> BatchState:
         """Stop before the next rows, or go on."""
-        self._paused = paused
-        self._pause_reason = "an operator asked for it" if paused else None
-        for name in self._running:
-            self._tell_part(name, SendWhatsAppBatchPart.pause, paused)
-        self._show()
+        await self._begun()
+        self._set_paused("an operator asked for it" if paused else None)
+        self._show(now=True)
         return self.state()
 
     @workflow.update
-    def cancel(self) -> BatchState:
-        """End; rows that have not begun are not sent."""
-        self._stop()
-        self._show()
+    async def rate(self, asked: PerMinuteUpdate) -> BatchState:
+        """Begin so many rows a minute from now on; None takes the limit away."""
+        await self._begun()
+        self._at.per_minute = asked.per_minute
+        self._changes += 1
+        self._steer_all()
         return self.state()
 
-    @workflow.signal
-    def progress(self, told: PartProgress) -> None:
+    @workflow.update
+    async def cancel(self) -> BatchState:
+        """End; rows that have not begun are not sent."""
+        await self._begun()
+        self._cancel()
+        self._show(now=True)
+        return self.state()
+
+    @workflow.signal(name=PROGRESS_SIGNAL)
+    async def progress(self, told: PartProgress) -> None:
         """Take what a part tells."""
-        if told.part in self._running:
-            self._counts[told.part] = told.counts
-        if told.pause_reason and not self._paused:
-            self._paused, self._pause_reason = True, told.pause_reason
-            for name in self._running:
-                self._tell_part(name, SendWhatsAppBatchPart.pause, True)
-        self._show()
+        await self._begun()
+        if told.part not in self._at.running:
+            return
+        self._heard[told.part] = workflow.now()
+        if told.pause_reason and not self._at.paused:
+            self._set_paused(told.pause_reason)
+        if told.ended:
+            self._part_ended(told.part, told.counts)
+        else:
+            self._at.running[told.part] = told
+            self._changes += 1
+        self._show(now=bool(told.pause_reason))
 
     @workflow.query
     def state(self) -> BatchState:
         """Return how the batch stands."""
-        begun = self._begun
-        queued = Counts(running=sum(len(chunk.rows) for chunk in self._queue))
+        request, at = self._request, self._at
+        if request is None:
+            return BatchState(key="", generation=0)
         return BatchState(
-            key=begun.key if begun else "",
-            generation=begun.generation if begun else 0,
-            counts=sum(self._counts.values(), queued),
-            paused=self._paused,
-            pause_reason=self._pause_reason,
-            cancelled=self._cancelled,
-            complete=self._complete,
-            chunks=len(self._digests),
-            parts=[*(begun.earlier_parts if begun else []), *self._counts],
+            key=request.key,
+            generation=request.generation,
+            counts=sum((p.counts for p in at.running.values()), at.ended + self._left[at.begun]),
+            paused=at.paused,
+            pause_reason=at.pause_reason,
+            cancelled=at.cancelled,
+            complete=at.complete,
+            per_minute=at.per_minute,
+            parts=len(self._parts),
         )
 
-    def _show(self) -> None:
+    async def _begun(self) -> None:
+        """Wait until the request is read; what is told to a run may arrive before."""
+        await workflow.wait_condition(lambda: self._request is not None)
+
+    @property
+    def _known(self) -> BatchRequest:
+        if self._request is None:
+            raise RuntimeError("the batch has not begun")
+        return self._request
+
+    def _name(self, number: int) -> str:
+        return part_id(batch_id(self._known.key), self._known.generation, number)
+
+    def _set_paused(self, reason: str | None) -> None:
+        if not reason and self._at.paused:
+            self._at.resumes += 1
+        self._at.paused, self._at.pause_reason = reason is not None, reason
+        self._changes += 1
+        self._steer_all()
+
+    def _show(self, *, now: bool = False) -> None:
+        """Show the progress; in search attributes not oftener than operators look."""
         state = self.state()
         words = state.counts.words()
-        if self._paused:
-            words += f". Paused, since {self._pause_reason}: `send-whatsapp batch resume` goes on"
-        elif not self._complete:
-            words += ". Waits for more rows of the file"
+        if state.paused:
+            words += f". Paused, since {state.pause_reason}: `send-whatsapp batch resume` goes on"
+        elif not state.complete:
+            words += ". Waits for the starter to hand over every row"
         workflow.set_current_details(words)
+        if self._shown_at and not now and workflow.now() < self._shown_at + SHOW_EVERY:
+            return
+        self._shown_at = workflow.now()
         if self._use_attributes:
-            done = self._complete and not self._queue and not self._running
-            counts = state.counts
-            outcome: Outcome = "running"
-            if done and counts.unknown:
-                outcome = "unknown"
-            elif done and self._cancelled:
-                outcome = "cancelled"
-            elif done:
-                outcome = "failed" if counts.failed else "accepted"
+            going_on = self._at.running or self._at.begun < len(self._parts)
+            outcome = "running" if going_on else state.counts.outcome
             workflow.upsert_search_attributes(
                 [
                     attributes.OUTCOME.value_set(outcome),
-                    attributes.PROGRESS.value_set(counts.words()),
+                    attributes.PROGRESS.value_set(state.counts.words()),
                 ]
             )

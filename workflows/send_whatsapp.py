@@ -22,8 +22,6 @@ with workflow.unsafe.imports_passed_through():
 
 T = TypeVar("T")
 
-SINGLE = steps.Manner()
-
 
 @workflow.defn(name=SEND_WORKFLOW)
 class SendWhatsApp:
@@ -62,21 +60,19 @@ def check_start() -> None:
 async def deliver(
     request: SendWhatsAppRequest,
     record: Record | RowRecord,
-    manner: steps.Manner = SINGLE,
-    known_flow: FlowMatch | None = None,
+    manner: steps.Manner = steps.SINGLE,
+    known: Preparation | None = None,
 ) -> SendWhatsAppResult:
     """Take one message from the request to the provider's yes.
 
-    Rows of a batch come with another manner, and with the flow that was looked up for all.
+    Rows of a batch come with another manner, and prepared together with others.
     """
-    prepared = await prepare(request, record)
+    prepared = await prepare(request, record, known)
     if request.send_at and request.send_at > workflow.now():
         record.waits_for(f"Waits until {request.send_at.isoformat()}.")
         await asyncio.sleep((request.send_at - workflow.now()).total_seconds())
         # What was cached then may have changed since.
         prepared = await prepare(request, record)
-    if known_flow:
-        prepared = prepared.model_copy(update={"flow": known_flow})
 
     record.waits_for("Looks up the contact and the template.", prepared)
     contact, flow = await before(
@@ -103,10 +99,12 @@ async def deliver(
     )
 
 
-async def prepare(request: SendWhatsAppRequest, record: Record | RowRecord) -> Preparation:
+async def prepare(
+    request: SendWhatsAppRequest, record: Record | RowRecord, known: Preparation | None = None
+) -> Preparation:
     """Return what the worker knows of the recipient; fail where the number is none."""
     record.waits_for("Prepares the send.")
-    prepared = await steps.prepare(request.to, request.template)
+    prepared = known or await steps.prepare(request.to, request.template)
     record.prepared(prepared)
     if prepared.invalid is not None:
         raise failure(ErrorType.INVALID_PHONE_NUMBER, prepared.invalid)

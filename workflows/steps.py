@@ -21,7 +21,13 @@ with workflow.unsafe.imports_passed_through():
         SendText,
         Standing,
     )
-    from activities.preparation import Preparation, PreparationActivities, Prepare
+    from activities.preparation import (
+        Preparation,
+        PreparationActivities,
+        Prepare,
+        PreparedRows,
+        PrepareRows,
+    )
     from contract.errors import (
         FIRST_BACKOFF_S,
         MAX_BACKOFF_S,
@@ -52,21 +58,34 @@ async def prepare(to: str, template: str | None) -> Preparation:
     )
 
 
+async def prepare_rows(numbers: list[str]) -> PreparedRows:
+    """Return the same for many rows at once, with the contacts that could be resolved."""
+    return await workflow.execute_local_activity_method(
+        PreparationActivities.prepare_rows,
+        PrepareRows(to=numbers),
+        start_to_close_timeout=timedelta(minutes=15),
+        retry_policy=RetryPolicy(maximum_attempts=5),
+        summary=f"Read {len(numbers):,} numbers and resolve their contacts",
+    )
+
+
+SINGLE_PRIORITY = Priority(priority_key=2)
+
+
 @dataclass(frozen=True)
 class Manner:
-    """How a message's activities run: the id of its send, their priority, lookups local first."""
+    """How a message's activities run: the id of its send, and their place in the queue."""
 
     activity_id: str = SEND_ACTIVITY_ID
-    priority: int = 2
-    local_first: bool = False
+    priority: Priority = SINGLE_PRIORITY
+
+
+SINGLE = Manner()
 
 
 async def resolve_contact(to: str, prepared: Preparation, manner: Manner) -> Contact:
     """Return the contact; raise the activity's own failure."""
-    asked = ResolveContact(to=to)
     resolution = Resolution(contact=prepared.contact)
-    if not resolution.contact and manner.local_first:
-        resolution = await _resolve_locally(asked, prepared)
     while resolution.contact is None:
         try:
             resolution = await workflow.execute_activity_method(
@@ -74,30 +93,12 @@ async def resolve_contact(to: str, prepared: Preparation, manner: Manner) -> Con
                 ResolveContact(to=to, step=resolution.next_step),
                 start_to_close_timeout=timedelta(seconds=prepared.start_to_close_s),
                 retry_policy=_retry_policy(prepared),
-                priority=Priority(priority_key=manner.priority),
+                priority=manner.priority,
                 summary="Resolve the contact",
             )
         except ActivityError as error:
             raise _lookup_ended(error) from None
     return resolution.contact
-
-
-async def _resolve_locally(asked: ResolveContact, prepared: Preparation) -> Resolution:
-    """Try once without the server's bookkeeping; what fails goes on where operators see it."""
-    try:
-        return await workflow.execute_local_activity_method(
-            ContactActivities.resolve_contact,
-            asked,
-            start_to_close_timeout=timedelta(seconds=prepared.start_to_close_s),
-            retry_policy=RetryPolicy(maximum_attempts=1),
-            summary="Resolve the contact",
-        )
-    except (ActivityError, ApplicationError) as error:
-        if is_cancelled_exception(error):
-            raise asyncio.CancelledError from None
-        if isinstance(error, ApplicationError) and error.non_retryable:
-            raise
-        return Resolution()
 
 
 async def find_flow(
@@ -112,7 +113,7 @@ async def find_flow(
             template,
             start_to_close_timeout=timedelta(seconds=prepared.start_to_close_s),
             retry_policy=_retry_policy(prepared),
-            priority=Priority(priority_key=manner.priority),
+            priority=manner.priority,
             summary=f"Look up template {shown(template)}",
         )
     except ActivityError as error:
@@ -192,7 +193,7 @@ class _Sending:
             method,
             self.message,
             activity_id=self.manner.activity_id,
-            priority=Priority(priority_key=self.manner.priority),
+            priority=self.manner.priority,
             start_to_close_timeout=timedelta(seconds=self.prepared.start_to_close_s),
             retry_policy=_retry_policy(self.prepared, _NEVER_AGAIN if at_most_once else ()),
             # The truth of the history depends on it: a send in flight is waited for.

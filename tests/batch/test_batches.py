@@ -11,7 +11,6 @@ import pytest
 from simulator.faults import Fault
 from simulator.process import Simulator
 from starters import batch as batches
-from starters import client as sends
 from tests.conftest import Bench, until
 from tests.server.test_cli import Outcome, run
 from tools.dev_server import DevServer
@@ -173,8 +172,3 @@ async def _paused(bench: Bench, one: str) -> bool:
 
 async def _arrived(provider: Simulator, count: int) -> bool:
     return len(await provider.inbox()) == count
-
-
-def test_no_send_is_lost_between_chunks() -> None:
-    assert sends.status_word(None) == "Running"
-    assert [c.number for c in batches.chunks([], [])] == [0]

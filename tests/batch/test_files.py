@@ -6,7 +6,8 @@ from typing import Any
 import openpyxl
 import pytest
 
-from starters.batch_file import FileError, WrongRow, read, rows_of
+from starters.batch_file import FileError, read
+from starters.batch_rows import WrongRow, rows_of
 
 
 def rows(path: Path, **common: Any) -> tuple[list[Any], list[WrongRow]]:

@@ -1,0 +1,30 @@
+"""What a batch asks about its parts: how many rows of a silent one ended how."""
+
+from pydantic import BaseModel
+from temporalio import activity
+
+from activities.provider import no_surprises
+from contract.batch import Counts
+from contract.part_history import part_outcomes
+
+
+class PartStands(BaseModel):
+    """The rows of a part by outcome; `running` only while the part is."""
+
+    counts: Counts
+
+    @property
+    def closed(self) -> bool:
+        """Return whether nothing goes on any more."""
+        return not self.counts.running
+
+
+class PartActivities:
+    """Reads parts from the server that the batch runs on."""
+
+    @activity.defn
+    async def part_stands(self, part: str) -> PartStands:
+        """Return how a part stands; one that was never handed over has no rows."""
+        with no_surprises():
+            rows = await part_outcomes(activity.client(), part)
+            return PartStands(counts=Counts.of([row.outcome for row in rows]))
