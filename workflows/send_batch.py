@@ -41,8 +41,8 @@ which may wait for a retry, do not hold up the batch; at most `MOST_PARTS` of th
 MOST_PARTS = 20
 
 HANDED_OVER_WITHIN = timedelta(hours=1)
-SILENT_FOR = timedelta(seconds=60)
-LOOK_EVERY_S = 30
+SILENT_FOR = timedelta(seconds=15)
+LOOK_EVERY_S = 10
 SHOW_EVERY = timedelta(seconds=1)
 TEMPLATES = 100
 
@@ -192,11 +192,12 @@ class SendWhatsAppBatch:
     async def _look_after(self, name: str) -> None:
         """Ask the server about a part that says nothing: it may have been ended from outside."""
         try:
-            stands = await workflow.execute_activity_method(
+            # Local, so that looking takes nothing from the account's limit on requests.
+            stands = await workflow.execute_local_activity_method(
                 PartActivities.part_stands,
                 name,
-                start_to_close_timeout=timedelta(seconds=60),
-                retry_policy=RetryPolicy(maximum_attempts=5),
+                start_to_close_timeout=timedelta(seconds=30),
+                retry_policy=RetryPolicy(maximum_attempts=3),
                 summary="See how a silent part stands",
             )
         except FailureError:

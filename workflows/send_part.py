@@ -160,6 +160,7 @@ class SendWhatsAppBatchPart:
         began = workflow.now()
         outcome: Outcome = "accepted"
         error_type: str | None = None
+        worker_was_lost = False
         try:
             result = await deliver(row.request, record, manner, prepared)
             self._end(row, outcome, to=result.to, contact_id=result.contact_id)
@@ -172,8 +173,11 @@ class SendWhatsAppBatchPart:
                 error_type, said = (failed.type, failed.message) if failed else (None, str(error))
                 outcome = "unknown" if error_type == ErrorType.DELIVERY_UNKNOWN else "failed"
                 self._end(row, outcome, to=record.to, error_type=error_type, error=said)
+                worker_was_lost = failed is not None and steps.is_worker_lost(failed)
         count(record.kind, outcome, error_type, workflow.now() - began)
-        self._watch_failures(outcome, error_type)
+        # A killed worker takes along all it had in flight; that says nothing of the next rows.
+        if not worker_was_lost:
+            self._watch_failures(outcome, error_type)
 
     def _watch_failures(self, outcome: Outcome, error_type: str | None) -> None:
         """Pause where going on would burn the rows that are left."""

@@ -46,6 +46,14 @@ _NEVER_AGAIN = ("TemporalTimeout:StartToClose", "TemporalTimeout:Heartbeat", "Wo
 
 _OURS = frozenset(ErrorType)
 
+_WORKER_LOST = "the worker was lost while it sent"
+
+
+def is_worker_lost(error: ApplicationError) -> bool:
+    """Return whether a send has no outcome because its worker fell silent."""
+    told = error.details[0] if error.details else None
+    return isinstance(told, FailureDetails) and told.came == _WORKER_LOST
+
 
 async def prepare(to: str, template: str | None) -> Preparation:
     """Return what a worker knows without any call, and the settings this run keeps."""
@@ -256,7 +264,7 @@ def _send_ended(
             return error, True
         return delivery_unknown("withdrawn after an attempt without an answer", utc(began)), False
     if not isinstance(cause, ApplicationError) or cause.type not in _OURS:
-        return delivery_unknown("the worker was lost while it sent", utc(began)), False
+        return delivery_unknown(_WORKER_LOST, utc(began)), False
     if cause.type not in RETRYABLE:
         return cause, False
     told = FailureDetails.model_validate(cause.details[0] if cause.details else {})
