@@ -105,6 +105,7 @@ _PROBLEMS = {
 
 
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return what the document says of these refusals."""
     return {
         status: {
             "description": _PROBLEMS[status],
