@@ -115,7 +115,7 @@ def send(
     run(command, as_json=as_json)
 
 
-@app.command()
+@app.command(epilog="Example: send-whatsapp status order-4711 --json")
 def status(
     id: Annotated[str, typer.Argument(help="Workflow id, which is the key of a send with one.")],
     as_json: Json = False,
@@ -130,7 +130,7 @@ def status(
     run(command, as_json=as_json)
 
 
-@app.command()
+@app.command(epilog="Example: send-whatsapp cancel order-4711")
 def cancel(
     id: Annotated[str, typer.Argument(help="Workflow id.")],
     timeout: Annotated[float, typer.Option(help="Seconds to wait for the end.", min=0)] = 120.0,
@@ -160,7 +160,7 @@ def cancel(
     run(command, as_json=as_json)
 
 
-@app.command()
+@app.command(epilog="Example: send-whatsapp resend order-4711")
 def resend(
     id: Annotated[str, typer.Argument(help="Workflow id (key) of the closed send.")],
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Start it and return.")] = False,
@@ -203,19 +203,21 @@ def list_(
         if as_json:
             print_json([row.model_dump(mode="json", by_alias=True) for row in rows])
         else:
-            out.print(listing.table(rows))
+            # What a pipe takes is never folded to a terminal's width.
+            width = None if out.is_terminal else 1000
+            out.print(listing.table(rows, terminal=out.is_terminal), width=width)
         return Exit.ACCEPTED
 
     run(command, as_json=as_json)
 
 
-@app.command()
+@app.command(epilog="Example: send-whatsapp doctor")
 def doctor() -> None:
     """Check settings, Temporal, provider key, account and flows; exit code 4 for anything wrong."""
     leave(asyncio.run(checks.doctor()))
 
 
-@app.command()
+@app.command(epilog="Example: GATEWAY_BIND=127.0.0.1:8080 send-whatsapp gateway")
 def gateway() -> None:
     """Serve the HTTP gateway at GATEWAY_BIND."""
     gateways.main()

@@ -27,9 +27,10 @@ from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 
 from contract import names
 from contract.converter import contract_plugin
-from contract.errors import INVALID, RETRYABLE, ErrorType
+from contract.errors import INVALID, RETRYABLE, ErrorType, utc
 from contract.request import SendWhatsAppRequest
 from contract.result import Outcome, SendError, SendWhatsAppResult
+from starters.progress import Progress
 
 Handle = WorkflowHandle[Any, SendWhatsAppResult]
 
@@ -81,7 +82,7 @@ class Started(BaseModel):
 
 
 class State(BaseModel):
-    """How a run stands: Temporal's status, our outcome, and the result once it is closed."""
+    """How a run stands: Temporal's status, our outcome; its progress, or its result once closed."""
 
     id: str
     run_id: str
@@ -89,6 +90,7 @@ class State(BaseModel):
     outcome: Outcome
     started_at: datetime
     closed_at: datetime | None = None
+    progress: Progress | None = None
     result: SendWhatsAppResult | None = None
 
     @classmethod
@@ -339,6 +341,10 @@ async def _start(
 ) -> Handle:
     delay = request.send_at - datetime.now(UTC) if request.send_at else timedelta()
     notes = [f"Delivery: {request.delivery}."]
+    if request.send_at:
+        notes.append(f"Not to be sent before {utc(request.send_at)}.")
+    if request.expires_at:
+        notes.append(f"Not to be sent after {utc(request.expires_at)}.")
     if FORCED_MEMO in memo:
         notes.append("Started by force after a run whose outcome is unknown.")
     if RESEND_MEMO in memo:
@@ -380,6 +386,7 @@ def _state(
         outcome=outcome,
         started_at=described.start_time,
         closed_at=described.close_time,
+        progress=Progress.of(described) if outcome == "running" else None,
         result=result,
     )
 
@@ -401,16 +408,16 @@ async def _ending(client: Client, handle: Handle) -> tuple[Outcome, SendWhatsApp
             return "unknown" if unknown else "failed", failed_result(type_, cause.message)
         if isinstance(cause, CancelledError):
             return "cancelled", failed_result("Cancelled", "Cancelled, nothing was sent")
-        word = "terminated" if isinstance(cause, TerminatedError) else "timed out"
+        word = "was terminated" if isinstance(cause, TerminatedError) else "timed out"
         if await send_had_begun(handle):
             message = (
-                f"The run was {word} after a send had begun, so nobody can know whether the message"
+                f"The run {word} after a send had begun, so nobody can know whether the message"
                 " went out: look for it in the provider's inbox before you send it again"
             )
             return "unknown", failed_result(ErrorType.DELIVERY_UNKNOWN, message)
-        message = f"The run was {word} before anything was sent: send it again if it matters"
+        message = f"The run {word} before anything was sent: send it again if it matters"
         return "failed", failed_result(
-            "Terminated" if word == "terminated" else "TimedOut", message
+            "Terminated" if isinstance(cause, TerminatedError) else "TimedOut", message
         )
     return "accepted", result
 

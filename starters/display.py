@@ -50,6 +50,7 @@ def ui_link(base: str, namespace: str, workflow_id: str, run_id: str | None = No
 def state_object(state: State, link: str | None) -> dict[str, Any]:
     """Return a run as one JSON object; the result's fields stand at its top level as well."""
     result = state.result.model_dump(mode="json", by_alias=True) if state.result else None
+    progress = state.progress.model_dump(mode="json", by_alias=True) if state.progress else None
     return {
         **(result or {}),
         "id": state.id,
@@ -59,6 +60,7 @@ def state_object(state: State, link: str | None) -> dict[str, Any]:
         "startedAt": state.started_at.isoformat(),
         "closedAt": state.closed_at.isoformat() if state.closed_at else None,
         "uiUrl": link,
+        "progress": progress,
         "result": result,
     }
 
@@ -73,6 +75,8 @@ def show_state(state: State, link: str | None, *, as_json: bool) -> None:
     )
     out.print(f"[bold {style}]{state.outcome}[/]  ", end="")
     out.print(state.id, markup=False)
+    if state.progress:
+        out.print(f"  waits {state.progress.said}", markup=False)
     result = state.result
     if result and result.success:
         fields = {

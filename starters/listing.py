@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 from rich.table import Table
+from rich.text import Text
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -85,21 +86,25 @@ async def rows(client: Client, wanted: Filter, limit: int, ui_url: str) -> list[
                 " register it, or run the command that its log names"
             ) from None
         raise
-    return found
+    # The server lists open runs first, then by their end.
+    return sorted(found, key=lambda row: row.started_at, reverse=True)
 
 
-def table(found: list[Row]) -> Table:
-    """Return the rows as a table for a terminal."""
+def table(found: list[Row], *, terminal: bool) -> Table:
+    """Return the rows as a table; its ids are links in a terminal, else each link is written."""
     shown = Table(box=None)
     for name in ("started", "outcome", "kind"):
         shown.add_column(name, no_wrap=True)
-    for name in ("template", "error", "id"):
+    for name in ("template", "error"):
         shown.add_column(name, overflow="fold")
+    shown.add_column("id", overflow="fold", no_wrap=not terminal)
+    if not terminal:
+        shown.add_column("page in the Web UI", no_wrap=True)
     for row in found:
-        label = f"[link={row.ui_url}]{row.id}[/link]" if row.ui_url else row.id
         started = row.started_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        cells = [row.outcome, row.kind, row.template, row.error_type]
-        shown.add_row(started, *(cell or "" for cell in cells), label)
+        texts = [Text(cell or "") for cell in (row.outcome, row.kind, row.template, row.error_type)]
+        id_ = Text(row.id, style=f"link {row.ui_url}" if terminal and row.ui_url else "")
+        shown.add_row(started, *texts, id_, *([] if terminal else [row.ui_url or ""]))
     return shown
 
 

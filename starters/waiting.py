@@ -2,7 +2,9 @@
 
 import asyncio
 import sys
+from contextlib import suppress
 
+from rich.markup import escape
 from rich.status import Status
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
@@ -10,38 +12,56 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from starters.client import State, get_state
+from starters.client import NotFound, State, TemporalUnavailable, get_state
 from starters.display import err
 
-LOOK_FOR_WORKERS_AFTER_S = 3.0
+LOOK_EVERY_S = 2.0
 
 
 async def wait_for_end(client: Client, state: State, timeout_s: float, task_queue: str) -> State:
     """Return how the run stands when it is closed, or when the time is up.
 
-    Raises TemporalUnavailable where the server goes away for good.
+    Meanwhile standard error tells what it waits for. Raises TemporalUnavailable where the server
+    goes away for good.
     """
     if state.outcome != "running":
         return state
     waiting = asyncio.create_task(
         get_state(client, state.id, run_id=state.run_id, wait=True), name="wait"
     )
-    with Status("waiting for the provider's answer", console=err) as spinner:
-        if not sys.stderr.isatty():
-            spinner.stop()
-        first = min(LOOK_FOR_WORKERS_AFTER_S, timeout_s)
-        done, _ = await asyncio.wait([waiting], timeout=first)
-        if not done and await no_worker(client, task_queue):
-            said = f"No worker serves task queue {task_queue}: start one with `make worker`."
-            err.print(said, markup=False)
-            spinner.update(f"waiting for a worker on task queue {task_queue}")
-        if not done:
-            done, _ = await asyncio.wait([waiting], timeout=max(timeout_s - first, 0))
+    telling = asyncio.create_task(_tell(client, state, task_queue), name="tell")
+    done, _ = await asyncio.wait([waiting], timeout=timeout_s)
+    telling.cancel()
+    waiting.cancel()
+    await asyncio.wait([telling, waiting])
     if done:
         return waiting.result()
-    waiting.cancel()
-    await asyncio.wait([waiting])
     return await get_state(client, state.id, run_id=state.run_id)
+
+
+async def _tell(client: Client, state: State, task_queue: str) -> None:
+    """Say what the run waits for whenever that changes: in place on a terminal, else in lines."""
+    with Status("waits for the provider's answer", console=err) as spinner:
+        if not sys.stderr.isatty():
+            spinner.stop()
+        said = ""
+        # Where Temporal does not answer, or has forgotten the run, the wait itself finds out.
+        with suppress(TemporalUnavailable, NotFound):
+            while True:
+                await asyncio.sleep(LOOK_EVERY_S)
+                before, said = said, await _waits_for(client, state, task_queue)
+                spinner.update(escape(said))
+                if said != before and not sys.stderr.isatty():
+                    err.print(said, markup=False)
+
+
+async def _waits_for(client: Client, state: State, task_queue: str) -> str:
+    now = await get_state(client, state.id, run_id=state.run_id)
+    if now.progress is None:
+        return f"ended as {now.outcome}"
+    if now.progress.activity is None and await no_worker(client, task_queue):
+        return f"No worker serves task queue {task_queue}: start one with `make worker`."
+    return f"waits {now.progress.said}"
 
 
 async def no_worker(client: Client, task_queue: str) -> bool:

@@ -5,9 +5,13 @@ import json
 import os
 import sys
 import uuid
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import PauseActivityRequest
 
 from simulator.faults import Fault
 from simulator.process import Simulator
@@ -16,6 +20,8 @@ from tests.conftest import ROOT, Bench, WorkerOn, new_phone, until
 from tools.dev_server import DevServer, free_port
 
 UI = "http://ui.example.com"
+
+_TEXT = ("send", "--message", "x")
 
 
 class Outcome:
@@ -34,7 +40,7 @@ async def run(*words: str, address: str, task_queue: str = "none", **variables: 
     """Run `send-whatsapp` with these words."""
     kept = {n: v for n, v in os.environ.items() if not n.startswith(("CGB_", "TEMPORAL_"))}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", "from starters.cli import main; main()"),
+        *(sys.executable, str(Path(sys.executable).with_name("send-whatsapp"))),
         *words,
         cwd=ROOT,
         env=kept
@@ -163,6 +169,52 @@ async def test_status_cancel_and_resend(cli: Any, bench: Bench, provider: Simula
     assert "Too late, it was sent at" in late.err
 
 
+async def test_a_running_send_says_what_it_waits_for(
+    cli: Any, bench: Bench, provider: Simulator
+) -> None:
+    """Retry, pause and start delay, to who asks and to who waits."""
+    await provider.faults(Fault(route="send_text", status=503, headers={"retry-after": "60"}))
+    one = f"order-{uuid.uuid4()}"
+    waited = await cli(*_TEXT, "--to", new_phone(), "--key", one, "--timeout", "5")
+    assert waited.code == 5
+    why = "the one before could not send the text: HTTP 503"
+    for text in (waited.err, waited.out, (await cli("status", one)).out):
+        assert "waits to send the text: attempt 2 of 2 at " in text
+        assert why in text
+    progress = (await cli("status", one, "--json")).json["progress"]
+    assert progress["lastFailure"] == why.removeprefix("the one before ")
+    assert datetime.fromisoformat(progress["nextAttemptAt"]) > datetime.now(UTC)
+    assert (progress["activity"], progress["attempt"], progress["attempts"]) == ("send_text", 2, 2)
+    await bench.client.workflow_service.pause_activity(
+        PauseActivityRequest(
+            namespace="default", execution=WorkflowExecution(workflow_id=one), id="send"
+        )
+    )
+    paused = (await cli("status", one)).out
+    assert (
+        f"paused by an operator, to go on: temporal activity unpause --workflow-id {one}" in paused
+    )
+    await bench.client.get_workflow_handle(one).terminate()
+    later = f"order-{uuid.uuid4()}"
+    begun = await cli(*_TEXT, "--to", new_phone(), "--key", later, "--in", "1h", "--no-wait")
+    assert "waits until " in begun.out
+    assert (await cli("cancel", later)).code == 0
+
+
+@pytest.mark.parametrize("words", [(), ("send",), ("status",), ("list",), ("cancel",), ("resend",)])
+async def test_help_has_an_example(words: tuple[str, ...]) -> None:
+    done = await run(*words, "--help", address="unused")
+    assert done.code == 0
+    assert "Usage: send-whatsapp" in done.out
+    assert not words or f"Example: send-whatsapp {words[0]} " in done.out
+
+
+async def test_the_shell_completes_commands_and_outcomes() -> None:
+    typed = {"COMP_WORDS": "send-whatsapp list --outcome un", "COMP_CWORD": "3"}
+    done = await run(address="unused", _SEND_WHATSAPP_COMPLETE="complete_bash", **typed)
+    assert done.out.split() == ["unknown"]
+
+
 async def test_a_wait_without_a_worker_says_so_and_ends_by_its_timeout(server: DevServer) -> None:
     words = ("send", "--to", new_phone(), "--message", "x", "--timeout", "4", "--in", "0s")
     done = await run(*words, address=server.address, task_queue=f"nobody-{uuid.uuid4()}")
@@ -226,8 +278,9 @@ async def test_the_list_tells_how_each_run_stands(
     of_template = ("list", "--template", template, "--since", "1h")
     only = (await cli(*of_template, "--outcome", "unknown", "--json")).json
     assert [r["id"] for r in only] == [unknown.id]
-    table = await cli("list", "--template", template)
-    assert "accepted" in table.out
+    table = (await cli("list", "--template", template)).out
+    for listed in set(expected) - {malformed.id}:
+        assert f"{UI}/namespaces/default/workflows/{listed}/" in table
     await bench.client.get_workflow_handle(running.id).terminate()
 
 
