@@ -55,8 +55,10 @@ histories: setup temporal ## Capture the histories of tests/replay anew, after a
 schema: setup ## Write the JSON Schema of request and result to docs/schema
 	@$(BIN)/python -m contract.schema
 
-bench: setup temporal ## Measure sends on this machine (about five minutes)
-	@$(BIN)/python -m bench.sends
+bench: setup temporal ## Measure on this machine and renew docs/performance.md (15 minutes)
+	@command -v redis-server >/dev/null && command -v node >/dev/null && ls -d /usr/lib/postgresql/*/bin >/dev/null \
+		|| { apt-get update -qq && apt-get install -y -qq --no-install-recommends redis-server postgresql nodejs; }
+	@$(BIN)/python -m bench
 
 load: setup temporal ## Bursts of 2,000 requests at the gateway; what became of each (needs npm)
 	@$(BIN)/python -m bench.load
