@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import comparison, latency, report, scale, slow_provider, soak, throughput
+from bench import batches, comparison, latency, report, scale, slow_provider, soak, throughput
 from bench.figures import Results
 from bench.peers import speed, truth
 from bench.peers.systems import PEERS, PLAIN
@@ -28,6 +28,7 @@ FULL: dict[str, Part] = {
     "comparison": lambda stage: comparison.measure(stage, sends=200),
     "slowProvider": lambda stage: slow_provider.measure(stage, sends=300),
     "burst": lambda stage: throughput.burst(stage, sends=5000),
+    "batch": lambda stage: batches.measure(stage, rows=5000),
     "scale": lambda stage: scale.measure(stage, sends=500),
     "peers": lambda stage: speed.measure(stage, sends=1000, peers=PEERS),
     "truth": lambda stage: truth.measure(stage, sends=600, peers=PEERS),
@@ -40,22 +41,22 @@ QUICK: dict[str, Part] = {
     "throughput": lambda stage: throughput.measure(stage, sends=10),
     "comparison": lambda stage: comparison.measure(stage, sends=5),
     "burst": lambda stage: throughput.burst(stage, sends=20),
+    "batch": lambda stage: batches.measure(stage, rows=20),
     "peers": lambda stage: speed.measure(stage, sends=20, peers=(PLAIN,)),
 }
 
 
-async def measure(parts: dict[str, Part]) -> Results:
-    """Run these parts, one after the other, on one stage."""
-    results: Results = {}
-    load = []
+async def measure(parts: dict[str, Part], done: Callable[[Results], object]) -> Results:
+    """Run these parts, one after the other, on one stage; `done` hears of each that has ended."""
+    results: Results = {"machine": machine()}
     async with stage() as shared:
         for name, part in parts.items():
             print(f"{datetime.now():%H:%M:%S} {name}", file=sys.stderr, flush=True)
-            began = time.perf_counter()
-            load.append(round(os.getloadavg()[0], 1))
-            results[name] = await part(shared)
+            began, load = time.perf_counter(), os.getloadavg()[0]
+            results[name] = await part(shared) | {"loadBefore": round(load, 1)}
             results[name]["tookSeconds"] = round(time.perf_counter() - began)
-    return results | {"machine": machine() | {"load": load}}
+            done(results)
+    return results
 
 
 def machine() -> Results:
@@ -80,13 +81,11 @@ def machine() -> Results:
     }
 
 
-def keep(results: Results) -> Results:
-    """Put the measured parts beside those of earlier runs, and return all."""
+def keep(results: Results) -> None:
+    """Put the measured parts beside those of earlier runs."""
     KEPT.parent.mkdir(exist_ok=True)
     earlier = json.loads(KEPT.read_text()) if KEPT.exists() else {}
-    together: Results = earlier | results
-    KEPT.write_text(json.dumps(together, indent=2) + "\n")
-    return together
+    KEPT.write_text(json.dumps(earlier | results, indent=2) + "\n")
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -100,10 +99,11 @@ def main(words: Sequence[str] | None = None) -> None:
         report.write(json.loads(KEPT.read_text()))
         return
     if given.quick:
-        print(json.dumps(asyncio.run(measure(QUICK)), indent=2))
+        print(json.dumps(asyncio.run(measure(QUICK, lambda _: None)), indent=2))
         return
     names = given.only or [name for name in FULL if name != "soak"]
-    report.write(keep(asyncio.run(measure({name: FULL[name] for name in names}))))
+    asyncio.run(measure({name: FULL[name] for name in names}, keep))
+    report.write(json.loads(KEPT.read_text()))
 
 
 if __name__ == "__main__":

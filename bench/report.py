@@ -45,6 +45,9 @@ def _cell(value: object) -> str:
 
 def _tables(results: Results) -> dict[str, str]:
     found = {name: make(results[name]) for name, make in TABLES.items() if name in results}
+    loads = [part["loadBefore"] for part in results.values() if "loadBefore" in part]
+    if "machine" in found and loads:
+        found["machine"] += f" Load average before the parts: {min(loads)} to {max(loads)}."
     found["targets"] = table(["target", "measured", "met"], targets(results))
     if "throughput" in results and "latency" in results:
         found["cluster"] = cluster(results)
@@ -55,7 +58,6 @@ def _machine(found: Results) -> str:
     return (
         f"{found['cores']} cores ({found['cpu']}), {found['memoryGiB']} GiB, {found['system']};"
         f" Python {found['python']}, Temporal CLI {found['temporalCli']}; {found['at'][:10]}."
-        f" Load average before each part: {found['load']}."
     )
 
 
@@ -86,6 +88,28 @@ def _burst(found: Results) -> str:
         *((f"{name} ms from start to end", ms) for name, ms in found["ms"].items()),
     ]
     return table([f"{found['sends']:,} started at once", ""], rows)
+
+
+def _batch(found: Results) -> str:
+    kinds = ("new contacts", "known contacts")
+    rows = [
+        (
+            *(kind, k["rows"], k["accepted"], k["perSecond"]),
+            *(*k["cpuSecondsPer1000"].values(), *k["events"].values()),
+        )
+        for kind, k in ((kind, found[kind]) for kind in kinds)
+    ]
+    head = ["one batch", "rows", "accepted", "rows/s", "worker CPU-s/1,000", "server"]
+    urgent = found["urgent"]
+    beside = [
+        ("alone", *urgent["aloneMs"].values()),
+        ("beside the batch", *urgent["besideABatchMs"].values()),
+    ]
+    return (
+        table([*head, "its events", "events of a part"], rows)
+        + "\n\n"
+        + table(["a single send, ms", "p50", "p95", "p99"], beside)
+    )
 
 
 def _comparison(found: Results) -> str:
@@ -192,6 +216,7 @@ TABLES: dict[str, Callable[[Results], str]] = {
     "latency": _latency,
     "throughput": _throughput,
     "burst": _burst,
+    "batch": _batch,
     "comparison": _comparison,
     "slowProvider": _slow_provider,
     "scale": _scale,

@@ -59,6 +59,7 @@ async def _ordeal(system: System, provider: Simulator, ordeal: str, sends: int) 
         await provider.faults(LOST_ANSWERS)
     quiet_s = QUIET_AFTER_KILLS_S if ordeal == "killed" else QUIET_S
     enqueuing = asyncio.create_task(system.enqueue(phones))
+    assert await until_arrived(provider, before + 1), "nothing arrives at all"
     if ordeal == "killed":
         for number in range(1, KILLS + 1):
             part = sends * number // (KILLS + 1)

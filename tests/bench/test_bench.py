@@ -57,6 +57,12 @@ def test_ours_and_the_naive_form_send_as_many(quick: dict[str, Any], kind: str) 
     assert found["rateRatio"] > 0
 
 
+def test_every_row_of_a_batch_is_accepted(quick: dict[str, Any]) -> None:
+    for kind in ("new contacts", "known contacts"):
+        assert quick["batch"][kind]["accepted"] == quick["batch"][kind]["rows"]
+    assert quick["batch"]["urgent"]["sendsBesideABatch"] > 0
+
+
 def test_plain_asyncio_is_the_limit(quick: dict[str, Any]) -> None:
     plain, ours = quick["peers"]["plain asyncio"], quick["peers"]["ours"]
     assert plain["cpuSecondsPer1000"]["worker"] < ours["cpuSecondsPer1000"]["worker"]

@@ -77,6 +77,11 @@ SLOW = {
 }
 
 
+def batch(rate: float, cpu: float) -> dict[str, Any]:
+    used = {"worker": 4.0, "server": cpu - 4}
+    return {"known contacts": {"perSecond": rate, "cpuSecondsPer1000": used}}
+
+
 @pytest.mark.parametrize(
     ("results", "met"),
     [
@@ -93,6 +98,8 @@ SLOW = {
         ({"burst": {"sends": 9, "statuses": {"COMPLETED": 9}, "timeoutsInSample": 0}}, ["yes"]),
         ({"burst": {"sends": 9, "statuses": {"COMPLETED": 8}, "timeoutsInSample": 0}}, ["**no**"]),
         ({"burst": {"sends": 9, "statuses": {"COMPLETED": 9}, "timeoutsInSample": 1}}, ["**no**"]),
+        ({"batch": batch(150, 12.0)}, ["yes", "yes"]),
+        ({"batch": batch(149.9, 12.1)}, ["**no**", "**no**"]),
         ({"soak": {"sends": 9, "workerMiB": [80, 100, 104]}}, ["yes"]),
         ({"soak": {"sends": 9, "workerMiB": [80, 100, 105]}}, ["**no**"]),
     ],
