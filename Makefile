@@ -55,8 +55,11 @@ histories: setup temporal ## Capture the histories of tests/replay anew, after a
 schema: setup ## Write the JSON Schema of request and result to docs/schema
 	@$(BIN)/python -m contract.schema
 
-bench: setup temporal ## Measure sends on this machine (about five minutes)
-	@$(BIN)/python -m bench.sends
+bench: setup temporal ## Measure on this machine and renew docs/performance.md (15 minutes)
+	@missing=; for each in redis-server npm; do command -v $$each >/dev/null || missing+=" $$each"; done; \
+	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing+=" postgresql"; \
+	[ -z "$$missing" ] || { apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing; }
+	@$(BIN)/python -m bench
 
 load: setup temporal ## Bursts of 2,000 requests at the gateway; what became of each (needs npm)
 	@$(BIN)/python -m bench.load

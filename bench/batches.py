@@ -1,134 +1,80 @@
-"""Batches measured here: rate, CPU, history, memory, and an urgent send beside a running batch."""
+"""Batches: rate, CPU and history of one batch, and an urgent send beside it."""
 
-import argparse
 import asyncio
-import json
-import os
-import platform
 import time
 import uuid
-from datetime import UTC, datetime
-from typing import Any
 
-from bench.sends import Bench, cpu_seconds, memory_mib, spread, stage
-from contract.batch import Counts, Row
+from bench.figures import Results, spread
+from bench.stage import Crew, Stage, new_phone
+from contract.batch import Row
 from contract.names import batch_id, part_id
 from contract.request import SendWhatsAppRequest
 from starters import batch as batches
 
-KNOWN = 2000
+URGENT = 30
 
 
-class Run:
-    """One batch that is measured."""
-
-    def __init__(self, bench: Bench, phones: list[str]) -> None:
-        """Prepare rows for these phones."""
-        self.bench = bench
-        self.key = f"bench-{uuid.uuid4().hex[:8]}"
-        self.rows = [
-            Row(row=n, key=phone, request=SendWhatsAppRequest(to=phone, message="Hello"))
-            for n, phone in enumerate(phones, 2)
-        ]
-        self.memory: list[tuple[float, float]] = []
-
-    async def to_the_end(self, pace: batches.Pace | None = None) -> Counts:
-        """Send every row and return the rows by outcome; memory is noted once a second."""
-        await batches.start(self.bench.client, self.key, self.rows, [], pace=pace)
-        while True:
-            state, running = await batches.state(self.bench.client, self.key)
-            self.memory.append(
-                (memory_mib(self.bench.worker_pid), memory_mib(self.bench.server_pid))
-            )
-            if not running:
-                return state.counts
-            await asyncio.sleep(1 if len(self.rows) > 5000 else 0.1)
-
-    async def measured(self, pace: batches.Pace | None = None) -> dict[str, Any]:
-        """Send every row; return rate and CPU."""
-        pids = (self.bench.worker_pid, self.bench.server_pid)
-        before = [cpu_seconds(pid) for pid in pids]
-        began = time.perf_counter()
-        counts = await self.to_the_end(pace)
-        elapsed = time.perf_counter() - began
-        worker, server = (cpu_seconds(pid) - b for pid, b in zip(pids, before, strict=True))
-        thousands = len(self.rows) / 1000
+async def measure(stage: Stage, *, rows: int) -> Results:
+    """Send so many rows to new contacts, then to the same ones, then with urgent sends beside."""
+    async with stage.workers() as crew:
+        phones = [new_phone() for _ in range(rows)]
         return {
-            "rows": len(self.rows),
-            "accepted": counts.accepted,
-            "perSecond": round(len(self.rows) / elapsed, 1),
-            "workerCpuSecondsPer1000": round(worker / thousands, 1),
-            "serverCpuSecondsPer1000": round(server / thousands, 1),
-            "cpuSecondsPer1000": round((worker + server) / thousands, 1),
-        }
-
-    async def histories(self) -> dict[str, Any]:
-        """Return events and bytes of the batch's latest run and of its first part."""
-        batch = batch_id(self.key)
-        told = {}
-        for name, workflow_id in (("batch", batch), ("part", part_id(batch, 1, 0))):
-            handle = self.bench.client.get_workflow_handle(workflow_id)
-            info = (await handle.describe()).raw_description.workflow_execution_info
-            told[name] = {"events": info.history_length, "bytes": info.history_size_bytes}
-        return told
-
-
-async def urgent(bench: Bench, phones: list[str]) -> dict[str, Any]:
-    """Return the latency of single sends alone, and while a batch keeps the worker busy."""
-    alone = [await bench.one(to=phones[0]) for _ in range(20)]
-    run = Run(bench, phones)
-    sending = asyncio.create_task(run.to_the_end())
-    beside: list[float] = []
-    await asyncio.sleep(2)
-    while not sending.done() and len(beside) < 50:
-        beside.append(await bench.one(to=phones[0]))
-    await sending
-    return {"aloneMs": spread(alone), "besideABatchMs": spread(beside), "sends": len(beside)}
-
-
-async def memory(rows: int) -> dict[str, Any]:
-    """Return memory of worker and server at each tenth of a long batch."""
-    async with stage(delay_ms=5) as bench:
-        run = Run(bench, [bench.phone() for _ in range(rows)])
-        counts = await run.to_the_end(batches.Pace(in_flight=200))
-        step = max(1, len(run.memory) // 10)
-        return {
-            "rows": rows,
-            "accepted": counts.accepted,
-            "workerMiB": [round(worker) for worker, _ in run.memory[::step]],
-            "serverMiB": [round(server) for _, server in run.memory[::step]],
-            "histories": await run.histories(),
+            "new contacts": await _batch(crew, phones),
+            "known contacts": await _batch(crew, phones),
+            "urgent": await _urgent(crew, phones),
         }
 
 
-async def measure(rows: int) -> dict[str, Any]:
-    """Measure new and known contacts, histories, an urgent send, and single sends beside."""
-    async with stage(delay_ms=50) as bench:
-        phones = [bench.phone() for _ in range(rows)]
-        fresh, again = Run(bench, phones), Run(bench, phones)
-        return {
-            "newContacts": await fresh.measured(),
-            "knownContacts": await again.measured(),
-            "histories": await again.histories(),
-            "singleSends": await bench.many(min(rows, 500), 100, phones),
-            "urgent": await urgent(bench, phones),
-        }
-
-
-def main() -> None:
-    """Measure and print JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=KNOWN, help="rows of a batch")
-    parser.add_argument("--memory", action="store_true", help="memory over one long batch")
-    given = parser.parse_args()
-    found = {
-        "machine": f"{os.cpu_count()} cores, {platform.platform()}",
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "load": os.getloadavg()[0],
-        **asyncio.run(memory(given.rows) if given.memory else measure(given.rows)),
+async def _batch(crew: Crew, phones: list[str]) -> Results:
+    cpu = crew.cpu()
+    began = time.perf_counter()
+    key, accepted = await _send(crew, phones)
+    elapsed = time.perf_counter() - began
+    used = cpu.per_1000(len(phones))
+    events = {}
+    for name, workflow_id in (("batch", batch_id(key)), ("part", part_id(batch_id(key), 1, 0))):
+        described = await crew.client.get_workflow_handle(workflow_id).describe()
+        events[name] = described.history_length
+    return {
+        "rows": len(phones),
+        "accepted": accepted,
+        "perSecond": round(len(phones) / elapsed, 1),
+        "cpuSecondsPer1000": used,
+        "events": events,
     }
-    print(json.dumps(found, indent=2))
 
 
-if __name__ == "__main__":
-    main()
+async def _send(crew: Crew, phones: list[str]) -> tuple[str, int]:
+    """Send one batch to its end; return its key and the rows that were accepted."""
+    key = f"bench-{uuid.uuid4().hex[:8]}"
+    rows = [
+        Row(row=n, key=phone, request=SendWhatsAppRequest(to=phone, message="Hello"))
+        for n, phone in enumerate(phones, 2)
+    ]
+    await batches.start(crew.client, key, rows, [], task_queue=crew.task_queue)
+    running = True
+    while running:
+        await asyncio.sleep(0.2)
+        state, running = await batches.state(crew.client, key)
+    return key, state.counts.accepted
+
+
+async def _urgent(crew: Crew, phones: list[str]) -> Results:
+    """Return the latency of single sends alone, and while a batch keeps the worker busy."""
+    alone = [await _timed(crew, phones[0]) for _ in range(URGENT)]
+    batch = asyncio.create_task(_send(crew, phones))
+    beside: list[float] = []
+    while not batch.done():
+        beside.append(await _timed(crew, phones[0]))
+    await batch
+    return {
+        "aloneMs": spread(alone),
+        "besideABatchMs": spread(beside),
+        "sendsBesideABatch": len(beside),
+    }
+
+
+async def _timed(crew: Crew, phone: str) -> float:
+    began = time.perf_counter()
+    await crew.send(to=phone)
+    return time.perf_counter() - began

@@ -16,9 +16,10 @@ KEY = "demo-key"
 class Simulator:
     """A running simulator, by its address."""
 
-    def __init__(self, url: str) -> None:
-        """`url` is what `CGB_API_URL` takes."""
+    def __init__(self, url: str, pid: int) -> None:
+        """`url` is what `CGB_API_URL` takes; `pid` is the process."""
         self.url = url
+        self.pid = pid
         self.key = KEY
         self.page = url.removesuffix("api")
         self._http = httpx.AsyncClient(base_url=self.page + "admin/", trust_env=False, timeout=30)
@@ -72,7 +73,7 @@ async def simulator(*words: str, port: int = 0) -> AsyncIterator[Simulator]:
     )
     assert process.stdout is not None
     line = (await asyncio.wait_for(process.stdout.readline(), 30)).decode()
-    running = Simulator(line.rsplit(" ", 1)[-1].strip())
+    running = Simulator(line.rsplit(" ", 1)[-1].strip(), process.pid)
     try:
         yield running
     finally:

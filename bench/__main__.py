@@ -1,0 +1,110 @@
+"""`make bench`: measures, keeps bench/results/latest.json, and renews docs/performance.md."""
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench import batches, comparison, latency, report, scale, slow_provider, soak, throughput
+from bench.figures import Results
+from bench.peers import speed, truth
+from bench.peers.systems import PEERS, PLAIN
+from bench.stage import Stage, stage
+from tools.dev_server import ROOT, VERSION
+
+KEPT = ROOT / "bench" / "results" / "latest.json"
+
+Part = Callable[[Stage], Awaitable[Results]]
+
+FULL: dict[str, Part] = {
+    "latency": lambda stage: latency.measure(stage, sends=100),
+    "throughput": lambda stage: throughput.measure(stage, sends=1500),
+    "comparison": lambda stage: comparison.measure(stage, sends=200),
+    "slowProvider": lambda stage: slow_provider.measure(stage, sends=300),
+    "burst": lambda stage: throughput.burst(stage, sends=5000),
+    "batch": lambda stage: batches.measure(stage, rows=5000),
+    "scale": lambda stage: scale.measure(stage, sends=500),
+    "peers": lambda stage: speed.measure(stage, sends=1000, peers=PEERS),
+    "truth": lambda stage: truth.measure(stage, sends=600, peers=PEERS),
+    "soak": lambda stage: soak.measure(stage, sends=20_000),
+}
+"""Every part; `soak` takes as long as all others together and runs only when it is named."""
+
+QUICK: dict[str, Part] = {
+    "latency": lambda stage: latency.measure(stage, sends=2),
+    "throughput": lambda stage: throughput.measure(stage, sends=10),
+    "comparison": lambda stage: comparison.measure(stage, sends=5),
+    "burst": lambda stage: throughput.burst(stage, sends=20),
+    "batch": lambda stage: batches.measure(stage, rows=20),
+    "peers": lambda stage: speed.measure(stage, sends=20, peers=(PLAIN,)),
+}
+
+
+async def measure(parts: dict[str, Part], done: Callable[[Results], object]) -> Results:
+    """Run these parts, one after the other, on one stage; `done` hears of each that has ended."""
+    results: Results = {"machine": machine()}
+    async with stage() as shared:
+        for name, part in parts.items():
+            print(f"{datetime.now():%H:%M:%S} {name}", file=sys.stderr, flush=True)
+            began, load = time.perf_counter(), os.getloadavg()[0]
+            results[name] = await part(shared) | {"loadBefore": round(load, 1)}
+            results[name]["tookSeconds"] = round(time.perf_counter() - began)
+            done(results)
+    return results
+
+
+def machine() -> Results:
+    """Return what the figures were taken on, and when."""
+    cpu = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return {
+        "cores": os.cpu_count(),
+        "cpu": cpu,
+        "memoryGiB": round(pages / 2**30),
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
+        "python": platform.python_version(),
+        "temporalCli": VERSION,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def keep(results: Results) -> None:
+    """Put the measured parts beside those of earlier runs."""
+    KEPT.parent.mkdir(exist_ok=True)
+    earlier = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+    KEPT.write_text(json.dumps(earlier | results, indent=2) + "\n")
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Measure; print what a quick run found, keep and report what a full one did."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a few sends, to see that it works")
+    parser.add_argument("--only", nargs="+", choices=FULL, help="these parts, the others stay")
+    parser.add_argument("--report", action="store_true", help="renew the page, measure nothing")
+    given = parser.parse_args(words)
+    if given.report:
+        report.write(json.loads(KEPT.read_text()))
+        return
+    if given.quick:
+        print(json.dumps(asyncio.run(measure(QUICK, lambda _: None)), indent=2))
+        return
+    names = given.only or [name for name in FULL if name != "soak"]
+    asyncio.run(measure({name: FULL[name] for name in names}, keep))
+    report.write(json.loads(KEPT.read_text()))
+
+
+if __name__ == "__main__":
+    main()

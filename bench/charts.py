@@ -1,0 +1,69 @@
+"""Charts: horizontal stacked bars as SVG, legible on light and dark pages."""
+
+from collections.abc import Mapping
+from html import escape
+
+_COLOURS = ("#2f6fb0", "#e08a2e", "#b4413c", "#5b9a5b", "#8064a2", "#6b7785", "#c9a227")
+_LEFT, _BAR, _RIGHT, _ROW = 190, 470, 80, 26
+
+
+def bars(title: str, unit: str, rows: Mapping[str, Mapping[str, float]]) -> str:
+    """Return a chart with one bar for each row, of its parts one after the other."""
+    parts = list(dict.fromkeys(part for row in rows.values() for part in row))
+    colours = {part: _COLOURS[i % len(_COLOURS)] for i, part in enumerate(parts)}
+    longest = max((sum(row.values()) for row in rows.values()), default=0) or 1
+    shapes, top = [_text(16, 26, title, size=15, weight="bold")], 44
+    if len(parts) > 1:
+        legend, top = _legend(colours, top)
+        shapes += legend
+    for name, row in rows.items():
+        x = float(_LEFT)
+        shapes.append(_text(_LEFT - 8, top + 17, name, anchor="end"))
+        for part, value in row.items():
+            width = value / longest * _BAR
+            shapes.append(
+                f'<rect x="{x:.1f}" y="{top + 3}" width="{width:.1f}" height="{_ROW - 7}"'
+                f' fill="{colours[part]}"><title>{escape(part)}: {value:g} {unit}</title></rect>'
+            )
+            x += width
+        shapes.append(_text(x + 6, top + 17, f"{sum(row.values()):,.4g}"))
+        top += _ROW
+    shapes.append(_text(_LEFT, top + 16, unit, size=12, fill="#555"))
+    width, height = _LEFT + _BAR + _RIGHT, top + 28
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}"'
+        f' height="{height}" role="img" font-family="system-ui, sans-serif">\n'
+        f"<title>{escape(title)}</title>\n"
+        f'<rect width="{width}" height="{height}" fill="#fff"/>\n'
+        + "\n".join(shapes)
+        + "\n</svg>\n"
+    )
+
+
+def _legend(colours: Mapping[str, str], top: int) -> tuple[list[str], int]:
+    """Return the legend's shapes, wrapped, and where the bars begin."""
+    shapes, x = [], 16
+    for part, colour in colours.items():
+        width = 26 + 7 * len(part)
+        if x + width > _LEFT + _BAR + _RIGHT:
+            x, top = 16, top + 20
+        shapes.append(f'<rect x="{x}" y="{top - 2}" width="12" height="12" fill="{colour}"/>')
+        shapes.append(_text(x + 17, top + 8, part, size=12))
+        x += width
+    return shapes, top + 20
+
+
+def _text(
+    x: float,
+    y: float,
+    words: str,
+    *,
+    size: int = 13,
+    weight: str = "normal",
+    anchor: str = "start",
+    fill: str = "#222",
+) -> str:
+    return (
+        f'<text x="{x:.1f}" y="{y}" font-size="{size}" font-weight="{weight}" fill="{fill}"'
+        f' text-anchor="{anchor}">{escape(words)}</text>'
+    )

@@ -1,0 +1,17 @@
+"""Enqueues a send to each number of standard input."""
+
+import asyncio
+import sys
+
+from tasks import broker, send
+
+
+async def main() -> None:
+    """Enqueue, one after the other."""
+    await broker.startup()
+    for line in sys.stdin:
+        await send.kiq(line.strip())
+    await broker.shutdown()
+
+
+asyncio.run(main())

@@ -1,0 +1,85 @@
+"""Processes under measurement: started, stopped and killed as trees, with their CPU and memory."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class Program:
+    """A process with all its descendants, in a process group of its own."""
+
+    def __init__(
+        self,
+        words: Sequence[str | Path],
+        *,
+        environment: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+        user: str | None = None,
+        **options: Any,
+    ) -> None:
+        """Start `words`; `user` is whom root hands it to."""
+        self._process = subprocess.Popen(
+            [str(word) for word in words],
+            env=environment,
+            cwd=folder,
+            user=user,
+            group=user,
+            extra_groups=[] if user else None,
+            start_new_session=True,
+            **options,
+        )
+        self.stdin = self._process.stdin
+
+    @property
+    def running(self) -> bool:
+        """Return whether the first process of the tree is alive."""
+        return self._process.poll() is None
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time of the tree so far, ended children included."""
+        return cpu_seconds(self._process.pid)
+
+    def memory_mib(self) -> float:
+        """Return the resident memory of the tree, in MiB."""
+        return sum(
+            int(_read(pid, "statm").split()[1]) * _PAGE / 2**20 for pid in _tree(self._process.pid)
+        )
+
+    def kill(self) -> None:
+        """Kill the whole tree at once, as a lost machine would."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        if self.stdin:
+            self.stdin.close()
+        self._process.wait()
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time of a process and its descendants, in seconds."""
+    ticks = 0
+    for each in _tree(pid):
+        fields = _read(each, "stat").rpartition(")")[2].split()
+        # utime, stime, and those of children that have ended.
+        ticks += sum(int(field) for field in fields[11:15])
+    return ticks / _TICKS
+
+
+def _tree(pid: int) -> Iterator[int]:
+    yield pid
+    for child in _read(pid, f"task/{pid}/children").split():
+        yield from _tree(int(child))
+
+
+def _read(pid: int, name: str) -> str:
+    """Return a file of /proc; a process that has just ended reads as nothing used."""
+    try:
+        return Path(f"/proc/{pid}/{name}").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ") " + "0 " * 40 if name in ("stat", "statm") else ""

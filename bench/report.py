@@ -1,0 +1,232 @@
+"""The report: tables and charts of the results, put between the markers of docs/performance.md."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from bench.charts import bars
+from bench.cluster import cluster
+from bench.figures import Results
+from bench.targets import targets
+from tools.dev_server import ROOT
+
+PAGE = ROOT / "docs" / "performance.md"
+IMAGES = ROOT / "docs" / "images"
+
+
+def write(results: Results, page: Path = PAGE, images: Path = IMAGES) -> None:
+    """Bring the page's tables and the charts up to date; a part that was not measured stays."""
+    images.mkdir(parents=True, exist_ok=True)
+    for name, chart in CHARTS.items():
+        if name in results:
+            for file, svg in chart(results[name]).items():
+                (images / f"{file}.svg").write_text(svg)
+    text = page.read_text()
+    for name, lines in _tables(results).items():
+        first, last = f"<!-- bench:{name} -->\n", f"<!-- /bench:{name} -->"
+        before, found, rest = text.partition(first)
+        _, ends, after = rest.partition(last)
+        if not found or not ends:
+            raise ValueError(f"{page} has no place for the table {name}")
+        text = f"{before}{first}{lines}\n{last}{after}"
+    page.write_text(text)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a Markdown table; the first column is words, the others are figures."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,}" if isinstance(value, int | float) else str(value)
+
+
+def _tables(results: Results) -> dict[str, str]:
+    found = {name: make(results[name]) for name, make in TABLES.items() if name in results}
+    loads = [part["loadBefore"] for part in results.values() if "loadBefore" in part]
+    if "machine" in found and loads:
+        found["machine"] += f" Load average before the parts: {min(loads)} to {max(loads)}."
+    found["targets"] = table(["target", "measured", "met"], targets(results))
+    if "throughput" in results and "latency" in results:
+        found["cluster"] = cluster(results)
+    return found
+
+
+def _machine(found: Results) -> str:
+    return (
+        f"{found['cores']} cores ({found['cpu']}), {found['memoryGiB']} GiB, {found['system']};"
+        f" Python {found['python']}, Temporal CLI {found['temporalCli']}; {found['at'][:10]}."
+    )
+
+
+def _latency(found: Results) -> str:
+    rows = [
+        (kind, k["providerCalls"], k["providerMs"], *k["addedMs"].values(), k["events"])
+        for kind, k in _kinds(found)
+    ]
+    head = ["one send, alone", "provider calls", "their ms", "added p50", "p95", "p99", "events"]
+    return table(head, rows)
+
+
+def _throughput(found: Results) -> str:
+    rows = [
+        (kind, k["sends"], k["perSecond"], *k["ms"].values(), *k["cpuSecondsPer1000"].values())
+        for kind, k in _kinds(found)
+    ]
+    head = ["texts, contact cached", "sends", "sends/s", "p50 ms", "p95", "p99"]
+    return table([*head, "worker CPU-s/1,000", "server"], rows)
+
+
+def _burst(found: Results) -> str:
+    rows = [
+        ("accepted", found["statuses"].get("COMPLETED", 0)),
+        ("messages in the inbox", found["arrived"]),
+        (f"timeouts in {found['sampledHistories']:,} histories", found["timeoutsInSample"]),
+        ("sends/s", found["perSecond"]),
+        *((f"{name} ms from start to end", ms) for name, ms in found["ms"].items()),
+    ]
+    return table([f"{found['sends']:,} started at once", ""], rows)
+
+
+def _batch(found: Results) -> str:
+    kinds = ("new contacts", "known contacts")
+    rows = [
+        (
+            *(kind, k["rows"], k["accepted"], k["perSecond"]),
+            *(*k["cpuSecondsPer1000"].values(), *k["events"].values()),
+        )
+        for kind, k in ((kind, found[kind]) for kind in kinds)
+    ]
+    head = ["one batch", "rows", "accepted", "rows/s", "worker CPU-s/1,000", "server"]
+    urgent = found["urgent"]
+    beside = [
+        ("alone", *urgent["aloneMs"].values()),
+        ("beside the batch", *urgent["besideABatchMs"].values()),
+    ]
+    return (
+        table([*head, "its events", "events of a part"], rows)
+        + "\n\n"
+        + table(["a single send, ms", "p50", "p95", "p99"], beside)
+    )
+
+
+def _comparison(found: Results) -> str:
+    rows = []
+    for kind, k in _kinds(found):
+        for name in ("ours", "naive"):
+            used = k[name]["cpuSecondsPer1000"]
+            rows.append((f"{kind}, {name}", k[name]["perSecond"], k[name]["p95Ms"], *used.values()))
+        rows.append((f"{kind}, ratio", k["rateRatio"], "", f"{k['cpuRatio']} (both)", ""))
+    return table(["50 in flight", "sends/s", "p95 ms", "worker CPU-s/1,000", "server"], rows)
+
+
+def _slow_provider(found: Results) -> str:
+    figures = ("providerMs", "resolutionP50Ms", "resolutionP99Ms", "sendP50Ms", "sendP99Ms")
+    rows = [(f"contact {kind}", *(k[figure] for figure in figures)) for kind, k in _kinds(found)]
+    head = ["provider at 300 ms, 50 in flight", "lookups' own ms", "resolution p50", "p99"]
+    return table([*head, "send p50", "p99"], rows)
+
+
+def _scale(found: Results) -> str:
+    rows = [
+        (f"{count} worker(s)", k["perSecond"], k["ms"]["p95"], *k["cpuSecondsPer1000"].values())
+        for count, k in _kinds(found)
+    ]
+    return table(["200 in flight", "sends/s", "p95 ms", "worker CPU-s/1,000", "server"], rows)
+
+
+def _soak(found: Results) -> str:
+    step = found["sends"] // (len(found["workerMiB"]) - 1)
+    rows = [(f"{i * step:,}", mib) for i, mib in enumerate(found["workerMiB"])]
+    return table(["sends so far", "worker, MiB"], rows)
+
+
+def _peers(found: Results) -> str:
+    rows = [
+        (name, k["sends"], k["perSecond"], *k["cpuSecondsPer1000"].values(), k["simulatorBusy"])
+        for name, k in _kinds(found)
+    ]
+    head = ["50 in flight", "sends", "sends/s", "worker CPU-s/1,000", "broker or server"]
+    return table([*head, "simulator's core in use"], rows)
+
+
+def _truth(found: Results) -> str:
+    rows = [
+        (name, *_outcomes(found["killed"][name]), *_outcomes(found["lostAnswers"][name]))
+        for name in found["killed"]
+    ]
+    killed = [f"{found['kills']} kills: lost", "doubled", "unknown"]
+    cut = [f"{found['lostAnswers%']} % answers lost: lost", "doubled", "unknown"]
+    return table([f"{found['sends']:,} messages", *killed, *cut], rows)
+
+
+def _outcomes(row: Results) -> tuple[int, int, int | None]:
+    return row["lost"], row["doubled"], row["unknown"]
+
+
+def _kinds(found: Results) -> list[tuple[str, Results]]:
+    """Return the rows of a part, without what was noted about the part itself."""
+    return [(name, value) for name, value in found.items() if isinstance(value, dict)]
+
+
+def _chart_steps(found: Results) -> dict[str, str]:
+    rows = {
+        kind: {step: ms for step, ms in k["steps"].items() if step != "start to close"}
+        for kind, k in _kinds(found)
+    }
+    return {"steps": bars("Where the time of one send goes", "ms, mean", rows)}
+
+
+def _chart_peers(found: Results) -> dict[str, str]:
+    rate = {name: {"sends": k["perSecond"]} for name, k in _kinds(found)}
+    cpu = {
+        name: dict(
+            zip(("worker", "broker or server"), k["cpuSecondsPer1000"].values(), strict=True)
+        )
+        for name, k in _kinds(found)
+    }
+    return {
+        "rate": bars("Messages a second, 50 in flight", "messages/s", rate),
+        "cpu": bars("CPU for 1,000 messages", "CPU-seconds", cpu),
+    }
+
+
+def _chart_truth(found: Results) -> dict[str, str]:
+    titles = {
+        "killed": f"Of {found['sends']:,} messages, workers killed {found['kills']} times",
+        "lostAnswers": f"Of {found['sends']:,} messages, {found['lostAnswers%']} % of answers lost",
+    }
+    return {
+        file: bars(
+            title,
+            "messages",
+            {
+                name: {part: row[part] or 0 for part in ("lost", "doubled", "unknown")}
+                for name, row in found[file].items()
+            },
+        )
+        for file, title in titles.items()
+    }
+
+
+TABLES: dict[str, Callable[[Results], str]] = {
+    "machine": _machine,
+    "latency": _latency,
+    "throughput": _throughput,
+    "burst": _burst,
+    "batch": _batch,
+    "comparison": _comparison,
+    "slowProvider": _slow_provider,
+    "scale": _scale,
+    "soak": _soak,
+    "peers": _peers,
+    "truth": _truth,
+}
+
+CHARTS: dict[str, Callable[[Results], dict[str, str]]] = {
+    "latency": _chart_steps,
+    "peers": _chart_peers,
+    "truth": _chart_truth,
+}

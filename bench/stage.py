@@ -1,0 +1,168 @@
+"""The stage: a fresh dev server, the simulator and a worker, each a process of its own."""
+
+import asyncio
+import itertools
+import os
+import sys
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from temporalio.client import Client, WorkflowHandle
+
+from bench.figures import Cpu, Results, flood, spread
+from bench.processes import Program, cpu_seconds
+from contract.converter import contract_plugin
+from contract.request import SendWhatsAppRequest
+from contract.result import SendWhatsAppResult
+from simulator.process import Simulator, simulator
+from starters.client import start_send
+from starters.waiting import no_worker
+from tools.dev_server import ROOT, DevServer, dev_server
+
+DELAY_MS = 50
+"""What the provider takes for each call, unless a part says otherwise."""
+
+OURS: Sequence[str] = (sys.executable, str(ROOT / "worker.py"))
+
+_numbers = itertools.count(1)
+
+
+def new_phone() -> str:
+    """Return a number that no part has used."""
+    return f"+49151{next(_numbers):08d}"
+
+
+@dataclass
+class Crew:
+    """Worker processes on a task queue of their own, and sends through them."""
+
+    client: Client
+    server: DevServer
+    provider: Simulator
+    task_queue: str
+    environment: Mapping[str, str]
+    words: Sequence[str] = OURS
+    workers: list[Program] = field(default_factory=list)
+
+    def start_workers(self, count: int) -> None:
+        """Start so many worker processes."""
+        self.workers = [
+            Program(self.words, environment=self.environment, folder=ROOT) for _ in range(count)
+        ]
+
+    def kill_workers(self) -> None:
+        """Kill every worker process."""
+        for worker in self.workers:
+            worker.kill()
+
+    def restart(self) -> None:
+        """Kill the workers and start as many again."""
+        self.kill_workers()
+        self.start_workers(len(self.workers))
+
+    async def start(self, **fields: object) -> WorkflowHandle[object, SendWhatsAppResult]:
+        """Start one send as any starter does."""
+        request = SendWhatsAppRequest.model_validate({"message": "Hello", **fields})
+        begun = await start_send(self.client, request, task_queue=self.task_queue)
+        return self.client.get_workflow_handle(
+            begun.id, run_id=begun.run_id, result_type=SendWhatsAppResult
+        )
+
+    async def send(self, **fields: object) -> str:
+        """Send once and wait for the result; return the workflow's id."""
+        handle = await self.start(**fields)
+        await handle.result()
+        return handle.id
+
+    async def warm_up(self, phones: Sequence[str] = ()) -> None:
+        """Send to each of these (or to some others), so that contacts and code are known."""
+        known = phones or [new_phone() for _ in range(20)]
+        await flood(len(known), 20, lambda i: self._send_to(known[i]))
+
+    async def _send_to(self, phone: str) -> None:
+        await self.send(to=phone)
+
+    def cpu(self) -> Cpu:
+        """Return a look at what worker and server use from now on."""
+        process = self.server.process
+        assert process is not None
+        return Cpu(
+            worker=lambda: sum(worker.cpu_seconds() for worker in self.workers),
+            server=lambda: cpu_seconds(process.pid),
+        )
+
+    async def many(self, count: int, in_flight: int, phones: Sequence[str]) -> Results:
+        """Send so many texts to these phones; return rate, latency and CPU."""
+        cpu = self.cpu()
+        seconds, elapsed = await flood(
+            count, in_flight, lambda i: self._send_to(phones[i % len(phones)])
+        )
+        return {
+            "sends": count,
+            "inFlight": in_flight,
+            "perSecond": round(count / elapsed, 1),
+            "ms": spread(seconds),
+            "cpuSecondsPer1000": cpu.per_1000(count),
+        }
+
+
+@dataclass
+class Stage:
+    """What every part of the benchmark shares."""
+
+    server: DevServer
+    client: Client
+    provider: Simulator
+    folder: Path
+    crew: Crew = field(init=False)
+
+    @asynccontextmanager
+    async def workers(
+        self,
+        count: int = 1,
+        *,
+        words: Sequence[str] = OURS,
+        provider: Simulator | None = None,
+        **variables: str,
+    ) -> AsyncIterator[Crew]:
+        """Run so many worker processes on a task queue of their own, warmed up."""
+        sends_to = provider or self.provider
+        task_queue = f"bench-{uuid.uuid4().hex[:8]}"
+        kept = {n: v for n, v in os.environ.items() if not n.startswith(("CGB_", "TEMPORAL_"))}
+        environment = kept | {
+            "TEMPORAL_ADDRESS": self.server.address,
+            "TEMPORAL_TASK_QUEUE": task_queue,
+            "CGB_API_URL": sends_to.url,
+            "CGB_API_KEY": sends_to.key,
+            "LOG_LEVEL": "ERROR",
+            **variables,
+        }
+        crew = Crew(self.client, self.server, sends_to, task_queue, environment, words)
+        try:
+            crew.start_workers(count)
+            while await no_worker(self.client, task_queue):
+                assert all(worker.running for worker in crew.workers), "a worker did not start"
+                await asyncio.sleep(0.1)
+            await crew.warm_up()
+            yield crew
+        finally:
+            crew.kill_workers()
+
+
+@asynccontextmanager
+async def stage() -> AsyncIterator[Stage]:
+    """Set everything up in a folder of its own, with one warm worker."""
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        server = await stack.enter_async_context(
+            dev_server(folder / "server.log", database=folder / "temporal.db")
+        )
+        provider = await stack.enter_async_context(simulator("--delay-ms", str(DELAY_MS)))
+        client = await Client.connect(server.address, plugins=[contract_plugin()])
+        shared = Stage(server, client, provider, folder)
+        shared.crew = await stack.enter_async_context(shared.workers())
+        yield shared

@@ -1,0 +1,80 @@
+"""The benchmark in its quick form: it runs, its figures fit each other, the page takes them."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import report
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+def quick() -> dict[str, Any]:
+    words = [sys.executable, "-m", "bench", "--quick"]
+    told = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=580)
+    assert told.returncode == 0, told.stderr[-3000:]
+    return dict(json.loads(told.stdout))
+
+
+@pytest.mark.parametrize(
+    ("kind", "calls"),
+    [
+        ("text, cached contact", 1),
+        ("text, new contact", 4),
+        ("template, cached contact", 1),
+        ("template, new contact", 4),
+    ],
+)
+def test_a_kind_of_send_makes_its_calls_and_its_steps_fill_its_time(
+    quick: dict[str, Any], kind: str, calls: int
+) -> None:
+    found = quick["latency"][kind]
+    assert found["providerCalls"] == calls
+    steps = dict(found["steps"])
+    assert sum(steps.values()) >= steps.pop("start to close") >= max(steps.values())
+    assert found["actions"]["all"] >= 3
+
+
+def test_a_burst_is_accepted_and_arrives_whole(quick: dict[str, Any]) -> None:
+    found = quick["burst"]
+    assert found["statuses"] == {"COMPLETED": found["sends"]}
+    assert found["arrived"] == found["sends"]
+    assert found["timeoutsInSample"] == 0
+
+
+@pytest.mark.parametrize("kind", ["known contact", "new contact"])
+def test_ours_and_the_naive_form_send_as_many(quick: dict[str, Any], kind: str) -> None:
+    found = quick["comparison"][kind]
+    assert found["ours"]["sends"] == found["naive"]["sends"] > 0
+    assert found["cpuRatio"] > 0
+    assert found["rateRatio"] > 0
+
+
+def test_every_row_of_a_batch_is_accepted(quick: dict[str, Any]) -> None:
+    for kind in ("new contacts", "known contacts"):
+        assert quick["batch"][kind]["accepted"] == quick["batch"][kind]["rows"]
+    assert quick["batch"]["urgent"]["sendsBesideABatch"] > 0
+
+
+def test_plain_asyncio_is_the_limit(quick: dict[str, Any]) -> None:
+    plain, ours = quick["peers"]["plain asyncio"], quick["peers"]["ours"]
+    assert plain["cpuSecondsPer1000"]["worker"] < ours["cpuSecondsPer1000"]["worker"]
+
+
+def test_the_page_takes_what_was_measured(quick: dict[str, Any], tmp_path: Path) -> None:
+    page = tmp_path / "performance.md"
+    shutil.copy(report.PAGE, page)
+    report.write(quick, page, tmp_path)
+    added = quick["latency"]["text, new contact"]["addedMs"]["p50"]
+    assert f"| text, new contact | 4.0 | 200 | {added:,} |" in page.read_text()
+    assert {path.name for path in tmp_path.glob("*.svg")} == {"steps.svg", "rate.svg", "cpu.svg"}
+    written = page.read_text()
+    report.write(quick, page, tmp_path)
+    assert page.read_text() == written

@@ -1,0 +1,124 @@
+"""What the benchmark is made of: process trees, the truth of the inbox, targets and charts."""
+
+import asyncio
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+from xml.etree import ElementTree
+
+import pytest
+
+from bench import report
+from bench.charts import bars
+from bench.figures import spread
+from bench.peers import truth
+from bench.peers.systems import PLAIN
+from bench.processes import Program
+from bench.stage import Stage
+from bench.targets import targets
+from tests.conftest import until
+
+BUSY = "import time; began = time.process_time()\nwhile time.process_time() - began < 0.3: pass"
+
+
+async def test_cpu_counts_children_that_have_ended(tmp_path: Path) -> None:
+    ended = tmp_path / "ended"
+    code = f"import subprocess, sys, pathlib; subprocess.run([sys.executable, '-c', {BUSY!r}])\n"
+    code += f"pathlib.Path({str(ended)!r}).touch(); input()"
+    program = Program([sys.executable, "-c", code], stdin=-1)
+    try:
+        await until(ended.exists)
+        assert 0.3 <= program.cpu_seconds() < 5
+        assert program.memory_mib() > 1
+    finally:
+        program.kill()
+
+
+async def test_a_kill_takes_the_grandchildren_along(tmp_path: Path) -> None:
+    told = tmp_path / "pid"
+    child = f"import os, pathlib; pathlib.Path({str(told)!r}).write_text(str(os.getpid())); input()"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    program = Program([sys.executable, "-c", code], stdin=-1)
+    await until(lambda: told.exists() and told.read_text())
+    program.kill()
+    assert not program.running
+    status = Path(f"/proc/{told.read_text()}/status")
+    await until(lambda: not status.exists() or "zombie" in status.read_text())
+
+
+@pytest.mark.parametrize(
+    ("ordeal", "lost", "doubled"), [("killed", True, False), ("lostAnswers", False, True)]
+)
+async def test_plain_asyncio_loses_what_it_holds_and_doubles_what_was_not_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ordeal: str, lost: bool, doubled: bool
+) -> None:
+    # Its retries come within 7 s; nothing else is waited for.
+    monkeypatch.setattr(truth, "QUIET_AFTER_KILLS_S", 2)
+    monkeypatch.setattr(truth, "QUIET_S", 9)
+    stage = cast(Stage, SimpleNamespace(folder=tmp_path))
+    async with asyncio.timeout(90):
+        found = await truth.peer_ordeal(stage, PLAIN, ordeal, 100)
+    assert sum(found[part] for part in ("once", "doubled", "lost")) == 100
+    assert (found["lost"] > 0, found["doubled"] > 0) == (lost, doubled)
+    assert found["unknown"] is None
+
+
+def test_percentiles_are_values_that_were_seen() -> None:
+    assert spread([n / 1000 for n in range(1, 101)]) == {"p50": 50, "p95": 95, "p99": 99}
+    assert spread([0.007]) == {"p50": 7, "p95": 7, "p99": 7}
+
+
+KINDS = ("known contact", "new contact")
+SLOW = {
+    "cached": {"sendP99Ms": 1999},
+    "known": {"resolutionP99Ms": 499, "sendP99Ms": 1999},
+    "new": {"providerMs": 900, "resolutionP99Ms": 999, "sendP99Ms": 1999},
+}
+
+
+def batch(rate: float, cpu: float) -> dict[str, Any]:
+    used = {"worker": 4.0, "server": cpu - 4}
+    return {"known contacts": {"perSecond": rate, "cpuSecondsPer1000": used}}
+
+
+@pytest.mark.parametrize(
+    ("results", "met"),
+    [
+        ({"comparison": {k: {"cpuRatio": 0.6, "rateRatio": 1.5} for k in KINDS}}, ["yes"] * 4),
+        (
+            {"comparison": {k: {"cpuRatio": 0.61, "rateRatio": 1.49} for k in KINDS}},
+            ["**no**"] * 4,
+        ),
+        ({"slowProvider": SLOW}, ["yes"] * 5),
+        (
+            {"slowProvider": SLOW | {"known": {"resolutionP99Ms": 500, "sendP99Ms": 2000}}},
+            ["**no**", "yes", "yes", "**no**", "yes"],
+        ),
+        ({"burst": {"sends": 9, "statuses": {"COMPLETED": 9}, "timeoutsInSample": 0}}, ["yes"]),
+        ({"burst": {"sends": 9, "statuses": {"COMPLETED": 8}, "timeoutsInSample": 0}}, ["**no**"]),
+        ({"burst": {"sends": 9, "statuses": {"COMPLETED": 9}, "timeoutsInSample": 1}}, ["**no**"]),
+        ({"batch": batch(150, 12.0)}, ["yes", "yes"]),
+        ({"batch": batch(149.9, 12.1)}, ["**no**", "**no**"]),
+        ({"soak": {"sends": 9, "workerMiB": [80, 100, 104]}}, ["yes"]),
+        ({"soak": {"sends": 9, "workerMiB": [80, 100, 105]}}, ["**no**"]),
+    ],
+)
+def test_a_target_is_met_only_up_to_its_bound(results: dict[str, Any], met: list[str]) -> None:
+    assert [line[2] for line in targets(results)] == met
+
+
+def test_a_bar_is_as_long_as_its_value() -> None:
+    chart = ElementTree.fromstring(
+        bars("A & B", "ms", {"one": {"x": 5.0, "y": 5.0}, "two": {"x": 5}})
+    )
+    rects = [r for r in chart.iter() if r.tag.endswith("rect") and len(r)]
+    widths = [float(rect.attrib["width"]) for rect in rects]
+    assert widths[0] == widths[1] == widths[2] > 100
+
+
+def test_a_page_without_its_markers_is_an_error(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("nothing here")
+    with pytest.raises(ValueError, match="no place for the table soak"):
+        report.write({"soak": {"sends": 10, "workerMiB": [1, 1]}}, page, tmp_path)
