@@ -41,9 +41,17 @@ logger = logging.getLogger(__name__)
 MAX_WAIT_S = 300
 CANCEL_WAIT_S = 8.0
 
-ANSWER_WITHIN_S = 9.0
-FIRST_TRY_S = 5.0
+ANSWER_WITHIN_S = 6.5
+FIRST_TRY_S = 4.0
 """Time for the answer to a request without Temporal, and for the first of two tries to start."""
+
+MAX_STARTS = 32
+PLACE_WITHIN_S = 2.5
+"""Starts that Temporal is asked for at once, and how long one more waits for its turn.
+
+Asked for more than it can do in time, Temporal would begin runs whose callers were answered 503;
+what waits here has not been sent at all.
+"""
 
 # One try each: what was answered 503 must not be started by a retry behind our back.
 NO_RETRIES = RetryConfig(max_retries=0, max_elapsed_time_millis=1)
@@ -64,6 +72,7 @@ class Gateway:
         self.webhooks = webhooks or {}
         self.stopping = asyncio.Event()
         self._doubts = Doubts(client)
+        self._places = asyncio.Semaphore(MAX_STARTS)
 
     async def post(self, request: Request) -> Response:
         """Start a send: 202 with its state, or with `Prefer: wait=N` 200 once it is closed."""
@@ -120,13 +129,25 @@ class Gateway:
         self, request: Request, asked: SendWhatsAppRequest, key: str | None
     ) -> Response:
         wait = _wait(",".join(request.headers.getlist("prefer")))
-        state = await self._start(asked, key)
+        async with self._place():
+            state = await self._start(asked, key)
         if wait and state.outcome == "running":
             state = await self._closed_within(state, wait)
         closed = wait is not None and state.outcome != "running"
         answer = self._answer(state, 200 if closed else 202, with_result=closed)
         answer.headers["Location"] = _path(state.id)
         return answer
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        try:
+            await asyncio.wait_for(self._places.acquire(), PLACE_WITHIN_S)
+        except TimeoutError:
+            raise Problem(503, "Too many requests at once", {"Retry-After": "2"}) from None
+        try:
+            yield
+        finally:
+            self._places.release()
 
     async def _start(self, asked: SendWhatsAppRequest, key: str | None) -> sends.State:
         """Start, in two tries: the second finds the run that the first began but was not told of.

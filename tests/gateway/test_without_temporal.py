@@ -118,6 +118,31 @@ async def test_a_frozen_temporal_starts_nothing_later(tmp_path: Path) -> None:
         assert (await running.http.get("/v1/messages/a")).status_code == 404
 
 
+async def test_what_waits_behind_a_frozen_temporal_was_sent_nowhere(tmp_path: Path) -> None:
+    async with (
+        dev_server(tmp_path / "log", database=tmp_path / "db") as frozen,
+        gateway_process(tmp_path, TEMPORAL_ADDRESS=frozen.address) as running,
+    ):
+        assert (await post(running.http)).status_code == 202
+        assert frozen.process is not None
+        frozen.process.send_signal(signal.SIGSTOP)
+        try:
+            refusals = [
+                refused(running.http, "POST", "/v1/messages", **{"Idempotency-Key": f"many-{n}"})
+                for n in range(80)
+            ]
+            await asyncio.gather(*refusals)
+        finally:
+            frozen.process.send_signal(signal.SIGCONT)
+        await until(lambda: _is_ready(running.http))
+        assert (await post(running.http)).status_code == 202
+        client = await Client.connect(frozen.address)
+        await until(lambda: _counts(client, 2))
+        for number in range(80):
+            found = await running.http.get(f"/v1/messages/many-{number}")
+            assert found.status_code == 404
+
+
 async def test_a_connection_that_broke_meanwhile_costs_nobody_an_answer(
     bench: Bench, tmp_path: Path
 ) -> None:
