@@ -55,6 +55,9 @@ histories: setup temporal ## Capture the histories of tests/replay anew, after a
 bench: setup temporal ## Measure sends on this machine (about five minutes)
 	@$(BIN)/python -m bench.sends
 
+batch-proof: setup temporal ## 5,000 rows through killed workers and a restarted server, row by row
+	@$(BIN)/python -m bench.batch_proof
+
 format: setup ## Format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
