@@ -64,6 +64,9 @@ bench: setup temporal ## Measure on this machine and renew docs/performance.md (
 load: setup temporal ## Bursts of 2,000 requests at the gateway; what became of each (needs npm)
 	@$(BIN)/python -m bench.load
 
+batch-proof: setup temporal ## 5,000 rows through killed workers and a restarted server, row by row
+	@$(BIN)/python -m bench.batch_proof
+
 format: setup ## Format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .

@@ -5,11 +5,21 @@ import csv
 import io
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 from temporalio.client import Client
 
 from contract.batch import Counts, RowOutcome
@@ -17,11 +27,15 @@ from contract.names import InvalidKey, batch_id
 from settings import StarterSettings
 from starters import batch as batches
 from starters import batch_file
+from starters import client as sends
 from starters.batch import Pace
 from starters.batch_file import FileError
 from starters.batch_rows import Duplicates, each_person_once, rows_of
 from starters.command import FileTypes, Json, duration, run, variables
 from starters.display import Exit, err, fail, out, print_json, ui_link
+from starters.waiting import LOOK_FOR_WORKERS_AFTER_S, no_worker
+
+AWAY_FOR_AT_MOST_S = 60
 
 app = typer.Typer(help="Send to many recipients from a file.", no_args_is_help=True)
 
@@ -110,20 +124,24 @@ def send(
     rejected = [wrong.outcome() for wrong in bad]
 
     async def command(client: Client, settings: StarterSettings) -> Exit:
-        state = await batches.start(
-            client,
-            key,
-            good,
-            rejected,
-            resend_unknown=resend_unknown,
-            pace=Pace(in_flight=in_flight, per_minute=rate, pause_after=pause_after),
-            task_queue=settings.task_queue,
-        )
+        try:
+            state = await batches.start(
+                client,
+                key,
+                good,
+                rejected,
+                resend_unknown=resend_unknown,
+                pace=Pace(in_flight=in_flight, per_minute=rate, pause_after=pause_after),
+                task_queue=settings.task_queue,
+            )
+        except asyncio.CancelledError:
+            said = "Interrupted before every row was handed over: run the same command again."
+            fail(Exit.INTERRUPTED, said, as_json=as_json)
         err.print(ui_link(settings.ui_url, client.namespace, batch_id(key)) or "", markup=False)
         if no_wait:
             _show(state.counts, as_json=as_json)
             return Exit.ACCEPTED
-        return await _to_the_end(client, key, as_json=as_json)
+        return await _to_the_end(client, settings, key, as_json=as_json)
 
     run(command, as_json=as_json, interrupted=f"It goes on: send-whatsapp batch watch {key}")
 
@@ -132,7 +150,7 @@ def send(
 def watch(key: Key, as_json: Json = False) -> None:
     """Wait for a batch; the exit code is that of `batch send`."""
     run(
-        lambda client, _: _to_the_end(client, key, as_json=as_json),
+        lambda client, settings: _to_the_end(client, settings, key, as_json=as_json),
         as_json=as_json,
         interrupted=f"It goes on: send-whatsapp batch watch {key}",
     )
@@ -144,8 +162,12 @@ def status(key: Key, as_json: Json = False) -> None:
 
     async def command(client: Client, _: StarterSettings) -> Exit:
         state, running = await batches.state(client, key)
-        _show(state.counts, as_json=as_json)
-        if state.paused and running and not as_json:
+        if as_json:
+            paused = {"paused": state.paused and running, "pauseReason": state.pause_reason}
+            print_json(_object(state.counts) | paused)
+            return Exit.ACCEPTED
+        _show(state.counts, as_json=False)
+        if state.paused and running:
             out.print(f"Paused, since {state.pause_reason}.", markup=False)
         return Exit.ACCEPTED
 
@@ -186,9 +208,9 @@ def rate(
 def cancel(key: Key, as_json: Json = False) -> None:
     """Cancel a batch; the answer says how many rows were sent all the same."""
 
-    async def command(client: Client, _: StarterSettings) -> Exit:
+    async def command(client: Client, settings: StarterSettings) -> Exit:
         await batches.tell(client, key, "cancel")
-        counts = await _ended(client, key)
+        counts = await _ended(client, settings, key)
         _show(counts, as_json=as_json)
         return Exit.ACCEPTED
 
@@ -226,7 +248,7 @@ def retry_failed(key: Key, as_json: Json = False) -> None:
         rows, rejected = await batches.failed_rows(client, key)
         if rows:
             await batches.start(client, key, rows, rejected, task_queue=settings.task_queue)
-        return await _to_the_end(client, key, as_json=as_json)
+        return await _to_the_end(client, settings, key, as_json=as_json)
 
     run(command, as_json=as_json)
 
@@ -239,45 +261,74 @@ def _tell(key: str, as_json: bool, update: str, *words: Any) -> None:
     run(command, as_json=as_json)
 
 
-async def _to_the_end(client: Client, key: str, *, as_json: bool) -> Exit:
-    counts = await _ended(client, key)
+async def _to_the_end(
+    client: Client, settings: StarterSettings, key: str, *, as_json: bool
+) -> Exit:
+    counts = await _ended(client, settings, key)
     _show(counts, as_json=as_json)
     if counts.outcome == "unknown":
         return Exit.UNKNOWN
     return Exit.ACCEPTED if counts.outcome == "accepted" else Exit.FAILED
 
 
-async def _ended(client: Client, key: str) -> Counts:
-    """Wait for the batch, showing how it goes on, and return the present truth of its rows."""
+class _Rate(ProgressColumn):
+    """Rows ended a second."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:,.0f}/s" if task.speed else "")
+
+
+async def _ended(client: Client, settings: StarterSettings, key: str) -> Counts:
+    """Wait for the batch, showing how it goes on, and return the present truth of its rows.
+
+    A server that is away for less than a minute is waited for.
+    """
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        _Rate(),
         TimeRemainingColumn(),
         console=err,
         disable=not sys.stderr.isatty(),
     )
     with bar:
         task = bar.add_task("sending", total=None)
-        last = ""
+        last, moved, hinted, answered = "", time.monotonic(), False, time.monotonic()
         while True:
-            state, running = await batches.state(client, key)
+            try:
+                state, running = await batches.state(client, key)
+            except sends.TemporalUnavailable:
+                if time.monotonic() - answered > AWAY_FOR_AT_MOST_S:
+                    raise
+                continue
+            answered = time.monotonic()
             counts = state.counts
             words = counts.words() + (f" (paused: {state.pause_reason})" if state.paused else "")
             bar.update(task, total=counts.total, completed=counts.ended, description=words)
-            if bar.disable and words != last:
-                err.print(words, markup=False)
-                last = words
+            if words != last:
+                last, moved = words, answered
+                if bar.disable:
+                    err.print(words, markup=False)
             if not running:
                 return counts
+            if not hinted and answered - moved > LOOK_FOR_WORKERS_AFTER_S:
+                hinted = True
+                if await no_worker(client, settings.task_queue):
+                    said = f"No worker serves task queue {settings.task_queue}:"
+                    err.print(f"{said} start one with `make worker`.", markup=False)
             await asyncio.sleep(0.5)
 
 
 def _show(counts: Counts, *, as_json: bool) -> None:
     if as_json:
-        print_json(counts.model_dump() | {"total": counts.total})
+        print_json(_object(counts))
     else:
         out.print(counts.words(), markup=False)
+
+
+def _object(counts: Counts) -> dict[str, Any]:
+    return counts.model_dump() | {"total": counts.total}
 
 
 def _csv(rows: list[RowOutcome]) -> str:

@@ -40,6 +40,9 @@ def read(path: Path, column_map: dict[str, str]) -> list[tuple[int, Cells | Wron
         raise FileError(f"The file {path.name} has no rows")
     if len(rows) > MAX_ROWS:
         raise FileError(f"The file {path.name} has more than {MAX_ROWS:,} rows: split it")
+    unknown = set(column_map) - {name for _, c in rows if isinstance(c, dict) for name in c}
+    if unknown:
+        raise FileError(f"The file {path.name} has no column `{min(unknown)}`: see --column-map")
     named = [(n, _renamed(c, column_map) if isinstance(c, dict) else c) for n, c in rows]
     if not any(isinstance(cells, dict) and "to" in cells for _, cells in named):
         raise FileError(
@@ -56,6 +59,8 @@ def _text(data: bytes) -> str:
     """Decode as people's programs write it: UTF-8 with or without a mark, UTF-16, cp1252."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16")
+    if b"\0" in data[:2]:
+        return data.decode("utf-16-le" if data[1:2] == b"\0" else "utf-16-be")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -63,7 +68,7 @@ def _text(data: bytes) -> str:
 
 
 def _csv(text: str) -> Iterator[tuple[int, Cells | WrongRow]]:
-    first = text.splitlines()[0] if text.strip() else ""
+    first = next((line for line in text.splitlines() if line.strip()), "")
     separator = max(",;\t", key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     header: list[str] | None = None

@@ -21,6 +21,8 @@ def rows(path: Path, **common: Any) -> tuple[list[Any], list[WrongRow]]:
         ("a.csv", b"\xef\xbb\xbfto;name\r\n+1234567890;Zo\xc3\xab\r\n"),
         ("a.csv", "to\tname\n+1234567890\tZoë\n".encode("utf-16")),
         ("a.csv", "to,name\n+1234567890,Zoë\n".encode("cp1252")),
+        ("a.csv", "to;name\r\n+1234567890;Zoë\r\n".encode("utf-16-le")),
+        ("a.csv", b"\n\nto;name\n+1234567890;Zo\xc3\xab\n"),
         ("a.csv", b'\nto,name\n\n+1234567890,"Zo\xc3\xab"\n'),
         ("a.jsonl", '{"to": "+1234567890", "name": "Zoë"}\n'.encode()),
         ("a.txt", '{"to": "+1234567890", "variables": {"name": "Zoë"}}\n'.encode()),
@@ -96,3 +98,26 @@ def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path, name: str, d
 def test_columns_can_have_other_names(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("Phone\n+1234567890\n")
     assert read(tmp_path / "a.csv", {"Phone": "to"}) == [(2, {"to": "+1234567890"})]
+    with pytest.raises(FileError, match="no column `Telephone`"):
+        read(tmp_path / "a.csv", {"Telephone": "to"})
+
+
+def test_a_rows_own_content_leaves_that_of_the_flags(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(
+        "to,message,fileUrl,fileType\n+1234567890,,https://example.com/a.pdf,document\n"
+        "+1234567891,own,,\n+1234567892,,,\n"
+    )
+    good, bad = rows(tmp_path / "a.csv", message="all")
+    assert not bad
+    assert [r.request.message for r in good] == [None, "own", "all"]
+    good, bad = rows(tmp_path / "a.csv", fileUrl="https://example.com/b.png", fileType="image")
+    assert not bad
+    assert [r.request.file_type for r in good] == ["document", None, "image"]
+
+
+def test_other_columns_are_variables_of_a_template_and_else_nobodys(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("to,delivery,sendAt\n+1234567890,Monday,noon\n")
+    assert rows(tmp_path / "a.csv", message="x")[0][0].request.variables is None
+    good, _ = rows(tmp_path / "a.csv", template="t")
+    assert good[0].request.variables == {"delivery": "Monday", "sendAt": "noon"}
+    assert rows(tmp_path / "a.csv", message="x", variables={"name": "N"})[1]
