@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test check setup temporal server worker gateway simulator bench format lock clean
+.PHONY: help demo test check setup temporal server worker gateway simulator bench chaos format lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 14
@@ -51,6 +51,9 @@ simulator: setup ## A stand-in for the provider on port 9090, key demo-key
 
 bench: setup temporal ## Measure sends on this machine (about five minutes)
 	@$(BIN)/python -m bench.sends
+
+chaos: setup temporal ## Hundreds of sends while everything fails (about five minutes; ARGS="--seed 1")
+	@$(BIN)/python -m tools.chaos $(ARGS)
 
 format: setup ## Format the code
 	@$(BIN)/ruff format .

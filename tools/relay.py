@@ -102,9 +102,12 @@ class Relay:
     async def _down(
         self, far_reader: asyncio.StreamReader, writer: asyncio.StreamWriter, muted: asyncio.Event
     ) -> None:
-        while chunk := await far_reader.read(_CHUNK):
+        while True:
+            chunk = await far_reader.read(_CHUNK)
             if muted.is_set():
                 await self._resumed.wait()
+            if not chunk:
+                return
             writer.write(chunk)
             await writer.drain()
 

@@ -10,7 +10,6 @@ from temporalio.api.workflowservice.v1 import (
     PauseActivityRequest,
     ResetActivityRequest,
     ResetWorkflowExecutionRequest,
-    UnpauseActivityRequest,
 )
 
 from simulator.faults import Fault
@@ -56,54 +55,6 @@ async def test_an_answer_that_is_lost(
     else:
         assert state.outcome == "accepted"
         assert arrived == (2 if fault.effect else 1)
-
-
-@pytest.mark.parametrize("delivery", DELIVERIES)
-async def test_no_connection_proves_that_nothing_was_sent(
-    bench: Bench, provider: Simulator, delivery: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import httpcore
-
-    phone = new_phone()
-    await bench.send(to=phone, message="known")
-    refused = 0
-    connect = httpcore.AsyncConnectionPool.handle_async_request
-
-    async def refuse_once(self: Any, request: Any) -> Any:
-        nonlocal refused
-        if refused == 0 and b"/send/" in request.url.target:
-            refused += 1
-            raise httpcore.ConnectError("refused")
-        return await connect(self, request)
-
-    monkeypatch.setattr(httpcore.AsyncConnectionPool, "handle_async_request", refuse_once)
-    state = await bench.send(to=phone, message="x", delivery=delivery)
-    assert refused == 1
-    assert state.outcome == "accepted"
-    assert len(await provider.inbox(phone)) == 2
-
-
-@pytest.mark.parametrize("delivery", DELIVERIES)
-async def test_pause_and_unpause_keep_the_promise(
-    bench: Bench, provider: Simulator, delivery: str
-) -> None:
-    phone = new_phone()
-    await provider.faults(
-        Fault(route="send_text", status=429, headers={"retry-after": "1"}, times=1)
-    )
-    started = await bench.start(to=phone, message="x", delivery=delivery)
-    await until(lambda: _requests(provider, "send_text"))
-    service = bench.client.workflow_service
-    execution = WorkflowExecution(workflow_id=started.id)
-    await service.pause_activity(
-        PauseActivityRequest(namespace="default", execution=execution, id="send")
-    )
-    await service.unpause_activity(
-        UnpauseActivityRequest(namespace="default", execution=execution, id="send")
-    )
-    state = await sends.get_state(bench.client, started.id, wait=True)
-    assert state.outcome == "accepted"
-    assert len(await provider.inbox(phone)) == 1
 
 
 @pytest.mark.parametrize("reset_heartbeat", [False, True])

@@ -1,13 +1,9 @@
 """Never twice, never lost, whenever a worker is killed, stopped or frozen."""
 
 import asyncio
-import json
 import os
-import re
 import signal
-import zlib
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,13 +11,11 @@ from temporalio.client import Client
 
 from settings import WorkerSettings
 from simulator.process import Simulator
-from starters import client as sends
-from tests.conftest import Bench, new_phone, until
+from tests.conftest import until
 from tests.server.conftest import ProcessOn
+from tests.server.sends import BUSY_S, POST, Both, answers, completions
 from tools.dev_server import DevServer
 from tools.relay import Stop, relay
-
-POST = b"/send/text"
 
 # What has become of both sends when the worker is killed, and how they end: outcome and messages.
 KILLED = {
@@ -32,32 +26,6 @@ KILLED = {
     "after the answer": (Stop(POST, None), ("unknown", 1), ("accepted", 2)),
     "before the completion": (Stop(POST, None), ("unknown", 1), ("accepted", 2)),
 }
-
-
-class Both:
-    """Two sends of the same text, one under each delivery, to a person each."""
-
-    def __init__(self, client: Client, provider: Simulator, settings: WorkerSettings) -> None:
-        self.bench = Bench(client, settings)
-        self.provider = provider
-        self.phones = {delivery: new_phone() for delivery in ("at_least_once", "at_most_once")}
-        self.runs: dict[str, sends.Started] = {}
-
-    async def start(self) -> None:
-        for delivery, phone in self.phones.items():
-            self.runs[delivery] = await self.bench.start(to=phone, message="x", delivery=delivery)
-
-    async def all_arrived(self) -> bool:
-        return len(await self.provider.inbox()) == 2
-
-    async def ends(self) -> dict[str, tuple[str, int]]:
-        """Wait for the runs; return the outcome and the messages that arrived, by delivery."""
-        found = {}
-        for delivery, run in self.runs.items():
-            state = await sends.get_state(self.bench.client, run.id, wait=True)
-            messages = await self.provider.inbox(self.phones[delivery])
-            found[delivery] = (str(state.outcome), len(messages))
-        return found
 
 
 @pytest.mark.parametrize("moment", KILLED)
@@ -77,15 +45,15 @@ async def test_a_worker_killed_at_each_point_of_a_send(
         api_url = provider.url.replace(str(http.target_port), str(http.port))
         with worker_process(settings, address=grpc.address, api_url=api_url) as first:
             await both.start()
-            await until(lambda: http.stopped == 2)
+            await until(lambda: http.stopped == 2, BUSY_S)
             if stop.passing is None:
                 await until(both.all_arrived)
             if moment in ("after the answer", "before the completion"):
                 grpc.hold()
                 http.resume()
-                await until(lambda: _answers(worker_log) == 2)
+                await until(lambda: answers(worker_log) == 2)
             if moment == "before the completion":
-                await until(lambda: len(_completions(grpc.swallowed)) == 2)
+                await until(lambda: len(completions(grpc.swallowed)) == 2)
             os.kill(first.pid, signal.SIGKILL)
             first.wait()
     with worker_process(settings):
@@ -105,7 +73,7 @@ async def test_a_worker_told_to_stop_lets_the_send_in_flight_end(
         api_url = provider.url.replace(str(http.target_port), str(http.port))
         with worker_process(settings, api_url=api_url) as process:
             await both.start()
-            await until(lambda: http.stopped == 2)
+            await until(lambda: http.stopped == 2, BUSY_S)
             process.send_signal(signal.SIGTERM)
             await until(lambda: "what is in flight may end" in worker_log.read_text())
             http.resume()
@@ -129,7 +97,7 @@ async def test_a_frozen_worker_that_wakes_up_late_sends_no_second_time(
         api_url = provider.url.replace(str(http.target_port), str(http.port))
         with worker_process(settings, address=grpc.address, api_url=api_url) as frozen:
             await both.start()
-            await until(lambda: http.stopped == 2)
+            await until(lambda: http.stopped == 2, BUSY_S)
             os.kill(frozen.pid, signal.SIGSTOP)
             # Else the polls that it has open would swallow the next attempts.
             grpc.cut()
@@ -137,27 +105,5 @@ async def test_a_frozen_worker_that_wakes_up_late_sends_no_second_time(
                 expected = {"at_most_once": ("unknown", 1), "at_least_once": ("accepted", 2)}
                 assert await both.ends() == expected
                 os.kill(frozen.pid, signal.SIGCONT)
-                await until(lambda: _answers(worker_log, "lost") == 2)
+                await until(lambda: answers(worker_log, "lost") == 2)
                 assert await both.ends() == expected
-
-
-def _answers(log: Path, status: str = "200") -> int:
-    """Return how many sends have ended so, as the workers see it."""
-    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
-    return sum(
-        line["message"] == "provider call"
-        and line["route"].endswith("/send/text")
-        and line["status"] == status
-        for line in lines
-    )
-
-
-def _completions(sent: bytearray) -> set[bytes]:
-    """Return the completions of sends among what a worker sent to the server, which is gzipped."""
-    found = set()
-    for place in re.finditer(rb"\x1f\x8b\x08", sent):
-        with suppress(zlib.error):
-            message = zlib.decompressobj(wbits=31).decompress(sent[place.start() :])
-            if b"message_id" in message:
-                found.add(message)
-    return found
