@@ -22,11 +22,16 @@ async def test_a_thousand_starts_with_one_key_are_one_send(
     first = await bench.start(one, to=phone, message="x", delivery="at_most_once")
 
     async def send(asked: SendWhatsAppRequest) -> str:
-        try:
-            result = await sends.send(bench.client, asked, key=one, task_queue=bench.task_queue)
-        except sends.KeyConflict:
-            return "refused"
-        return result.model_dump_json()
+        while True:
+            try:
+                result = await sends.send(bench.client, asked, key=one, task_queue=bench.task_queue)
+            except sends.KeyConflict:
+                return "refused"
+            except sends.TemporalUnavailable:
+                # A small server may take longer for all of them than a caller waits for one; that
+                # the caller may then ask again is what the key is for.
+                continue
+            return result.model_dump_json()
 
     same = [send(request) for _ in range(STARTS)]
     results = await asyncio.gather(*same, *(send(other) for _ in range(OTHERS)))
