@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test check setup temporal server worker gateway simulator histories schema bench load format lock clean
+.PHONY: help demo test check setup temporal server worker gateway simulator histories schema bench load batch-proof chaos format lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 14
@@ -66,6 +66,9 @@ load: setup temporal ## Bursts of 2,000 requests at the gateway; what became of 
 
 batch-proof: setup temporal ## 5,000 rows through killed workers and a restarted server, row by row
 	@$(BIN)/python -m bench.batch_proof
+
+chaos: setup temporal ## Hundreds of sends while everything fails (about five minutes; ARGS="--seed 1")
+	@$(BIN)/python -m tools.chaos $(ARGS)
 
 format: setup ## Format the code
 	@$(BIN)/ruff format .

@@ -3,25 +3,21 @@
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
-from typing import Literal
 
 from pydantic import BaseModel
 from temporalio import activity
-from temporalio.api.enums.v1 import PendingActivityState
 
+from activities.attempts import Standing, hold, in_doubt_since, leave_word
 from activities.contacts import ContactActivities
 from activities.failures import send_failure
 from activities.provider import Provider, no_surprises
 from cgb.client import Budget
 from cgb.errors import CGBError, Rejected
-from contract.errors import FailureDetails, delivery_unknown, expired, utc
+from contract.errors import delivery_unknown, expired, utc
 from contract.file_url import fits_type
 from contract.request import Delivery, FileType
 
 logger = logging.getLogger(__name__)
-
-Standing = Literal["unsent", "in_flight", "maybe_sent"]
-"""How a send that has not ended stands: proven unsent, on its way, or nobody knows."""
 
 
 class Send(BaseModel):
@@ -105,27 +101,8 @@ class MessageActivities:
 
     @activity.defn
     async def send_standing(self, activity_id: str) -> Standing:
-        """Return how the run's own send stands, as the server knows it."""
-        info = activity.info()
-        handle = activity.client().get_workflow_handle(
-            info.workflow_id or "", run_id=info.workflow_run_id
-        )
-        pending = (await handle.describe()).raw_description.pending_activities
-        found = next((a for a in pending if a.activity_id == activity_id), None)
-        waiting = (
-            PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED,
-            PendingActivityState.PENDING_ACTIVITY_STATE_PAUSED,
-        )
-        if found is None or found.state not in waiting:
-            return "in_flight"
-        if found.attempt <= 1 and not found.HasField("last_failure"):
-            return "unsent"
-        payloads = found.last_failure.application_failure_info.details.payloads
-        try:
-            known = FailureDetails.model_validate_json(payloads[0].data) if payloads else None
-        except ValueError:
-            known = None
-        return "unsent" if known and known.nothing_sent else "maybe_sent"
+        """Let no further attempt of the run's own send begin; return how it stands."""
+        return await hold(activity_id)
 
     async def _once(
         self,
@@ -135,7 +112,7 @@ class MessageActivities:
     ) -> Accepted:
         """Make the one call; `words` are what no failure may repeat."""
         with no_surprises(sending=True):
-            since = _ambiguous_since()
+            since = in_doubt_since()
             _refuse_what_may_not_go(send, since)
             budget = self._provider.budget()
             try:
@@ -149,29 +126,11 @@ class MessageActivities:
                     since = utc(datetime.now(UTC))
                 private = (self._provider.key, send.contact_id, *(w for w in words if len(w) > 2))
                 raised = send_failure(error, budget.attempt, private, send.delivery, since)
-            # The next attempt learns from here whether this one is proven unsent.
-            activity.heartbeat(budget.attempt, since)
+            leave_word(since)
             wait = raised.next_retry_delay
             if wait and send.expires_at and datetime.now(UTC) + wait >= send.expires_at:
                 raise expired(since)
             raise raised
-
-
-def _ambiguous_since() -> str | None:
-    """Return since when an earlier attempt may have sent; None where all are proven unsent.
-
-    An attempt that was killed left no word, so silence proves nothing. After an activity reset the
-    attempts count from 1 again, but the last word is still there.
-    """
-    info = activity.info()
-    if len(info.heartbeat_details) == 2:
-        attempt: int = info.heartbeat_details[0]
-        since: str | None = info.heartbeat_details[1]
-        if since is not None or info.attempt in (1, attempt + 1):
-            return since
-    elif info.attempt == 1:
-        return None
-    return utc(info.scheduled_time)
 
 
 def _refuse_what_may_not_go(send: Send, since: str | None) -> None:

@@ -145,10 +145,6 @@ async def before(expires_at: datetime | None, lookups: Awaitable[T]) -> T:
         return await lookups
     try:
         left = max((expires_at - workflow.now()).total_seconds(), 0)
-        found = await asyncio.wait_for(lookups, left)
+        return await asyncio.wait_for(lookups, left)
     except TimeoutError:
         raise expired() from None
-    # The answer and the end of the time may come together.
-    if workflow.now() >= expires_at:
-        raise expired()
-    return found

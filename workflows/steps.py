@@ -11,16 +11,10 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 from temporalio.workflow import ActivityCancellationType, ActivityHandle
 
 with workflow.unsafe.imports_passed_through():
+    from activities.attempts import Standing
     from activities.contacts import Contact, ContactActivities, Resolution, ResolveContact
     from activities.flows import FlowActivities, FlowMatch
-    from activities.messages import (
-        Accepted,
-        MessageActivities,
-        SendFile,
-        SendFlow,
-        SendText,
-        Standing,
-    )
+    from activities.messages import Accepted, MessageActivities, SendFile, SendFlow, SendText
     from activities.preparation import (
         Preparation,
         PreparationActivities,
@@ -144,7 +138,8 @@ async def send(
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             if task.done():
-                raise
+                # What became of the send counts, also where both come at once.
+                return task.result()
             sending.cancelled = True
 
 
@@ -165,12 +160,14 @@ class _Sending:
         """Return or raise what became of the send, whatever is asked of it in between."""
         began = workflow.now()
         expires_at = self.message.expires_at
+        if expires_at and began >= expires_at:
+            raise expired()
         handle = self._start()
         too_late = False
         try:
             await workflow.wait_condition(
                 lambda: handle.done() or self.cancelled,
-                timeout=max(expires_at - began, timedelta()) if expires_at else None,
+                timeout=expires_at - began if expires_at else None,
             )
         except TimeoutError:
             too_late = True
@@ -213,7 +210,7 @@ class _Sending:
         """Ask for no further attempt; return how the send stood before.
 
         The server ends a send that waits between two attempts as cancelled and forgets what the
-        attempts before had said, so that is asked first.
+        attempts before had said, so that is asked first, of a send that is held.
         """
         try:
             standing = await workflow.execute_local_activity_method(

@@ -1,67 +1,24 @@
 """Never twice, never lost: killed workers, lost answers, operators' commands, expiry."""
 
-import asyncio
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import (
     PauseActivityRequest,
     ResetActivityRequest,
     ResetWorkflowExecutionRequest,
-    UnpauseActivityRequest,
 )
-from temporalio.client import Client
 
-from settings import WorkerSettings
 from simulator.faults import Fault
 from simulator.process import Simulator
 from starters import client as sends
-from tests.conftest import ROOT, Bench, WorkerOn, new_phone, until
-from tools.dev_server import DevServer
+from tests.conftest import Bench, WorkerOn, new_phone, until
 
 ProcessOn = Callable[..., Any]
 DELIVERIES = ["at_least_once", "at_most_once"]
-
-
-@pytest.fixture
-def worker_process(
-    server: DevServer, settings_for: Callable[..., WorkerSettings], tmp_path: Path
-) -> ProcessOn:
-    """Return a context manager that runs `worker.py` as a process on its own task queue."""
-
-    @contextmanager
-    def run(settings: WorkerSettings) -> Any:
-        kept = {n: v for n, v in os.environ.items() if not n.startswith(("CGB_", "TEMPORAL_"))}
-        environment = kept | {
-            "TEMPORAL_ADDRESS": server.address,
-            "CGB_API_URL": settings.api_url,
-            "CGB_API_KEY": settings.api_key.get_secret_value(),
-            "CGB_TIMEOUT": str(settings.timeout_ms),
-            "CGB_RETRY_ATTEMPTS": str(settings.retry_attempts),
-            "TEMPORAL_TASK_QUEUE": settings.task_queue,
-            "LOG_FORMAT": "json",
-        }
-        with (tmp_path / "worker.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, str(ROOT / "worker.py")], env=environment, stdout=log, stderr=log
-            )
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait()
-
-    return run
 
 
 @pytest.mark.parametrize("delivery", DELIVERIES)
@@ -98,141 +55,6 @@ async def test_an_answer_that_is_lost(
     else:
         assert state.outcome == "accepted"
         assert arrived == (2 if fault.effect else 1)
-
-
-@pytest.mark.parametrize("delivery", DELIVERIES)
-async def test_no_connection_proves_that_nothing_was_sent(
-    bench: Bench, provider: Simulator, delivery: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    phone = new_phone()
-    await bench.send(to=phone, message="known")
-    refused = 0
-    connect = aiohttp.TCPConnector.connect
-
-    async def refuse_once(self: Any, req: Any, *args: Any, **more: Any) -> Any:
-        nonlocal refused
-        if refused == 0 and "/send/" in req.url.path:
-            refused += 1
-            raise aiohttp.ClientConnectionError("refused")
-        return await connect(self, req, *args, **more)
-
-    monkeypatch.setattr(aiohttp.TCPConnector, "connect", refuse_once)
-    state = await bench.send(to=phone, message="x", delivery=delivery)
-    assert refused == 1
-    assert state.outcome == "accepted"
-    assert len(await provider.inbox(phone)) == 2
-
-
-@pytest.mark.parametrize("delivery", DELIVERIES)
-@pytest.mark.parametrize("effect", [False, True])
-async def test_a_worker_killed_with_a_send_in_flight(
-    client: Client,
-    provider: Simulator,
-    settings_for: Callable[..., WorkerSettings],
-    worker_process: ProcessOn,
-    delivery: str,
-    effect: bool,
-) -> None:
-    settings = settings_for(CGB_TIMEOUT="500", CGB_RETRY_ATTEMPTS="2")
-    bench, phone = Bench(client, settings), new_phone()
-    await provider.faults(Fault(route="send_text", kind="hang", effect=effect, times=1))
-    with worker_process(settings) as first:
-        started = await bench.start(to=phone, message="x", delivery=delivery)
-        await until(lambda: _requests(provider, "send_text"))
-        os.kill(first.pid, signal.SIGKILL)
-    with worker_process(settings):
-        state = await sends.get_state(client, started.id, wait=True)
-    arrived = len(await provider.inbox(phone))
-    if delivery == "at_most_once":
-        assert state.outcome == "unknown"
-        assert arrived == (1 if effect else 0)
-    else:
-        assert state.outcome == "accepted"
-        assert arrived == (2 if effect else 1)
-
-
-async def test_a_worker_killed_during_the_lookup_loses_nothing(
-    client: Client,
-    provider: Simulator,
-    settings_for: Callable[..., WorkerSettings],
-    worker_process: ProcessOn,
-) -> None:
-    settings = settings_for(CGB_TIMEOUT="500")
-    bench, phone = Bench(client, settings), new_phone()
-    await provider.faults(Fault(route="find_contact", kind="hang", times=1))
-    with worker_process(settings) as first:
-        started = await bench.start(to=phone, message="x", delivery="at_most_once")
-        await until(lambda: _requests(provider, "find_contact"))
-        os.kill(first.pid, signal.SIGKILL)
-    with worker_process(settings):
-        state = await sends.get_state(client, started.id, wait=True)
-    assert state.outcome == "accepted"
-    assert len(await provider.inbox(phone)) == 1
-
-
-async def test_a_worker_told_to_stop_lets_the_send_in_flight_end(
-    client: Client,
-    provider: Simulator,
-    settings_for: Callable[..., WorkerSettings],
-    worker_process: ProcessOn,
-) -> None:
-    settings = settings_for(CGB_TIMEOUT="5000")
-    bench, phone = Bench(client, settings), new_phone()
-    await provider.faults(
-        Fault(route="send_text", status=200, body="{}", effect=True, delay_ms=1000)
-    )
-    with worker_process(settings) as process:
-        started = await bench.start(to=phone, message="x", delivery="at_most_once")
-        await until(lambda: _requests(provider, "send_text"))
-        process.send_signal(signal.SIGTERM)
-        assert await asyncio.to_thread(process.wait, 30) == 0
-    with worker_process(settings):
-        assert (await sends.get_state(client, started.id, wait=True)).outcome == "accepted"
-    assert len(await provider.inbox(phone)) == 1
-
-
-async def test_a_frozen_worker_that_wakes_up_late_sends_no_second_time(
-    client: Client,
-    provider: Simulator,
-    settings_for: Callable[..., WorkerSettings],
-    worker_process: ProcessOn,
-) -> None:
-    settings = settings_for(CGB_TIMEOUT="500")
-    bench, phone = Bench(client, settings), new_phone()
-    await provider.faults(Fault(route="send_text", kind="hang", effect=True, times=1))
-    with worker_process(settings) as frozen:
-        started = await bench.start(to=phone, message="x", delivery="at_most_once")
-        await until(lambda: _requests(provider, "send_text"))
-        os.kill(frozen.pid, signal.SIGSTOP)
-        with worker_process(settings):
-            state = await sends.get_state(client, started.id, wait=True)
-            os.kill(frozen.pid, signal.SIGCONT)
-            await bench.send(to=phone, message="after")
-    assert state.outcome == "unknown"
-    assert [m["text"] for m in await provider.inbox(phone)] == ["x", "after"]
-
-
-@pytest.mark.parametrize("delivery", DELIVERIES)
-async def test_pause_and_unpause_keep_the_promise(
-    bench: Bench, provider: Simulator, delivery: str
-) -> None:
-    phone = new_phone()
-    await provider.faults(
-        Fault(route="send_text", status=429, headers={"retry-after": "1"}, times=1)
-    )
-    started = await bench.start(to=phone, message="x", delivery=delivery)
-    await until(lambda: _requests(provider, "send_text"))
-    service = bench.client.workflow_service
-    execution = WorkflowExecution(workflow_id=started.id)
-    await service.pause_activity(
-        PauseActivityRequest(namespace="default", execution=execution, id="send")
-    )
-    await service.unpause_activity(
-        UnpauseActivityRequest(namespace="default", execution=execution, id="send")
-    )
-    state = await sends.get_state(bench.client, started.id, wait=True)
-    assert state.outcome == "accepted"
-    assert len(await provider.inbox(phone)) == 1
 
 
 @pytest.mark.parametrize("reset_heartbeat", [False, True])
