@@ -141,7 +141,6 @@ class MessageActivities:
             try:
                 return Accepted(message_id=await call(budget), at=utc(datetime.now(UTC)))
             except CGBError as error:
-                self._provider.failed(error)
                 if error.status == 404:
                     self._contacts.forget(send.contact_id)
                 if since is None and not error.unsent:
@@ -153,7 +152,7 @@ class MessageActivities:
             wait = raised.next_retry_delay
             if wait and send.expires_at and datetime.now(UTC) + wait >= send.expires_at:
                 raise expired(since)
-            raise raised
+            raise self._provider.failed(raised)
 
 
 def _ambiguous_since() -> str | None:
