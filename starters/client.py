@@ -30,6 +30,8 @@ from contract.converter import contract_plugin
 from contract.errors import INVALID, RETRYABLE, ErrorType
 from contract.request import SendWhatsAppRequest
 from contract.result import Outcome, SendError, SendWhatsAppResult
+from settings import TracingSettings
+from telemetry import tracing
 
 Handle = WorkflowHandle[Any, SendWhatsAppResult]
 
@@ -106,14 +108,17 @@ async def connect(
 ) -> Client:
     """Return a client of the server that `TEMPORAL_*` names. Raises TemporalUnavailable.
 
-    A lazy client connects at its first call.
+    A lazy client connects at its first call. Traces go where `OTEL_EXPORTER_OTLP_ENDPOINT` says,
+    or where the calling program sends its own.
     """
+    tracing.set_up(TracingSettings.load().otlp_endpoint, "send-whatsapp-client")
     config = ClientConfig.load_client_connect_config()
     address = config.get("target_host") or "localhost:7233"
     async with answers(address):
         return await Client.connect(
             **{"target_host": address, **config},  # type: ignore[arg-type]
-            plugins=[contract_plugin()],
+            # The traces first: they go around what the contract refuses.
+            plugins=[*tracing.plugins(), contract_plugin()],
             runtime=runtime,
             retry_config=retry,
             lazy=lazy,

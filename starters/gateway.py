@@ -25,7 +25,7 @@ from starters import client as sends
 from starters.display import ui_link
 from starters.gateway_http import Guard, Problem, ProblemProtocol, handlers, parse_json
 from starters.gateway_tokens import Tokens
-from telemetry import logs
+from telemetry import logs, tracing
 
 logger = logging.getLogger(__name__)
 
@@ -230,6 +230,7 @@ def main() -> None:
     try:
         settings = GatewaySettings.load()
         logs.set_up(settings.log_level, settings.log_format)
+        tracing.set_up(settings.otlp_endpoint, "send-whatsapp-gateway")
         asyncio.run(run(settings))
     except (SettingsError, sends.TemporalUnavailable) as error:
         sys.exit(str(error))
