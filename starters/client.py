@@ -1,6 +1,7 @@
 """Python client: start a send under an idempotency key, wait for it, ask how it stands."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,8 @@ from contract.request import SendWhatsAppRequest
 from contract.result import Outcome, SendError, SendWhatsAppResult
 from settings import TracingSettings
 from telemetry import tracing
+
+logger = logging.getLogger(__name__)
 
 Handle = WorkflowHandle[Any, SendWhatsAppResult]
 
@@ -181,7 +184,9 @@ async def start_send(
     while True:
         try:
             handle = await _start(client, request, run_id, policy, task_queue, memo)
-            return Started(id=run_id, run_id=handle.result_run_id or "")
+            started = Started(id=run_id, run_id=handle.result_run_id or "")
+            logger.info("send started", extra={"workflow_id": started.id, "run_id": started.run_id})
+            return started
         except WorkflowAlreadyStartedError:
             pass
         try:

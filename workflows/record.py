@@ -1,4 +1,4 @@
-"""What operators see of a run: search attributes, current details and metrics."""
+"""What operators see of a run: search attributes, current details, metrics and log lines."""
 
 from datetime import datetime
 
@@ -26,13 +26,16 @@ def count(
     outcome: Outcome,
     error_type: str | None = None,
     began: datetime | None = None,
+    row: int | None = None,
 ) -> None:
-    """Count a message that has ended; replays do not count again.
+    """Count a message that has ended, and log it; replays do neither again.
 
-    `kind` is None for an input that is no request; `began` matters to an accepted message.
+    `kind` is None for an input that is no request; `began` matters to an accepted message; `row` is
+    a batch's.
     """
     meter = workflow.metric_meter()
     labels = {"kind": kind or "", "outcome": outcome, "error_type": error_type or ""}
+    workflow.logger.info("send ended", extra=labels | ({} if row is None else {"row": row}))
     meter.create_counter(SENDS, "Sends that ended, by kind, outcome and error type").add(1, labels)
     if outcome == "accepted" and began:
         took = max((workflow.now() - began).total_seconds(), 0)
@@ -73,6 +76,7 @@ class Record:
         self._began = max(start, request.send_at) if request.send_at else start
         self._last4: str | None = None
         self._use_attributes = False
+        workflow.logger.info("send begins", extra={"kind": self._kind})
 
     def prepared(self, prepared: Preparation) -> None:
         """Take the run's own decision whether to use search attributes; show it as running."""

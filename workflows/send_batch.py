@@ -127,7 +127,7 @@ class SendWhatsAppBatchPart:
                 error_type, said = (failed.type, failed.message) if failed else (None, None)
                 outcome = "unknown" if error_type == ErrorType.DELIVERY_UNKNOWN else "failed"
                 self._end(row, outcome, to=record.to, error_type=error_type, error=said)
-        count(record.kind, outcome, error_type, began)
+        count(record.kind, outcome, error_type, began, row.row)
         self._failures = 0 if outcome in ("accepted", "cancelled") else self._failures + 1
         bad_key = error_type == ErrorType.UNAUTHORIZED
         reason = None
