@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import re
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -164,6 +165,8 @@ def create_app(gateway: Gateway, tokens: Tokens) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         exception_handlers=handlers(),
+        # Its own spans hold the path and the query, and ids and keys with them.
+        telemetry={"tracing": False},
     )
     result = {"content": {"application/json": {"schema": SendWhatsAppResult.model_json_schema()}}}
     app.post("/v1/messages", status_code=202, openapi_extra=_BODY, responses={200: result})(
@@ -227,6 +230,8 @@ async def run(settings: GatewaySettings) -> None:
 
 def main() -> None:
     """Run the gateway of this process; end with one line where a setting is wrong."""
+    # uvicorn raises the signal that stopped it once more; a graceful stop is no end by a signal.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     try:
         settings = GatewaySettings.load()
         logs.set_up(settings.log_level, settings.log_format)

@@ -5,6 +5,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Coroutine, MutableMapping
+from contextlib import nullcontext
 from http import HTTPStatus
 from typing import Any, NoReturn
 
@@ -18,6 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from starters import client as sends
 from starters.gateway_tokens import Tokens
+from telemetry import tracing
 
 logger = logging.getLogger("gateway.access")
 
@@ -129,7 +131,9 @@ class Guard:
         try:
             caller = self._admit(scope)
             body = await _whole_body(scope, receive)
-            await self._app(scope, _replay(body, receive), noted)
+            # Probes come every few seconds and belong to nobody's trace.
+            with nullcontext() if caller is None else tracing.request(scope):
+                await self._app(scope, _replay(body, receive), noted)
         except Problem as problem:
             await problem.response()(scope, receive, noted)
         except Exception as error:

@@ -2,9 +2,13 @@
 
 import threading
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.trace import ProxyTracerProvider, SpanKind, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from temporalio.plugin import SimplePlugin
 
 FLUSH_WITHIN_S = 3.0
@@ -66,6 +70,26 @@ def provider_call(route: str, status: str, seconds: float) -> None:
     if failed:
         span.set_status(StatusCode.ERROR)
     span.end(ended)
+
+
+@contextmanager
+def request(scope: Mapping[str, Any]) -> Iterator[None]:
+    """Record an HTTP request that we answer (its ASGI scope), in the caller's trace if it has one.
+
+    The span bears the route, never the path; of the caller's headers only the trace is taken on.
+    """
+    ours = (b"traceparent", b"tracestate")
+    named = {n.decode(): v.decode("latin-1") for n, v in scope["headers"] if n in ours}
+    with trace.get_tracer(_NAME).start_as_current_span(
+        scope["method"],
+        context=TraceContextTextMapPropagator().extract(named),
+        kind=SpanKind.SERVER,
+        attributes={"http.request.method": scope["method"]},
+    ) as span:
+        yield
+        route = getattr(scope.get("route"), "path", "-")
+        span.update_name(f"{scope['method']} {route}")
+        span.set_attribute("http.route", route)
 
 
 def flush() -> None:

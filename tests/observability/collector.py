@@ -27,16 +27,23 @@ class Collector:
                     found += [(named["service.name"], span) for span in scope.spans]
         return found
 
-    def path(self, name: str) -> list[tuple[str, str]]:
-        """Return service and name of the span with this name, then of each span above it."""
-        spans = {span.span_id: (service, span) for service, span in self.spans()}
+    def of(self, trace: bytes) -> list[Span]:
+        """Return the spans of a trace."""
+        return [span for _, span in self.spans() if span.trace_id == trace]
+
+    def path(self, trace: bytes, name: str, caller: bytes = b"") -> list[tuple[str, str]]:
+        """Return service and name of a trace's span, then of each span above it.
+
+        The uppermost is the root, or a child of the `caller` that sends us no spans.
+        """
+        spans = {s.span_id: (service, s) for service, s in self.spans() if s.trace_id == trace}
         above = next(span.span_id for _, span in spans.values() if span.name == name)
         found = []
         while above in spans:
             service, span = spans[above]
             found.append((service, span.name))
             above = span.parent_span_id
-        assert not above, "a span's parent is missing"
+        assert above == caller, "a span's parent is missing"
         return found
 
 
