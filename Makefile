@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test check setup temporal server worker gateway simulator histories schema bench load batch-proof chaos format lock clean
+.PHONY: help demo test check setup debian temporal server worker gateway simulator histories schema bench load batch-proof chaos format lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 14
@@ -12,10 +12,10 @@ help: ## List the targets
 demo: setup temporal ## Set everything up and send a handful of messages to simulated phones
 	@$(BIN)/python -m tools.demo
 
-test: setup temporal ## Set everything up and run every test
+test: setup debian temporal ## Set everything up and run every test
 	@$(BIN)/python -m pytest -n 4
 
-check: setup temporal ## Format, lint, types, tests and coverage: what CI runs
+check: setup debian temporal ## Format, lint, types, tests and coverage: what CI runs
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy .
@@ -33,6 +33,9 @@ setup: .venv/.ready ## Virtual environment with pinned packages (about a minute,
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
+
+debian: setup ## Debian packages that some tests need; installed where we are root of a container
+	@$(BIN)/python -m tools.debian_packages
 
 temporal: setup ## Temporal CLI and dev server at .venv/bin/temporal (built once a machine)
 	@$(BIN)/python -m tools.dev_server install

@@ -31,7 +31,7 @@ def _wrong(problem: str) -> PydanticCustomError:
     return PydanticCustomError("setting", "{problem}", {"problem": problem})
 
 
-def _api_url(value: str) -> str:
+def _http_url(value: str) -> str:
     try:
         parts = urlsplit(value)
         readable = bool(parts.hostname) and (parts.port is None or parts.port > 0)
@@ -42,11 +42,16 @@ def _api_url(value: str) -> str:
         raise _wrong("is no http(s) URL")
     if " " in value or not value.isascii():
         raise _wrong("holds blanks or other than ASCII characters")
-    if "@" in parts.netloc:
-        raise _wrong("holds credentials; the key belongs in CGB_API_KEY")
     if "?" in value or "#" in value:
         raise _wrong("has a query or a fragment")
     return value.rstrip("/")
+
+
+def _api_url(value: str) -> str:
+    url = _http_url(value)
+    if "@" in urlsplit(url).netloc:
+        raise _wrong("holds credentials; the key belongs in CGB_API_KEY")
+    return url
 
 
 def _secret(value: SecretStr) -> SecretStr:
@@ -88,20 +93,10 @@ Bind = Annotated[str, AfterValidator(_bind)]
 
 
 class _Settings(BaseModel):
-    """Base of the settings of one process: each field is read from the variable in its alias."""
+    """Base of all settings: each field is read from the variable in its alias."""
 
     model_config = ConfigDict(
         frozen=True, populate_by_name=True, extra="ignore", hide_input_in_errors=True
-    )
-
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", alias="LOG_LEVEL", examples=["INFO"]
-    )
-    log_format: Literal["auto", "json", "text"] = Field(
-        "auto", alias="LOG_FORMAT", examples=["json"]
-    )
-    task_queue: Annotated[str, Field(min_length=1, max_length=200)] = Field(
-        "send-whatsapp", alias="TEMPORAL_TASK_QUEUE", examples=["send-whatsapp"]
     )
 
     @classmethod
@@ -155,7 +150,29 @@ class _Settings(BaseModel):
         return f"{variable} {problem}; for example {variable}={example}"
 
 
-class StarterSettings(_Settings):
+class TracingSettings(_Settings):
+    """Where traces go; all that a Python program with our client takes from the environment."""
+
+    otlp_endpoint: Annotated[str, AfterValidator(_http_url)] | None = Field(
+        None, alias="OTEL_EXPORTER_OTLP_ENDPOINT", examples=["http://127.0.0.1:4318"]
+    )
+
+
+class _ProcessSettings(TracingSettings):
+    """What each process of ours needs."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", alias="LOG_LEVEL", examples=["INFO"]
+    )
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", alias="LOG_FORMAT", examples=["json"]
+    )
+    task_queue: Annotated[str, Field(min_length=1, max_length=200)] = Field(
+        "send-whatsapp", alias="TEMPORAL_TASK_QUEUE", examples=["send-whatsapp"]
+    )
+
+
+class StarterSettings(_ProcessSettings):
     """What a starter needs beside the variables that `temporalio.envconfig` reads."""
 
     ui_url: str = Field(
@@ -185,7 +202,7 @@ class GatewaySettings(StarterSettings):
     )
 
 
-class ProviderSettings(_Settings):
+class ProviderSettings(_ProcessSettings):
     """What the provider's client needs; `doctor` reads these too."""
 
     api_url: Annotated[str, AfterValidator(_api_url)] = Field(

@@ -23,7 +23,8 @@ from cgb.client import Budget, CGBClient
 from cgb.errors import CGBError, Unauthorized
 from registration import register_search_attributes
 from settings import SettingsError, WorkerSettings, unknown_variables
-from telemetry import logs, metrics
+from starters.display import leave
+from telemetry import logs, metrics, tracing
 from telemetry.metrics import ProviderMetrics
 from workflows.send_batch import SendWhatsAppBatch
 from workflows.send_part import SendWhatsAppBatchPart
@@ -155,7 +156,12 @@ async def run(settings: WorkerSettings) -> None:
     runtime = metrics.runtime(settings.metrics_bind)
     figures = ProviderMetrics(runtime.metric_meter)
     key = settings.api_key.get_secret_value()
-    async with CGBClient(settings.api_url, key, observe=figures.provider_call) as provider:
+
+    def observe(route: str, status: str, seconds: float) -> None:
+        figures.provider_call(route, status, seconds)
+        tracing.provider_call(route, status, seconds)
+
+    async with CGBClient(settings.api_url, key, observe=observe) as provider:
         await check_key(provider, settings.timeout_s)
         client = await connect(runtime)
         search_attributes = await register_search_attributes(client)
@@ -176,15 +182,18 @@ def main() -> None:
     except SettingsError as error:
         sys.exit(str(error))
     logs.set_up(settings.log_level, settings.log_format)
+    tracing.set_up(settings.otlp_endpoint, "send-whatsapp-worker")
     for warning in unknown_variables():
         logger.warning(warning)
+    code = 1
     try:
         asyncio.run(run(settings))
+        code = 0
     except CannotStart as error:
-        sys.exit(str(error))
+        print(error, file=sys.stderr)
     except Exception as error:
         logger.critical("the worker ended", exc_info=error)
-        sys.exit(1)
+    leave(code)
 
 
 if __name__ == "__main__":

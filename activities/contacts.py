@@ -20,7 +20,7 @@ LOOKUPS_AT_ONCE = 25
 """Contacts of a batch looked up side by side by one execution."""
 
 OnCache = Callable[[str, bool], None]
-"""Told of each look into a cache: its name and whether it held the answer."""
+"""Told what a cache saved or did not: its name, and whether it gave the answer or a call had to."""
 
 
 class ResolveContact(BaseModel):
@@ -79,7 +79,10 @@ class ContactActivities:
 
     def cached(self, to: str) -> str | None:
         """Return the contact id of an E.164 number where this worker knows it."""
-        return self._ids.get(to)
+        contact_id = self._ids.get(to)
+        if contact_id is not None:
+            self._on_cache("contacts", True)
+        return contact_id
 
     def forget(self, contact_id: str) -> None:
         """Drop a contact that the provider no longer knows."""
@@ -96,11 +99,11 @@ class ContactActivities:
         with no_surprises():
             number = self.e164(asked.to)
             contact_id = self.cached(number)
-            self._on_cache("contacts", contact_id is not None)
             if contact_id is None and self._one_request and activity.info().is_local:
                 # Local activities go around the queue, and so around its limit.
                 return Resolution(next_step=asked.step)
             if contact_id is None:
+                self._on_cache("contacts", False)
                 budget = self._provider.budget()
                 key = f"{number} {asked.step}"
                 try:
@@ -108,9 +111,9 @@ class ContactActivities:
                         key, lambda: self._find(number, asked.step, budget)
                     )
                 except CGBError as error:
-                    self._provider.failed(error)
                     private = (self._provider.key, number, number[1:])
-                    raise lookup_failure(error, budget.attempt, private) from None
+                    failed = lookup_failure(error, budget.attempt, private)
+                    raise self._provider.failed(failed) from None
             if contact_id is None:
                 return Resolution(next_step=asked.step + 1)
             return Resolution(contact=Contact(to=number, contact_id=contact_id))
@@ -122,8 +125,6 @@ class ContactActivities:
         failure: what failed is asked again by an activity of its own, which tells it.
         """
         found = {to: known for to in numbers if (known := self.cached(to)) is not None}
-        for to in numbers:
-            self._on_cache("contacts", to in found)
         missing = [] if self._one_request else [to for to in numbers if to not in found]
         budget = self._provider.budget()
         gate = asyncio.Semaphore(LOOKUPS_AT_ONCE)
@@ -134,11 +135,11 @@ class ContactActivities:
             async with gate:
                 if failed:
                     return
+                self._on_cache("contacts", False)
                 try:
                     contact_id = await self._flight.do(f"{to} 0", lambda: self._find(to, 0, budget))
-                except CGBError as error:
+                except CGBError:
                     failed = True
-                    self._provider.failed(error)
                     return
             if contact_id is not None:
                 found[to] = contact_id

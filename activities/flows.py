@@ -88,7 +88,10 @@ class FlowActivities:
         if configured:
             return FlowMatch(flow_id=configured, matched_by="configured")
         found = match(template, self._list.get(_FLOWS, []))
-        return found if found.flow_id else None
+        if found.flow_id is None:
+            return None
+        self._on_cache(_FLOWS, True)
+        return found
 
     @activity.defn
     async def find_flow(self, template: str) -> FlowMatch:
@@ -99,21 +102,22 @@ class FlowActivities:
         """
         with no_surprises():
             known = self.cached(template)
-            self._on_cache("flows", known is not None)
             if known:
                 return known
             budget = self._provider.budget()
             try:
                 flows = await self._flows(budget)
             except CGBError as error:
-                self._provider.failed(error)
-                raise lookup_failure(error, budget.attempt, (self._provider.key,)) from None
+                failed = lookup_failure(error, budget.attempt, (self._provider.key,))
+                raise self._provider.failed(failed) from None
             return match(template, flows)
 
     async def _flows(self, budget: Budget) -> list[Flow]:
         """Return the list, fetched anew unless that was done a moment ago."""
         flows = self._list.get(_FLOWS)
-        if flows is not None and time.monotonic() - self._listed_at < REFRESH_INTERVAL_S:
+        fresh = time.monotonic() - self._listed_at < REFRESH_INTERVAL_S
+        self._on_cache(_FLOWS, flows is not None and fresh)
+        if flows is not None and fresh:
             return flows
         return await self._flight.do(_FLOWS, lambda: self._fetch(budget))
 

@@ -118,7 +118,6 @@ class MessageActivities:
             try:
                 return Accepted(message_id=await call(budget), at=utc(datetime.now(UTC)))
             except CGBError as error:
-                self._provider.failed(error)
                 if isinstance(error, Rejected):
                     # Perhaps it knows the contact no longer, which it says in several shapes.
                     self._contacts.forget(send.contact_id)
@@ -130,7 +129,7 @@ class MessageActivities:
             wait = raised.next_retry_delay
             if wait and send.expires_at and datetime.now(UTC) + wait >= send.expires_at:
                 raise expired(since)
-            raise raised
+            raise self._provider.failed(raised)
 
 
 def _refuse_what_may_not_go(send: Send, since: str | None) -> None:

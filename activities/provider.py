@@ -11,7 +11,6 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from cgb.client import Budget, CGBClient
-from cgb.errors import CGBError, RateLimited
 from contract.errors import ErrorType, delivery_unknown, failure, utc
 
 T = TypeVar("T")
@@ -41,10 +40,13 @@ class Provider:
             seconds = min(seconds, max(allowed, 0.1))
         return Budget.of(seconds, info.workflow_run_id or "", info.attempt)
 
-    def failed(self, error: CGBError) -> None:
-        """Count what operators watch: the times the provider makes us wait."""
-        if isinstance(error, RateLimited):
+    def failed(self, failure: ApplicationError) -> ApplicationError:
+        """Return the failure of an attempt; tell where a rate limit makes its activity wait."""
+        info = activity.info()
+        last = info.retry_policy and 0 < info.retry_policy.maximum_attempts <= info.attempt
+        if failure.type == ErrorType.RATE_LIMITED and not last:
             self.on_rate_limit()
+        return failure
 
 
 class SingleFlight(Generic[T]):

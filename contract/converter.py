@@ -1,7 +1,7 @@
 """Data converter and interceptor: malformed input ends a run at once, as `InvalidRequest`."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import temporalio.api.common.v1
 from pydantic import ValidationError
@@ -19,7 +19,7 @@ from temporalio.worker import (
 
 with workflow.unsafe.imports_passed_through():
     from contract.errors import FieldProblem, invalid_request
-    from contract.request import Request, problems
+    from contract.request import Request, SendWhatsAppRequest, problems
 
 _WHOLE = "request"
 
@@ -42,32 +42,55 @@ class RequestPayloadConverter(PydanticPayloadConverter):
         payloads: Sequence[temporalio.api.common.v1.Payload],
         type_hints: list[type] | None = None,
     ) -> list[Any]:
-        """Decode payloads; raise `InvalidRequest` where what stands for a request cannot be."""
+        """Decode payloads; raise `InvalidRequest` where what stands for a request cannot be.
+
+        The request of a send comes as that failure instead, for its run to raise: what is raised
+        here ends a run before any code of ours could count it.
+        """
         expects_request = type_hints is None or any(_is_request(hint) for hint in type_hints)
         try:
             return super().from_payloads(payloads, type_hints)
-        except ValidationError as error:
+        except Exception as error:
             if not expects_request:
                 raise
-            raise invalid_request(problems(error)) from None
-        except Exception:
-            if not expects_request:
-                raise
-            raise _one_object("cannot be decoded") from None
+            refusal = (
+                invalid_request(problems(error))
+                if isinstance(error, ValidationError)
+                else _one_object("cannot be decoded")
+            )
+        if type_hints == [SendWhatsAppRequest]:
+            return [refusal]
+        raise refusal
 
 
 def _is_request(hint: Any) -> bool:
     return isinstance(hint, type) and issubclass(hint, Request)
 
 
+@runtime_checkable
+class Refusing(Protocol):
+    """A workflow that is told, before it fails for it, that its input is no request."""
+
+    def refused(self, refusal: ApplicationError) -> None:
+        """Take note; the run ends with this failure."""
+
+
 class _RequestInbound(WorkflowInboundInterceptor):
     async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:
-        if len(input.args) != 1 or not isinstance(input.args[0], Request):
-            count = len(input.args)
-            raise _one_object(
+        count = len(input.args)
+        if count == 1 and isinstance(input.args[0], Request):
+            return await super().execute_workflow(input)
+        refusal = (
+            input.args[0]
+            if count == 1 and isinstance(input.args[0], ApplicationError)
+            else _one_object(
                 "is missing" if not count else f"comes as {count} arguments or as no object"
             )
-        return await super().execute_workflow(input)
+        )
+        run = workflow.instance()
+        if isinstance(run, Refusing):
+            run.refused(refusal)
+        raise refusal
 
 
 class RequestInterceptor(Interceptor):

@@ -1,6 +1,7 @@
 """Python client: start a send under an idempotency key, wait for it, ask how it stands."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -30,7 +31,11 @@ from contract.converter import contract_plugin
 from contract.errors import INVALID, RETRYABLE, ErrorType, utc
 from contract.request import SendWhatsAppRequest
 from contract.result import Outcome, SendError, SendWhatsAppResult
+from settings import TracingSettings
 from starters.progress import Progress
+from telemetry import tracing
+
+logger = logging.getLogger(__name__)
 
 Handle = WorkflowHandle[Any, SendWhatsAppResult]
 
@@ -110,14 +115,17 @@ async def connect(
 ) -> Client:
     """Return a client of the server that `TEMPORAL_*` names. Raises TemporalUnavailable.
 
-    A lazy client connects at its first call.
+    A lazy client connects at its first call. Traces go where `OTEL_EXPORTER_OTLP_ENDPOINT` says,
+    or where the calling program sends its own.
     """
+    tracing.set_up(TracingSettings.load().otlp_endpoint, "send-whatsapp-client")
     config = ClientConfig.load_client_connect_config()
     address = config.get("target_host") or "localhost:7233"
     async with answers(address):
         return await Client.connect(
             **{"target_host": address, **config},  # type: ignore[arg-type]
-            plugins=[contract_plugin()],
+            # The traces first: they go around what the contract refuses.
+            plugins=[*tracing.plugins(), contract_plugin()],
             runtime=runtime,
             retry_config=retry,
             lazy=lazy,
@@ -180,7 +188,9 @@ async def start_send(
     while True:
         try:
             handle = await _start(client, request, run_id, policy, task_queue, memo)
-            return Started(id=run_id, run_id=handle.result_run_id or "")
+            started = Started(id=run_id, run_id=handle.result_run_id or "")
+            logger.info("send started", extra={"workflow_id": started.id, "run_id": started.run_id})
+            return started
         except WorkflowAlreadyStartedError:
             pass
         try:

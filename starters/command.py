@@ -15,7 +15,7 @@ from settings import SettingsError, StarterSettings
 from starters import client as sends
 from starters.display import Exit, fail, leave
 from starters.listing import FilterNotPossible
-from telemetry import logs
+from telemetry import logs, tracing
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON alone on standard output.")]
 
@@ -41,6 +41,7 @@ def run(
     except SettingsError as error:
         fail(Exit.INVALID, str(error), as_json=as_json)
     logs.set_up("ERROR", "text")
+    tracing.set_up(settings.otlp_endpoint, "send-whatsapp-cli")
 
     async def connected() -> Exit:
         return await command(await sends.connect(), settings)

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from contract.errors import ErrorType
 from starters.client import State, is_invalid
+from telemetry import tracing
 
 out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -119,6 +120,7 @@ def leave(code: int) -> NoReturn:
     The SDK's runtime may abort while the interpreter shuts down (sdk-python issue 300), which would
     turn a good exit code into SIGABRT.
     """
+    tracing.flush()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -48,7 +48,7 @@ def _show(finding: Finding) -> bool:
 async def _temporal(task_queue: str) -> AsyncIterator[Finding]:
     try:
         client = await sends.connect()
-    except sends.TemporalUnavailable as error:
+    except (sends.TemporalUnavailable, SettingsError) as error:
         yield False, f"Temporal: {error}"
         return
     address = client.service_client.config.target_host

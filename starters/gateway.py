@@ -34,7 +34,7 @@ from starters.gateway_http import Guard, Problem, handlers, json_body, refused
 from starters.gateway_protocol import ProblemProtocol
 from starters.gateway_tokens import Rates, Tokens
 from starters.webhooks import Forged, Unusable, Webhook, load
-from telemetry import logs
+from telemetry import logs, tracing
 
 logger = logging.getLogger(__name__)
 
@@ -227,6 +227,8 @@ def create_app(gateway: Gateway, tokens: Tokens) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         exception_handlers=handlers(),
+        # Its own spans hold the path and the query, and ids and keys with them.
+        telemetry={"tracing": False},
     )
     app.post("/v1/messages", **openapi.POST)(gateway.post)
     app.get("/v1/messages/{id:path}", **openapi.GET)(gateway.get)
@@ -304,9 +306,12 @@ async def run(settings: GatewaySettings) -> None:
 
 def main() -> None:
     """Run the gateway of this process; end with one line where a setting is wrong."""
+    # uvicorn raises the signal that stopped it once more; a graceful stop is no end by a signal.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     try:
         settings = GatewaySettings.load()
         logs.set_up(settings.log_level, settings.log_format)
+        tracing.set_up(settings.otlp_endpoint, "send-whatsapp-gateway")
         asyncio.run(run(settings))
     except (SettingsError, sends.TemporalUnavailable) as error:
         sys.exit(str(error))

@@ -19,6 +19,7 @@ from contract.errors import FieldProblem
 from starters import client as sends
 from starters.gateway_tokens import Rates, Tokens
 from starters.strict_json import NoJSON, parse_json
+from telemetry import tracing
 
 logger = logging.getLogger("gateway.access")
 
@@ -152,7 +153,9 @@ class Guard:
             caller = self._caller(scope)
             with self._place(scope) if caller else nullcontext():
                 body = await _whole_body(scope, receive)
-                await self._app(scope, _replay(body, receive), noted)
+                # Probes come every few seconds and belong to nobody's trace.
+                with tracing.request(scope) if caller else nullcontext():
+                    await self._app(scope, _replay(body, receive), noted)
         except Problem as problem:
             await _refuse(problem, scope, receive, noted)
         except Exception as error:

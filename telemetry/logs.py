@@ -11,7 +11,7 @@ from temporalio import activity, workflow
 from temporalio.exceptions import TemporalError
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_CONTEXT = ("workflow_id", "run_id", "activity", "attempt", "correlation_id")
+_CONTEXT = ("workflow_id", "run_id", "activity", "activity_id", "attempt", "correlation_id")
 _QUIET = ("httpx", "httpcore", "uvicorn.access", "asyncio", "hpack", "urllib3")
 
 
@@ -41,6 +41,7 @@ def context() -> dict[str, Any]:
             "workflow_id": info.workflow_id,
             "run_id": info.workflow_run_id,
             "activity": info.activity_type,
+            "activity_id": info.activity_id,
             "attempt": info.attempt,
             "correlation_id": info.workflow_run_id,
         }
@@ -55,11 +56,13 @@ def context() -> dict[str, Any]:
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    """Return what a record says, its context first; nested objects of the SDK are left out."""
+    """Return what a record says, its context first; what the SDK adds for itself is left out."""
     extra = {
         name: value
         for name, value in vars(record).items()
-        if name not in _STANDARD and isinstance(value, str | int | float | bool)
+        if name not in _STANDARD
+        and not name.startswith("_")
+        and isinstance(value, str | int | float | bool)
     }
     found = context() | extra
     return {name: found.pop(name) for name in _CONTEXT if name in found} | found

@@ -54,7 +54,7 @@ class ProviderMetrics:
             f"{PREFIX}provider_call_duration", "Time of one HTTP call to the provider", "seconds"
         )
         self._cache = meter.create_counter(
-            f"{PREFIX}cache_lookups", "Looks into a cache, by cache and result"
+            f"{PREFIX}cache_lookups", "Answers a cache gave (hit) or a call had to (miss)"
         )
         self._waits = meter.create_counter(
             f"{PREFIX}rate_limit_waits", "Times a 429 or 425 of the provider makes us wait"
@@ -65,7 +65,7 @@ class ProviderMetrics:
         self._latency.record(seconds, {"route": route, "status": status})
 
     def cache(self, name: str, hit: bool) -> None:
-        """Record one look into a cache."""
+        """Record that a cache gave an answer, or could not."""
         self._cache.add(1, {"cache": name, "result": "hit" if hit else "miss"})
 
     def rate_limit_wait(self) -> None:

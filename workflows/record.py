@@ -1,6 +1,6 @@
-"""What operators see of a run: search attributes, current details and metrics."""
+"""What operators see of a run: search attributes, current details, metrics and log lines."""
 
-from datetime import timedelta
+from datetime import datetime
 
 from temporalio import workflow
 
@@ -21,15 +21,27 @@ def asked_kind(request: SendWhatsAppRequest) -> SentAs:
     return "text" if request.file_url is None else "media"
 
 
-def count(kind: SentAs, outcome: Outcome, error_type: str | None, took: timedelta) -> None:
-    """Count a message that has ended; replays do not count again."""
+def count(
+    kind: SentAs | None,
+    outcome: Outcome,
+    error_type: str | None = None,
+    began: datetime | None = None,
+    row: int | None = None,
+) -> None:
+    """Count a message that has ended, and log it; replays do neither again.
+
+    `kind` is None for an input that is no request; `began` matters to an accepted message; `row` is
+    a batch's.
+    """
     meter = workflow.metric_meter()
-    labels = {"kind": kind, "outcome": outcome, "error_type": error_type or ""}
+    labels = {"kind": kind or "", "outcome": outcome, "error_type": error_type or ""}
+    workflow.logger.info("send ended", extra=labels | ({} if row is None else {"row": row}))
     meter.create_counter(SENDS, "Sends that ended, by kind, outcome and error type").add(1, labels)
-    if outcome == "accepted":
+    if outcome == "accepted" and began:
+        took = max((workflow.now() - began).total_seconds(), 0)
         meter.create_histogram_float(
             TIME_TO_ACCEPTED, "Time from the start of a send to the provider's yes", "seconds"
-        ).record(took.total_seconds(), {"kind": kind})
+        ).record(took, {"kind": kind or ""})
 
 
 class RowRecord:
@@ -59,8 +71,12 @@ class Record:
         """Begin with what the request says."""
         self._kind = asked_kind(request)
         self._template = request.template
+        start = workflow.info().workflow_start_time
+        # A send for later has not begun while it waits for its time.
+        self._began = max(start, request.send_at) if request.send_at else start
         self._last4: str | None = None
         self._use_attributes = False
+        workflow.logger.info("send begins", extra={"kind": self._kind})
 
     def prepared(self, prepared: Preparation) -> None:
         """Take the run's own decision whether to use search attributes; show it as running."""
@@ -90,8 +106,7 @@ class Record:
         """Show the outcome, and count the run once."""
         workflow.set_current_details(f"**{outcome}** {said}".strip())
         self._upsert(outcome, error_type)
-        took = workflow.now() - workflow.info().workflow_start_time
-        count(self._kind, outcome, error_type, took)
+        count(self._kind, outcome, error_type, self._began)
 
     def _upsert(self, outcome: Outcome, error_type: str | None) -> None:
         if not self._use_attributes:

@@ -174,7 +174,7 @@ class SendWhatsAppBatchPart:
                 outcome = "unknown" if error_type == ErrorType.DELIVERY_UNKNOWN else "failed"
                 self._end(row, outcome, to=record.to, error_type=error_type, error=said)
                 worker_was_lost = failed is not None and steps.is_worker_lost(failed)
-        count(record.kind, outcome, error_type, workflow.now() - began)
+        count(record.kind, outcome, error_type, began, row.row)
         # A killed worker takes along all it had in flight; that says nothing of the next rows.
         if not worker_was_lost:
             self._watch_failures(outcome, error_type)

@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from contract.request import SendWhatsAppRequest
     from contract.result import SendWhatsAppResult, SentAs
     from workflows import steps
-    from workflows.record import Record, RowRecord
+    from workflows.record import Record, RowRecord, count
 
 T = TypeVar("T")
 
@@ -43,6 +43,10 @@ class SendWhatsApp:
             raise
         record.ended("accepted", said="The provider took the message; delivery is not known.")
         return result
+
+    def refused(self, refusal: ApplicationError) -> None:
+        """Count a run whose input is no request, so that `run` never begins."""
+        count(None, "failed", refusal.type)
 
 
 def check_start() -> None:

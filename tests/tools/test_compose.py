@@ -35,7 +35,7 @@ def test_the_file_is_valid_by_the_compose_specification() -> None:
 
 @each_service
 def test_an_image_has_a_version_tag(name: str) -> None:
-    assert re.fullmatch(r"[a-z0-9/-]+:\d+\.\d+[\w.-]*", SERVICES[name]["image"])
+    assert re.fullmatch(r"[a-z0-9/-]+:v?\d+\.\d+[\w.-]*", SERVICES[name]["image"])
 
 
 @each_service
@@ -66,11 +66,18 @@ def test_the_worker_is_given_longer_than_it_takes_itself_to_stop() -> None:
     assert grace >= own + 10
 
 
-def test_only_a_profile_starts_the_gateway_and_the_simulator() -> None:
+def test_only_a_profile_starts_what_sends_need_not() -> None:
     assert {n: s["profiles"] for n, s in SERVICES.items() if s.get("profiles")} == {
         "gateway": ["gateway"],
         "simulator": ["demo"],
+        "prometheus": ["observability"],
+        "grafana": ["observability"],
     }
+
+
+def test_no_two_services_want_one_port() -> None:
+    ports = [port.split(":")[1] for s in SERVICES.values() for port in s.get("ports", [])]
+    assert len(set(ports)) == len(ports)
 
 
 def test_what_is_mounted_from_here_exists() -> None:
