@@ -16,11 +16,12 @@ def missing() -> list[str]:
 
 
 def may_install() -> bool:
-    """Return whether this is root of a machine, such as a container, that starts no services.
+    """Return whether this is root of CI's machine, or of one that starts no services.
 
     Where systemd runs, a package's service would start with it: that is the user's to decide.
     """
-    return bool(shutil.which("apt-get")) and os.geteuid() == 0 and not _systemd_runs()
+    here = bool(os.environ.get("CI")) or not _systemd_runs()
+    return bool(shutil.which("apt-get")) and os.geteuid() == 0 and here
 
 
 def _systemd_runs() -> bool:
@@ -42,7 +43,9 @@ def main() -> None:
         command = ["apt-get", "--quiet", "--quiet", *words]
         done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL)
         if done.returncode != 0:
-            sys.exit(f"apt-get {words[0]} failed; install by hand: {names}")
+            # In CI the tests that need them fail; elsewhere they are skipped.
+            print(f"apt-get {words[0]} failed; install by hand: {names}", file=sys.stderr)
+            return
 
 
 if __name__ == "__main__":
