@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -88,6 +89,30 @@ def _bind(value: str) -> str:
     return value
 
 
+def _address(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not re.fullmatch(r"[A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\]", host, re.ASCII):
+        raise _wrong("is no host:port")
+    return _bind(f"{host}:{port}")
+
+
+def _word(value: str) -> str:
+    if not all("!" <= character <= "~" for character in value):
+        raise _wrong("holds blanks, line breaks or other than ASCII characters")
+    return value
+
+
+def _ui_url(value: str) -> str:
+    return value and _api_url(value)
+
+
+def _file(value: str) -> str:
+    if not Path(value).is_file():
+        raise _wrong("names a file that is not there")
+    return value
+
+
+ExistingFile = Annotated[str, AfterValidator(_file)] | None
 Number = Annotated[int, BeforeValidator(_number)]
 Bind = Annotated[str, AfterValidator(_bind)]
 
@@ -172,10 +197,39 @@ class _ProcessSettings(TracingSettings):
     )
 
 
+class TemporalSettings(_Settings):
+    """What `temporalio.envconfig` reads by itself, checked for what it would refuse unclearly."""
+
+    address: Annotated[str, AfterValidator(_address)] | None = Field(
+        None, alias="TEMPORAL_ADDRESS", examples=["127.0.0.1:7233"]
+    )
+    namespace: Annotated[str, AfterValidator(_word)] | None = Field(
+        None, alias="TEMPORAL_NAMESPACE", examples=["default"]
+    )
+    api_key: Annotated[SecretStr, AfterValidator(_secret)] | None = Field(
+        None, alias="TEMPORAL_API_KEY", examples=["the key from Temporal Cloud"]
+    )
+    tls: Literal["true", "false", "1", "0"] | None = Field(
+        None, alias="TEMPORAL_TLS", examples=["true"]
+    )
+    config_file: ExistingFile = Field(
+        None, alias="TEMPORAL_CONFIG_FILE", examples=["temporal.toml"]
+    )
+    client_cert: ExistingFile = Field(
+        None, alias="TEMPORAL_TLS_CLIENT_CERT_PATH", examples=["temporal.pem"]
+    )
+    client_key: ExistingFile = Field(
+        None, alias="TEMPORAL_TLS_CLIENT_KEY_PATH", examples=["temporal.key"]
+    )
+    server_ca: ExistingFile = Field(
+        None, alias="TEMPORAL_TLS_SERVER_CA_CERT_PATH", examples=["ca.pem"]
+    )
+
+
 class StarterSettings(_ProcessSettings):
     """What a starter needs beside the variables that `temporalio.envconfig` reads."""
 
-    ui_url: str = Field(
+    ui_url: Annotated[str, AfterValidator(_ui_url)] = Field(
         "http://127.0.0.1:8233", alias="TEMPORAL_UI_URL", examples=["http://127.0.0.1:8233"]
     )
 

@@ -22,7 +22,7 @@ from activities.provider import Provider
 from cgb.client import Budget, CGBClient
 from cgb.errors import CGBError, Unauthorized
 from registration import register_search_attributes
-from settings import SettingsError, WorkerSettings, unknown_variables
+from settings import SettingsError, TemporalSettings, WorkerSettings, unknown_variables
 from starters.display import leave
 from telemetry import logs, metrics, tracing
 from telemetry.metrics import ProviderMetrics
@@ -153,7 +153,12 @@ async def run(settings: WorkerSettings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    runtime = metrics.runtime(settings.metrics_bind)
+    try:
+        runtime = metrics.runtime(settings.metrics_bind)
+    except (OSError, ValueError) as error:
+        raise CannotStart(
+            f"METRICS_BIND cannot be listened on ({error}); for example METRICS_BIND=127.0.0.1:9464"
+        ) from None
     figures = ProviderMetrics(runtime.metric_meter)
     key = settings.api_key.get_secret_value()
 
@@ -179,6 +184,7 @@ def main() -> None:
     """Run the worker of this process; end with one line and code 1 where it cannot start."""
     try:
         settings = WorkerSettings.load()
+        TemporalSettings.load()
     except SettingsError as error:
         sys.exit(str(error))
     logs.set_up(settings.log_level, settings.log_format)
@@ -189,7 +195,7 @@ def main() -> None:
     try:
         asyncio.run(run(settings))
         code = 0
-    except CannotStart as error:
+    except (CannotStart, SettingsError) as error:
         print(error, file=sys.stderr)
     except Exception as error:
         logger.critical("the worker ended", exc_info=error)

@@ -1,6 +1,7 @@
 """The command line `send-whatsapp`: sends, and asks how sends stand."""
 
 import asyncio
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -80,14 +81,19 @@ def send(
     as_json: Json = False,
 ) -> None:
     """Send one message and wait for the provider's answer."""
-    with_fallback: dict[str, Any] = {}
+    variables = variables_of(var or [], as_json=as_json)
     if fallback is not None:
-        if template is None:
-            fail(Exit.INVALID, "--fallback stands beside --template only", as_json=as_json)
-        with_fallback = {"fallback_message": fallback}
-    variables = variables_of(var or [], as_json=as_json) | with_fallback
+        if template is None or "fallback_message" in variables:
+            fail(
+                Exit.INVALID,
+                "--fallback stands beside --template, and not beside --var fallback_message=...",
+                as_json=as_json,
+            )
+        variables["fallback_message"] = fallback
+    if at is not None and in_ is not None:
+        fail(Exit.INVALID, "--at and --in are two times, give one", as_json=as_json)
     now = datetime.now(UTC)
-    send_at = now + duration("--in", in_, as_json=as_json) if in_ else at
+    send_at = now + duration("--in", in_, as_json=as_json) if in_ is not None else at
     fields: dict[str, Any] = {
         "to": to,
         "message": message,
@@ -98,7 +104,7 @@ def send(
         "delivery": "at_most_once" if at_most_once else "at_least_once",
         "sendAt": send_at,
     }
-    if expires_in:
+    if expires_in is not None:
         fields["expiresAt"] = now + duration("--expires-in", expires_in, as_json=as_json)
     try:
         request = SendWhatsAppRequest.model_validate(fields)
@@ -203,9 +209,10 @@ def list_(
         if as_json:
             print_json([row.model_dump(mode="json", by_alias=True) for row in rows])
         else:
-            # What a pipe takes is never folded to a terminal's width.
-            width = None if out.is_terminal else 1000
-            out.print(listing.table(rows, terminal=out.is_terminal), width=width)
+            if not out.is_terminal:
+                # What a pipe takes is never folded to a terminal's width.
+                out.width = 1000
+            out.print(listing.table(rows, terminal=out.is_terminal))
         return Exit.ACCEPTED
 
     run(command, as_json=as_json)
@@ -281,6 +288,9 @@ def main() -> None:
         if isinstance(error.code, str):
             err.print(error.code, markup=False)
             leave(Exit.FAILED)
+        if error.code == Exit.INVALID and "--json" in sys.argv:
+            # Typer has shown the usage on standard error; whoever reads JSON gets some.
+            fail(Exit.INVALID, "The command line is wrong: see --help", as_json=True)
         leave(error.code or Exit.ACCEPTED)
     except KeyboardInterrupt:
         leave(Exit.INTERRUPTED)

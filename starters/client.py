@@ -31,7 +31,7 @@ from contract.converter import contract_plugin
 from contract.errors import INVALID, RETRYABLE, ErrorType, utc
 from contract.request import SendWhatsAppRequest
 from contract.result import Outcome, SendError, SendWhatsAppResult
-from settings import TracingSettings
+from settings import SettingsError, TemporalSettings, TracingSettings
 from starters.progress import Progress
 from telemetry import tracing
 
@@ -113,13 +113,22 @@ class State(BaseModel):
 async def connect(
     runtime: Runtime | None = None, retry: RetryConfig | None = None, *, lazy: bool = False
 ) -> Client:
-    """Return a client of the server that `TEMPORAL_*` names. Raises TemporalUnavailable.
+    """Return a client of the server that `TEMPORAL_*` names.
+
+    Raises TemporalUnavailable, and SettingsError for a wrong variable.
 
     A lazy client connects at its first call. Traces go where `OTEL_EXPORTER_OTLP_ENDPOINT` says,
     or where the calling program sends its own.
     """
     tracing.set_up(TracingSettings.load().otlp_endpoint, "send-whatsapp-client")
-    config = ClientConfig.load_client_connect_config()
+    TemporalSettings.load()
+    try:
+        config = ClientConfig.load_client_connect_config()
+    except RuntimeError:
+        raise SettingsError(
+            "TEMPORAL_PROFILE or TEMPORAL_CONFIG_FILE names no profile that can be read;"
+            " for example TEMPORAL_PROFILE=default"
+        ) from None
     address = config.get("target_host") or "localhost:7233"
     async with answers(address):
         return await Client.connect(
@@ -144,6 +153,14 @@ async def answers(address: str, within_s: float = ANSWER_WITHIN_S) -> AsyncItera
     except RPCError as error:
         if error.status in _NO_ANSWER:
             raise TemporalUnavailable(_no_answer(address)) from None
+        if error.status == RPCStatusCode.NOT_FOUND and "amespace" in error.message:
+            raise TemporalUnavailable(
+                f"Temporal at {address} has no such namespace: correct TEMPORAL_NAMESPACE"
+            ) from None
+        if error.status in (RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED):
+            raise TemporalUnavailable(
+                f"Temporal at {address} refuses: correct TEMPORAL_API_KEY or the TLS certificate"
+            ) from None
         raise
     except (TimeoutError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "onnect" not in str(error):

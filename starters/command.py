@@ -52,8 +52,16 @@ def run(
         fail(Exit.NO_TEMPORAL, str(error), as_json=as_json, type_="TemporalUnavailable")
     except sends.OutcomeUnknown as error:
         fail(Exit.UNKNOWN, str(error), as_json=as_json, type_="DeliveryUnknown")
-    except (sends.KeyConflict, sends.NotFound, InvalidKey, FilterNotPossible) as error:
+    except (
+        sends.KeyConflict,
+        sends.NotFound,
+        InvalidKey,
+        FilterNotPossible,
+        SettingsError,
+    ) as error:
         fail(Exit.INVALID, str(error), as_json=as_json)
+    except UnicodeError:
+        fail(Exit.INVALID, "An argument is no UTF-8 text", as_json=as_json)
     except KeyboardInterrupt:
         fail(Exit.INTERRUPTED, interrupted, as_json=as_json)
     leave(code)

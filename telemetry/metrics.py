@@ -1,6 +1,7 @@
 """Metrics: the SDK's Prometheus endpoint, and our own figures on the same one."""
 
 import logging
+import socket
 
 from temporalio.common import MetricMeter
 from temporalio.runtime import (
@@ -18,9 +19,12 @@ _SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0,
 
 
 def runtime(bind: str | None) -> Runtime:
-    """Return the SDK's runtime: its logs in ours, metrics at `http://{bind}/metrics` if given."""
+    """Return the SDK's runtime: its logs in ours, metrics at `http://{bind}/metrics` if given.
+
+    Raises OSError for a host that has no address, ValueError for one that cannot be listened on.
+    """
     metrics = bind and PrometheusConfig(
-        bind_address=bind,
+        bind_address=_address(bind),
         counters_total_suffix=True,
         unit_suffix=True,
         durations_as_seconds=True,
@@ -43,6 +47,13 @@ def runtime(bind: str | None) -> Runtime:
             metrics=metrics or None,
         )
     )
+
+
+def _address(bind: str) -> str:
+    """Return host:port with the host's address, since the SDK looks no name up."""
+    host, _, port = bind.rpartition(":")
+    kind, *_, found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
+    return f"[{found[0]}]:{port}" if kind == socket.AF_INET6 else f"{found[0]}:{port}"
 
 
 class ProviderMetrics:

@@ -102,6 +102,17 @@ async def test_a_readable_send_never_claims_delivery(cli: Any) -> None:
         ),
         (("send", "--to", "+1234567890", "--message", "x", "--expires-in", "soon"), "--expires-in"),
         (("send", "--to", "+1234567890", "--message", "x", "--in", "9999d"), "year"),
+        (("send", "--to", "+1234567890", "--message", "x", "--in", ""), "--in"),
+        (("send", "--to", "+1234567890", "--message", "x", "--expires-in", ""), "--expires-in"),
+        (("send", "--to", "+1234567890", "--message", "x", "--in", "1h", "--at", "now"), "one"),
+        (
+            (
+                *("send", "--to", "+1234567890", "--template", "x"),
+                "--fallback=y",
+                "--var=fallback_message=z",
+            ),
+            "--fallback",
+        ),
         (("send", "--to", "+1234567890", "--message", "x", "--key", " "), "a key has"),
         (("send", "--to", "call me", "--message", "x"), "InvalidPhoneNumber"),
         (("status", "no-such-run"), "no run has the id"),
@@ -231,10 +242,36 @@ async def test_without_temporal_every_command_ends_with_4() -> None:
     assert nowhere in done.err
 
 
-async def test_a_wrong_setting_of_a_starter_ends_with_2(cli: Any) -> None:
-    done = await cli("status", "x", LOG_LEVEL="loud")
+@pytest.mark.parametrize(
+    ("variable", "value", "code"),
+    [
+        ("LOG_LEVEL", "loud", 2),
+        ("TEMPORAL_ADDRESS", "127.0.0.1:99999", 2),
+        ("TEMPORAL_PROFILE", "nope", 2),
+        ("TEMPORAL_TLS_CLIENT_CERT_PATH", "nope.pem", 2),
+        ("TEMPORAL_NAMESPACE", "nope", 4),
+    ],
+)
+@pytest.mark.parametrize("words", [("status", "x"), ("list",), (*_TEXT, "--to", "+1234567890")])
+async def test_a_wrong_setting_of_a_starter_is_named(
+    cli: Any, words: tuple[str, ...], variable: str, value: str, code: int
+) -> None:
+    done = await cli(*words, "--json", **{variable: value})
+    assert done.code == code
+    assert variable in done.json["error"]["message"]
+
+
+async def test_a_wrong_command_line_is_json_where_asked_for(cli: Any) -> None:
+    done = await cli("send", "--message", "x", "--json")
     assert done.code == 2
-    assert "LOG_LEVEL" in done.err
+    assert done.json["error"]["type"] == "InvalidRequest"
+    assert "--to" in done.err
+
+
+async def test_an_argument_that_is_no_text_ends_with_2(cli: Any) -> None:
+    done = await cli("status", os.fsdecode(b"a\xff"))
+    assert done.code == 2
+    assert "UTF-8" in done.err
 
 
 async def test_the_list_tells_how_each_run_stands(

@@ -34,6 +34,9 @@ async def start(**variables: str) -> asyncio.subprocess.Process:
         ({}, "CGB_API_KEY is not set"),
         ({"CGB_API_KEY": "bad"}, "correct CGB_API_KEY"),
         ({"CGB_API_KEY": "demo-key", "CGB_TIMEOUT": "0"}, "CGB_TIMEOUT"),
+        ({"CGB_API_KEY": "demo-key", "METRICS_BIND": "no.invalid:1"}, "METRICS_BIND cannot"),
+        ({"CGB_API_KEY": "demo-key", "METRICS_BIND": "192.0.2.1:1"}, "METRICS_BIND cannot"),
+        ({"CGB_API_KEY": "demo-key", "TEMPORAL_TLS": "maybe"}, "TEMPORAL_TLS"),
     ],
 )
 async def test_a_wrong_setting_or_key_stops_it_with_one_line(

@@ -2,7 +2,13 @@
 
 import pytest
 
-from settings import SettingsError, StarterSettings, WorkerSettings, unknown_variables
+from settings import (
+    SettingsError,
+    StarterSettings,
+    TemporalSettings,
+    WorkerSettings,
+    unknown_variables,
+)
 
 KEY = {"CGB_API_KEY": "canary-key"}
 
@@ -76,6 +82,35 @@ def test_a_wrong_value_is_one_line_that_names_the_variable_and_an_example(
     assert f"for example {variable}=" in line
     assert "canary" not in line
     assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("TEMPORAL_ADDRESS", "127.0.0.1:99999"),
+        ("TEMPORAL_ADDRESS", "127.0.0.1:canary"),
+        ("TEMPORAL_ADDRESS", "canary name:7233"),
+        ("TEMPORAL_ADDRESS", "http://canary:7233"),
+        ("TEMPORAL_NAMESPACE", "canary name"),
+        ("TEMPORAL_API_KEY", "canary\n"),
+        ("TEMPORAL_TLS", "canary"),
+        ("TEMPORAL_CONFIG_FILE", "canary.toml"),
+        ("TEMPORAL_TLS_CLIENT_CERT_PATH", "canary.pem"),
+    ],
+)
+def test_a_wrong_variable_of_temporal_is_one_line_too(variable: str, value: str) -> None:
+    with pytest.raises(SettingsError) as wrong:
+        TemporalSettings.load({variable: value})
+    line = str(wrong.value)
+    assert line.startswith(variable)
+    assert f"for example {variable}=" in line
+    assert "canary" not in line
+
+
+def test_a_wrong_address_of_the_web_ui_is_refused_and_none_is_none() -> None:
+    with pytest.raises(SettingsError, match="TEMPORAL_UI_URL is no"):
+        StarterSettings.load({"TEMPORAL_UI_URL": "not a url"})
+    assert StarterSettings.load({"TEMPORAL_UI_URL": ""}).ui_url == ""
 
 
 def test_a_starter_needs_no_provider_settings() -> None:
