@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -54,7 +54,11 @@ class Provider:
     async def call(self, request: Request) -> Response:
         """Answer one provider call."""
         self.calls += 1
-        body = await request.body()
+        try:
+            body = await request.body()
+        except ClientDisconnect:
+            # Half a request has no effect, and nobody waits for an answer.
+            return Response(status_code=400)
         path = request.path_params["path"]
         route = _route(request.method, path)
         digits = path.split("/")[1] if path.startswith("contacts/") and path.count("/") else None

@@ -79,9 +79,18 @@ FAULTS = [
 
 
 async def chaos(
-    folder: Path, *, seed: int, count: int, in_flight: int = 30, workers: int = 3
+    folder: Path,
+    *,
+    seed: int,
+    count: int,
+    in_flight: int = 30,
+    workers: int = 3,
+    trouble_s: float = TROUBLE_AT_MOST_S,
 ) -> Report:
-    """Send `count` messages, half of them under each delivery, and return what became of them."""
+    """Send `count` messages, half of them under each delivery, and return what became of them.
+
+    There is trouble until nearly all have ended, for `trouble_s` at most.
+    """
     began = time.monotonic()
     async with (
         simulator() as provider,
@@ -102,7 +111,7 @@ async def chaos(
             chance, server, connections, environment, folder / "worker.log", workers=workers
         )
         try:
-            await _under(trouble, server, sent, seed, in_flight)
+            await _under(trouble, server, sent, seed, in_flight, trouble_s)
         finally:
             await trouble.end()
         report = Report(seed, sent, trouble.done)
@@ -112,7 +121,12 @@ async def chaos(
 
 
 async def _under(
-    trouble: Trouble, server: DevServer, sent: list[Sent], seed: int, in_flight: int
+    trouble: Trouble,
+    server: DevServer,
+    sent: list[Sent],
+    seed: int,
+    in_flight: int,
+    trouble_s: float,
 ) -> None:
     """Send everything while there is trouble; afterwards every run has to close in time."""
     client = await Client.connect(server.address, plugins=[contract_plugin()], runtime=_quiet())
@@ -124,7 +138,7 @@ async def _under(
 
     harm = asyncio.create_task(trouble.go_on())
     tasks = [asyncio.create_task(bounded(*numbered)) for numbered in enumerate(sent)]
-    await asyncio.wait(tasks[: max(len(tasks) - in_flight, 1)], timeout=TROUBLE_AT_MOST_S)
+    await asyncio.wait(tasks[: max(len(tasks) - in_flight, 1)], timeout=trouble_s)
     harm.cancel()
     await asyncio.wait([harm])
     ended, late = await asyncio.wait(tasks, timeout=CLOSE_WITHIN_S)

@@ -8,7 +8,7 @@ from typing import Self
 
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from contract.request import Delivery
 from contract.result import Outcome
@@ -74,7 +74,7 @@ class Report:
 
 def table(sent: Iterable[Sent]) -> Table:
     """Return the figures by delivery."""
-    grid = Table("delivery", *("sent", *ENDS, "doubled", "lost"), box=SIMPLE)
+    grid = Table(Column("delivery", no_wrap=True), *("sent", *ENDS, "doubled", "lost"), box=SIMPLE)
     for delivery in ("at_least_once", "at_most_once"):
         ours = [one for one in sent if one.delivery == delivery]
         by_outcome = Counter(one.outcome for one in ours)

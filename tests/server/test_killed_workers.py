@@ -17,6 +17,9 @@ from tests.server.sends import BUSY_S, POST, Both, answers, completions
 from tools.dev_server import DevServer
 from tools.relay import Stop, relay
 
+# Workers start several times in a test, which takes long on a busy machine.
+pytestmark = pytest.mark.timeout(300)
+
 # What has become of both sends when the worker is killed, and how they end: outcome and messages.
 KILLED = {
     "during the lookup": (Stop(b"find_by_custom_field"), ("accepted", 1), ("accepted", 1)),

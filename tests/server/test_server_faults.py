@@ -16,6 +16,9 @@ from tests.server.sends import BUSY_S, POST, Both, answers, completions
 from tools.dev_server import DevServer, dev_server
 from tools.relay import Stop, relay
 
+# Workers start several times in a test, which takes long on a busy machine.
+pytestmark = pytest.mark.timeout(300)
+
 ACCEPTED = {"at_least_once": ("accepted", 1), "at_most_once": ("accepted", 1)}
 
 

@@ -14,7 +14,7 @@ from tools.chaos_report import Report, Sent, show
 
 @pytest.mark.timeout(300)
 async def test_a_short_run_keeps_every_promise(tmp_path: Path) -> None:
-    report = await chaos(tmp_path, seed=5, count=30, in_flight=15, workers=2)
+    report = await chaos(tmp_path, seed=5, count=30, in_flight=15, workers=2, trouble_s=20)
     assert not report.broken
     assert sum(report.troubles.values())
     assert {one.outcome for one in report.sent} > {"accepted"}
