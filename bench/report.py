@@ -95,7 +95,7 @@ def _batch(found: Results) -> str:
     rows = [
         (
             *(kind, k["rows"], k["accepted"], k["perSecond"]),
-            *(*k["cpuSecondsPer1000"].values(), *k["events"].values()),
+            *(*k["cpuSecondsPer1000"].values(), *(h["events"] for h in k["histories"].values())),
         )
         for kind, k in ((kind, found[kind]) for kind in kinds)
     ]
