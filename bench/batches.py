@@ -31,16 +31,17 @@ async def _batch(crew: Crew, phones: list[str]) -> Results:
     key, accepted = await _send(crew, phones)
     elapsed = time.perf_counter() - began
     used = cpu.per_1000(len(phones))
-    events = {}
+    histories = {}
     for name, workflow_id in (("batch", batch_id(key)), ("part", part_id(batch_id(key), 1, 0))):
         described = await crew.client.get_workflow_handle(workflow_id).describe()
-        events[name] = described.history_length
+        info = described.raw_description.workflow_execution_info
+        histories[name] = {"events": info.history_length, "bytes": info.history_size_bytes}
     return {
         "rows": len(phones),
         "accepted": accepted,
         "perSecond": round(len(phones) / elapsed, 1),
         "cpuSecondsPer1000": used,
-        "events": events,
+        "histories": histories,
     }
 
 

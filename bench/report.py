@@ -95,7 +95,7 @@ def _batch(found: Results) -> str:
     rows = [
         (
             *(kind, k["rows"], k["accepted"], k["perSecond"]),
-            *(*k["cpuSecondsPer1000"].values(), *k["events"].values()),
+            *(*k["cpuSecondsPer1000"].values(), *(h["events"] for h in k["histories"].values())),
         )
         for kind, k in ((kind, found[kind]) for kind in kinds)
     ]
@@ -172,11 +172,22 @@ def _kinds(found: Results) -> list[tuple[str, Results]]:
 
 
 def _chart_steps(found: Results) -> dict[str, str]:
-    rows = {
-        kind: {step: ms for step, ms in k["steps"].items() if step != "start to close"}
-        for kind, k in _kinds(found)
-    }
+    rows = {}
+    for kind, k in _kinds(found):
+        row = dict.fromkeys(("workflow tasks", "lookups", "send", "waiting for a worker"), 0.0)
+        for step, ms in k["steps"].items():
+            if step != "start to close":
+                row[_stage(step)] += ms
+        rows[kind] = row
     return {"steps": bars("Where the time of one send goes", "ms, mean", rows)}
+
+
+def _stage(step: str) -> str:
+    if step.endswith(" waits"):
+        return "waiting for a worker"
+    if step.startswith("workflow task"):
+        return "workflow tasks"
+    return "send" if step.startswith("send") else "lookups"
 
 
 def _chart_peers(found: Results) -> dict[str, str]:
