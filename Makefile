@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test check setup debian temporal server worker gateway simulator histories schema bench load batch-proof chaos format lock clean
+.PHONY: help demo test check setup debian temporal server worker gateway simulator histories schema screenshots bench load batch-proof chaos format lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 14
@@ -63,6 +63,9 @@ bench: setup temporal ## Measure on this machine and renew docs/performance.md (
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing+=" postgresql"; \
 	[ -z "$$missing" ] || { apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing; }
 	@$(BIN)/python -m bench
+
+screenshots: setup temporal ## Take the pictures of docs/images from a real run, with Debian's chromium
+	@$(BIN)/python -m tools.screenshots
 
 load: setup temporal ## Bursts of 2,000 requests at the gateway; what became of each (needs npm)
 	@$(BIN)/python -m bench.load

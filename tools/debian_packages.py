@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PACKAGES = {"prometheus": "promtool"}
+PACKAGES = {"prometheus": "promtool", "chromium": "chromium"}
 """Each package, and a program of it that a test runs."""
 
 
