@@ -33,7 +33,7 @@ from starters.batch_file import FileError
 from starters.batch_rows import Duplicates, each_person_once, rows_of
 from starters.command import FileTypes, Json, duration, run, variables
 from starters.display import Exit, err, fail, out, print_json, ui_link
-from starters.waiting import LOOK_FOR_WORKERS_AFTER_S, no_worker
+from starters.waiting import LOOK_EVERY_S, no_worker
 
 AWAY_FOR_AT_MOST_S = 60
 
@@ -312,7 +312,7 @@ async def _ended(client: Client, settings: StarterSettings, key: str) -> Counts:
                     err.print(words, markup=False)
             if not running:
                 return counts
-            if not hinted and answered - moved > LOOK_FOR_WORKERS_AFTER_S:
+            if not hinted and answered - moved > LOOK_EVERY_S:
                 hinted = True
                 if await no_worker(client, settings.task_queue):
                     said = f"No worker serves task queue {settings.task_queue}:"
