@@ -68,6 +68,17 @@ async def arrived(provider: Simulator, count: int) -> None:
     await until(there)
 
 
+async def refused(bench: Bench, key: str, count: int) -> None:
+    """Return when so many sends of the first part wait for their next attempt."""
+    handle = bench.client.get_workflow_handle(part_id(batch_id(key), 1, 0))
+
+    async def waiting() -> bool:
+        pending = (await handle.describe()).raw_description.pending_activities
+        return sum(activity.attempt > 1 for activity in pending) >= count
+
+    await until(waiting)
+
+
 async def begun(provider: Simulator, count: int) -> None:
     async def there() -> bool:
         return len(await provider.requests("send_text")) >= count
@@ -114,7 +125,7 @@ async def test_a_batch_cancelled_in_the_web_ui_tells_what_was_not_sent(
     batch = Batch(bench, rows(30))
     await provider.faults(WAITS.model_copy(update={"skip": 10}))
     await batch.start()
-    await arrived(provider, 10)
+    await refused(bench, batch.key, 20)
     await bench.client.get_workflow_handle(batch_id(batch.key)).cancel()
     told = await batch.outcomes()
     assert (told.count("accepted"), told.count("cancelled")) == (10, 20)
