@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import openpyxl
-
 from contract.batch import MAX_ROWS
 from contract.errors import ErrorType
 from starters.batch_rows import Cells, WrongRow
@@ -105,6 +103,8 @@ def _json_lines(text: str) -> Iterator[tuple[int, Cells | WrongRow]]:
 
 
 def _excel(path: Path) -> Iterator[tuple[int, Cells | WrongRow]]:
+    import openpyxl  # here, since every command would wait for it at its start
+
     book = openpyxl.load_workbook(path, read_only=True, data_only=True)
     try:
         sheet = book.worksheets[0]

@@ -14,8 +14,6 @@ from contract.request import SendWhatsAppRequest, problems
 from settings import SettingsError, StarterSettings
 from starters import batch_cli, listing, webhooks
 from starters import client as sends
-from starters import doctor as checks
-from starters import gateway as gateways
 from starters.command import FileTypes, Json, duration, run
 from starters.command import variables as variables_of
 from starters.display import (
@@ -221,12 +219,17 @@ def list_(
 @app.command(epilog="Example: send-whatsapp doctor")
 def doctor() -> None:
     """Check settings, Temporal, provider key, account and flows; exit code 4 for anything wrong."""
+    # Imported here, as below: they are half of what a command waits for at its start.
+    from starters import doctor as checks
+
     leave(asyncio.run(checks.doctor()))
 
 
 @app.command(epilog="Example: GATEWAY_BIND=127.0.0.1:8080 send-whatsapp gateway")
 def gateway() -> None:
     """Serve the HTTP gateway at GATEWAY_BIND."""
+    from starters import gateway as gateways
+
     gateways.main()
 
 
