@@ -15,6 +15,9 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
+CONNECTIONS = 100
+"""As many as a worker's activities at once, so that none of them waits for a free one."""
+
 KEEP_ALIVE_S = 4.0
 """Below the 5 s after which common servers close an idle connection, perhaps under our request."""
 
@@ -61,6 +64,7 @@ def _session() -> aiohttp.ClientSession:
         connector=aiohttp.TCPConnector(
             # The same certificate authorities wherever it runs, as with httpx.
             ssl=httpx.create_ssl_context(trust_env=False),
+            limit=CONNECTIONS,
             keepalive_timeout=KEEP_ALIVE_S,
         ),
         cookie_jar=aiohttp.DummyCookieJar(),

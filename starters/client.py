@@ -206,7 +206,8 @@ async def start_send(
         try:
             handle = await _start(client, request, run_id, policy, task_queue, memo)
             started = Started(id=run_id, run_id=handle.result_run_id or "")
-            logger.info("send started", extra={"workflow_id": started.id, "run_id": started.run_id})
+            # Not the id: a caller's key may be anybody's number. The worker's lines have both.
+            logger.info("send started", extra={"run_id": started.run_id})
             return started
         except WorkflowAlreadyStartedError:
             pass

@@ -99,15 +99,19 @@ def operator(server: DevServer) -> Operator:
     return run
 
 
+def activities_on(provider: CGBClient, settings: WorkerSettings, runtime: Runtime) -> Sequence[Any]:
+    """Build every activity on this client of the provider."""
+    figures = ProviderMetrics(runtime.metric_meter)
+    return worker_module.all_activities(settings, provider, figures, search_attributes=True)
+
+
 @asynccontextmanager
 async def activities_for(
-    settings: WorkerSettings, runtime: Runtime, api_url: str | None = None, **options: Any
+    settings: WorkerSettings, runtime: Runtime
 ) -> AsyncIterator[Sequence[Any]]:
-    """Build every activity on a provider client of its own, which `options` may change."""
-    key = settings.api_key.get_secret_value()
-    async with CGBClient(api_url or settings.api_url, key, **options) as provider:
-        figures = ProviderMetrics(runtime.metric_meter)
-        yield worker_module.all_activities(settings, provider, figures, search_attributes=True)
+    """Build every activity on a client of the provider of its own."""
+    async with CGBClient(settings.api_url, settings.api_key.get_secret_value()) as provider:
+        yield activities_on(provider, settings, runtime)
 
 
 def workflows_only(
