@@ -39,7 +39,17 @@ def _wrong(problem: str, expected: str, field: str | None = None) -> PydanticCus
     return PydanticCustomError("request", "{problem}", context)
 
 
+def _unicode(value: str) -> str:
+    # From JSON pydantic refuses half a surrogate pair itself; from Python it would fail later on.
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise _wrong("is no valid Unicode", "valid Unicode text") from None
+    return value
+
+
 def _text(value: str) -> str:
+    _unicode(value)
     if not 1 <= len(value) <= MAX_TEXT:
         raise _wrong(f"has {len(value):,} characters", f"1 to {MAX_TEXT:,} characters")
     if not value.strip():
@@ -76,6 +86,7 @@ def _scalar(value: object) -> object:
     if isinstance(value, str):
         if not value.strip():
             raise _wrong("is empty", "words, since WhatsApp rejects empty variables")
+        _unicode(value)
     elif not isinstance(value, int | float) or not _is_finite(value):
         raise _wrong("is no text, number or boolean", "text, a finite number or a boolean")
     return value
@@ -137,7 +148,9 @@ class SendWhatsAppRequest(Request):
     that the contract refuses; `problems` turns that into words without values.
     """
 
-    to: str = Field(description="phone number in any usual notation, for example +1234567890")
+    to: Annotated[str, AfterValidator(_unicode)] = Field(
+        description="phone number in any usual notation, for example +1234567890"
+    )
     message: Text | None = Field(
         None, description="free text, 1 to 4,096 characters; beside template the fallback text"
     )

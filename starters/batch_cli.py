@@ -6,6 +6,7 @@ import io
 import os
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -90,7 +91,7 @@ def send(
         "delivery": "at_most_once" if at_most_once else None,
         "variables": variables(var or [], as_json=as_json)
         | ({"fallback_message": fallback} if fallback is not None else {}),
-        "expiresAt": duration("--expires-in", expires_in, as_json=as_json) if expires_in else None,
+        "expiresAt": _from_now(expires_in, as_json=as_json),
     }
     common = {name: value for name, value in common.items() if value}
     names = {theirs: ours for ours, theirs in variables(column_map or [], as_json=as_json).items()}
@@ -144,6 +145,13 @@ def send(
         return await _to_the_end(client, settings, key, as_json=as_json)
 
     run(command, as_json=as_json, interrupted=f"It goes on: send-whatsapp batch watch {key}")
+
+
+def _from_now(expires_in: str | None, *, as_json: bool) -> str | None:
+    if expires_in is None:
+        return None
+    lasts = duration("--expires-in", expires_in, as_json=as_json)
+    return (datetime.now(UTC) + lasts).isoformat(timespec="milliseconds")
 
 
 @app.command()

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from datetime import datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +12,26 @@ from contract.batch import MAX_ROWS
 from contract.errors import ErrorType
 from starters.batch_rows import Cells, WrongRow
 
+Found = list[tuple[int, Cells | WrongRow]]
+"""Each row by its line number: its cells by column, or what is wrong with it."""
+
 
 class FileError(ValueError):
     """The file cannot be read, or has no rows; the message is one sentence."""
 
 
-def read(path: Path, column_map: dict[str, str]) -> list[tuple[int, Cells | WrongRow]]:
+def read(path: Path, column_map: dict[str, str]) -> Found:
     """Return the rows of a file by line number, each as cells by column or as what is wrong.
 
     `column_map` gives the file's columns other names. Raises FileError.
     """
     try:
         if path.suffix.lower() in (".xlsx", ".xlsm"):
-            rows = list(_excel(path))
+            columns, rows = _table(_excel(path))
         else:
             text = _text(path.read_bytes())
             is_json = path.suffix.lower() in (".jsonl", ".ndjson", ".json") or text.startswith("{")
-            rows = list(_json_lines(text) if is_json else _csv(text))
+            columns, rows = _objects(text) if is_json else _table(_csv(text))
     except (OSError, KeyError, csv.Error, ValueError) as error:
         if isinstance(error, FileError):
             raise
@@ -38,15 +42,13 @@ def read(path: Path, column_map: dict[str, str]) -> list[tuple[int, Cells | Wron
         raise FileError(f"The file {path.name} has no rows")
     if len(rows) > MAX_ROWS:
         raise FileError(f"The file {path.name} has more than {MAX_ROWS:,} rows: split it")
-    unknown = set(column_map) - {name for _, c in rows if isinstance(c, dict) for name in c}
-    if unknown:
+    if unknown := set(column_map) - columns:
         raise FileError(f"The file {path.name} has no column `{min(unknown)}`: see --column-map")
-    named = [(n, _renamed(c, column_map) if isinstance(c, dict) else c) for n, c in rows]
-    if not any(isinstance(cells, dict) and "to" in cells for _, cells in named):
+    if "to" not in {column_map.get(name, name) for name in columns}:
         raise FileError(
             f"The file {path.name} has no column `to`: name it so, or give --column-map to=NAME"
         )
-    return named
+    return [(n, _renamed(c, column_map) if isinstance(c, dict) else c) for n, c in rows]
 
 
 def _renamed(cells: Cells, column_map: dict[str, str]) -> Cells:
@@ -65,28 +67,68 @@ def _text(data: bytes) -> str:
         return data.decode("cp1252")
 
 
-def _csv(text: str) -> Iterator[tuple[int, Cells | WrongRow]]:
+def _csv(text: str) -> Iterator[tuple[int, list[str]]]:
     first = next((line for line in text.splitlines() if line.strip()), "")
     separator = max(",;\t", key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    header: list[str] | None = None
     before = 0
     for cells in reader:
-        number, before = before + 1, reader.line_num
+        yield before + 1, cells
+        before = reader.line_num
+
+
+def _excel(path: Path) -> Iterator[tuple[int, list[str]]]:
+    import openpyxl  # here, since every command would wait for it at its start
+
+    book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+    try:
+        for number, values in enumerate(book.worksheets[0].iter_rows(values_only=True), 1):
+            cells = [_cell(value) for value in values]
+            while cells and not cells[-1]:  # a sheet is as wide as its widest row
+                cells.pop()
+            yield number, cells
+    finally:
+        book.close()
+
+
+def _cell(value: Any) -> str:
+    """Return a cell of Excel as the contract writes such a value."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    # Excel keeps every number as a fraction, and every date with a time; a phone is none.
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, datetime) and value.time() == time():
+        return str(value.date())
+    return "" if value is None else str(value)
+
+
+def _table(lines: Iterator[tuple[int, list[str]]]) -> tuple[set[str], Found]:
+    """Return the columns that the first line names, and the rows below it."""
+    header: list[str] | None = None
+    rows: Found = []
+    for number, cells in lines:
         if not any(cell.strip() for cell in cells):
             continue
         if header is None:
             header = [cell.strip() for cell in cells]
-            if len(set(header)) != len(header):
+            named = [name for name in header if name]
+            if len(set(named)) != len(named):
                 raise FileError("The file names a column twice")
-            continue
-        if len(cells) > len(header):
-            yield number, WrongRow(number, "", ErrorType.INVALID_REQUEST, "has too many cells")
-            continue
-        yield number, dict(zip(header, cells, strict=False))
+        elif len(cells) > len(header) or any(
+            cell and not name for name, cell in zip(header, cells, strict=False)
+        ):
+            rows.append((number, _wrong(number, "has too many cells")))
+        else:
+            pairs = zip(header, cells, strict=False)
+            rows.append((number, {name: cell for name, cell in pairs if name}))
+    return set(header or ()) - {""}, rows
 
 
-def _json_lines(text: str) -> Iterator[tuple[int, Cells | WrongRow]]:
+def _objects(text: str) -> tuple[set[str], Found]:
+    """Return the names that stand in any line's object, and the objects."""
+    columns: set[str] = set()
+    rows: Found = []
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
@@ -94,40 +136,17 @@ def _json_lines(text: str) -> Iterator[tuple[int, Cells | WrongRow]]:
             cells = json.loads(line)
         except (ValueError, RecursionError):
             cells = None
-        if not isinstance(cells, dict):
-            wrong = WrongRow(number, "", ErrorType.INVALID_REQUEST, "is no JSON object")
-            yield number, wrong
-            continue
-        nested = cells.pop("variables", None)
-        yield number, (nested if isinstance(nested, dict) else {}) | cells
+        if isinstance(cells, dict):
+            nested = cells.pop("variables", None)
+            cells = (nested if isinstance(nested, dict) else {}) | cells
+            columns |= cells.keys()
+            rows.append((number, cells))
+        else:
+            rows.append((number, _wrong(number, "is no JSON object")))
+    if rows and not columns:
+        raise FileError("The file has no line that is a JSON object")
+    return columns, rows
 
 
-def _excel(path: Path) -> Iterator[tuple[int, Cells | WrongRow]]:
-    import openpyxl  # here, since every command would wait for it at its start
-
-    book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    try:
-        sheet = book.worksheets[0]
-        header: list[str] | None = None
-        for number, values in enumerate(sheet.iter_rows(values_only=True), 1):
-            if all(value is None or str(value).strip() == "" for value in values):
-                continue
-            if header is None:
-                header = [_cell(value).strip() for value in values]
-                continue
-            extra = [v for v in values[len(header) :] if v is not None]
-            if extra or any(v is not None and not h for h, v in zip(header, values, strict=False)):
-                wrong = WrongRow(number, "", ErrorType.INVALID_REQUEST, "has too many cells")
-                yield number, wrong
-                continue
-            pairs = zip(header, values, strict=False)
-            yield number, {name: _cell(value) for name, value in pairs if name}
-    finally:
-        book.close()
-
-
-def _cell(value: Any) -> str:
-    # Excel keeps every number as a fraction; a phone is none.
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return "" if value is None else str(value)
+def _wrong(number: int, why: str) -> WrongRow:
+    return WrongRow(number, "", ErrorType.INVALID_REQUEST, why)

@@ -32,7 +32,9 @@ class WrongRow(ValueError):
     def __init__(self, row: int, to: str, type_: str, why: str) -> None:
         """Name the line and what is wrong with it."""
         super().__init__(f"line {row}: {why}")
-        self.row, self.to, self.type, self.why = row, to, type_, why
+        self.row, self.type, self.why = row, type_, why
+        # What is no valid Unicode could not be reported.
+        self.to = to.encode(errors="replace").decode()
 
     def outcome(self) -> RowOutcome:
         """Return what the report says of it where it is left out."""
@@ -66,15 +68,13 @@ def rows_of(
         to = str(found.get("to") or "").strip()
         try:
             request = SendWhatsAppRequest.model_validate(_request(found, common))
-            number_of = to_e164(to, region)
+            key = str(found.get("key") or "").strip() or derived_key(batch_key, to_e164(to, region))
+            good.append(Row(row=number, key=key, request=request))
         except InvalidPhoneNumber as error:
             bad.append(WrongRow(number, to, ErrorType.INVALID_PHONE_NUMBER, f"to: {error}"))
         except ValidationError as error:
             why = "; ".join(f"{p.field} {p.problem}" for p in problems(error))
             bad.append(WrongRow(number, to, ErrorType.INVALID_REQUEST, why))
-        else:
-            key = str(found.get("key") or "").strip() or derived_key(batch_key, number_of)
-            good.append(Row(row=number, key=key, request=request))
     return good, bad
 
 

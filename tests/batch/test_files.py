@@ -1,5 +1,7 @@
 """Files of recipients as people have them, and what is wrong with them by line."""
 
+import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,67 @@ def test_excel_numbers_are_numbers_of_a_phone(tmp_path: Path) -> None:
     good, bad = rows(tmp_path / "a.xlsx")
     assert [(r.row, r.key, r.request.to) for r in good] == [(3, "one", "1234567890")]
     assert [(w.row, w.why) for w in bad] == [(4, "has too many cells")]
+
+
+def test_excel_cells_become_the_words_of_the_contract(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    sheet.append(["to", "paid", "day", "at", None])
+    sheet.append(["+1234567890", True, datetime(2027, 1, 31), datetime(2027, 1, 31, 9, 30)])
+    book.save(tmp_path / "a.xlsx")
+    good, bad = rows(tmp_path / "a.xlsx", template="t")
+    assert not bad
+    assert good[0].request.variables == {
+        "paid": "true",
+        "day": "2027-01-31",
+        "at": "2027-01-31 09:30:00",
+    }
+
+
+def test_a_column_that_excel_names_twice_is_refused(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    for line in (["to", "name", "name"], ["+1234567890", "a", "b"]):
+        sheet.append(line)
+    book.save(tmp_path / "a.xlsx")
+    with pytest.raises(FileError, match="twice"):
+        read(tmp_path / "a.xlsx", {})
+
+
+@pytest.mark.parametrize(
+    "data", ["to,message\n+1234567890,one,two\n", "to,message,\n+1234567890,one,two\n"]
+)
+def test_a_file_of_nothing_but_rows_that_are_too_long_tells_their_lines(
+    tmp_path: Path, data: str
+) -> None:
+    (tmp_path / "a.csv").write_text(data)
+    good, bad = rows(tmp_path / "a.csv")
+    assert not good
+    assert [(w.row, w.why) for w in bad] == [(2, "has too many cells")]
+
+
+@pytest.mark.parametrize(
+    ("cells", "field"),
+    [
+        ({"message": "\ud800"}, "message"),
+        ({"to": "+1234567890\udcff"}, "to"),
+        ({"message": "x", "key": "\ud800"}, "key"),
+        ({"message": "x", "key": "k" * 501}, "key"),
+        ({"template": "t", "a": "\ud800"}, "variables.a"),
+        ({"template": "t", "a": 10**400}, "variables.a"),
+    ],
+)
+def test_a_row_that_no_request_can_be_is_told_by_its_field(
+    tmp_path: Path, cells: dict[str, Any], field: str
+) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps({"to": "+1234567890"} | cells) + "\n")
+    good, bad = rows_of(read(tmp_path / "a.jsonl", {}), {}, "k", "US")
+    assert not good
+    assert [w.row for w in bad] == [1]
+    assert field in bad[0].why
+    assert bad[0].outcome().model_dump_json()
 
 
 def test_line_numbers_are_those_of_an_editor(tmp_path: Path) -> None:

@@ -233,3 +233,21 @@ def test_any_object_is_read_or_refused_with_problems(fields: dict[str, Any]) -> 
     else:
         again = SendWhatsAppRequest.model_validate_json(request.model_dump_json(by_alias=True))
         assert again == request
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"to": "+1234567890\udcff", "message": "x"}, "to"),
+        ({"message": "x\ud800"}, "message"),
+        ({"template": "t\ud800"}, "template"),
+        ({"template": "t", "variables": {"a": "\ud800"}}, "variables.a"),
+        ({"fileUrl": "https://example.com/\ud800", "fileType": "image"}, "fileUrl"),
+    ],
+)
+def test_half_a_surrogate_pair_is_refused_from_python_as_from_json(
+    fields: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(ValidationError) as wrong:
+        SendWhatsAppRequest.model_validate({"to": "+1234567890"} | fields)
+    assert [problem.field for problem in problems(wrong.value)] == [field]
