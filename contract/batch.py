@@ -256,6 +256,11 @@ class BatchRequest(Request):
             )
         return self
 
+    @property
+    def planned(self) -> list[Counts]:
+        """Return what each part holds, told or cut from the rows."""
+        return self.parts or [part.counts for part in split(self.rows, [])]
+
 
 class PerMinuteUpdate(_Message):
     """Another rate for a running batch, in rows begun a minute; None for no limit."""

@@ -41,8 +41,11 @@ def batch_id(key: str) -> str:
 
 
 def part_id(batch: str, generation: int, number: int) -> str:
-    """Return the workflow id of a part of a batch's run; `generation` counts its starts."""
-    return f"{batch}-{generation}-{number}"
+    """Return the workflow id of a part of a batch's run; `generation` counts its starts.
+
+    A key is ASCII (`workflow_id`), so no other batch and no send can have this id.
+    """
+    return f"{batch}·{generation}·{number}"
 
 
 def row_activity_id(row: int) -> str:

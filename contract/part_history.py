@@ -40,8 +40,10 @@ async def rows_of_part(client: Client, part: str) -> list[Row]:
     return []
 
 
-async def part_outcomes(client: Client, part: str) -> list[RowOutcome]:
+async def part_outcomes(client: Client, part: str, *, ask: bool = True) -> list[RowOutcome]:
     """Return how each row of a part stands; nothing where there is no such part.
+
+    A running part is asked itself as well, unless it is known that no worker would answer.
 
     A completed part tells it in its result. Of one that runs or was ended from outside the history
     does: a row whose send had begun and has no answer is unknown, one without a send was not sent.
@@ -60,7 +62,7 @@ async def part_outcomes(client: Client, part: str) -> list[RowOutcome]:
         return []
     request = await _request(client.data_converter, events[0])
     begun = any(e.HasField("workflow_task_completed_event_attributes") for e in events)
-    ended = await _asked(handle) if running and begun else {}
+    ended = await _asked(handle) if ask and running and begun else {}
     closed_at = None if running else utc(events[-1].event_time.ToDatetime())
     told = {row.key: row for row in request.known}
     ends = _sends(events)

@@ -8,7 +8,11 @@ from contextlib import suppress
 from typing import Any
 
 from pydantic import BaseModel
-from temporalio.client import Client, WorkflowQueryFailedError
+from temporalio.client import (
+    Client,
+    WorkflowQueryFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
 from temporalio.common import Priority, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
@@ -38,6 +42,7 @@ AT_ONCE = 10
 LAST_WORD = 2**31
 ANSWERS_WITHIN_S = 6.0
 ENDS_WITHIN_S = 60.0
+TAKEN_WITHIN_S = 20.0
 
 
 class Pace(BaseModel):
@@ -55,6 +60,7 @@ async def start(
     rejected: list[RowOutcome],
     *,
     resend_unknown: bool = False,
+    whole: bool = True,
     pace: Pace | None = None,
     task_queue: str = names.DEFAULT_TASK_QUEUE,
 ) -> BatchState:
@@ -62,8 +68,9 @@ async def start(
 
     `rejected` are rows left out because they are wrong; they are reported and never sent. Accepted
     rows are left alone; unknown ones too, without `resend_unknown`. Nothing goes out before every
-    row is handed over; then it goes on without the caller. Raises KeyConflict where the batch still
-    sends other rows, InvalidKey, TemporalUnavailable.
+    row is handed over; then it goes on without the caller. Rows that are not the `whole` file leave
+    the places of the others as they are. Raises KeyConflict where the batch still sends other rows
+    or its id belongs to something else, InvalidKey, TemporalUnavailable.
     """
     digest = _digest(rows, rejected)
     batch = names.batch_id(key)
@@ -83,13 +90,10 @@ async def start(
         await _wound_up(client, key, before.request)
     if generation > 1:
         told = await _outcomes_of(client, key, generation - 1)
-        rows, settled = _settled(rows, told, resend_unknown=resend_unknown)
+        rows, settled = _settled(rows, told, resend_unknown=resend_unknown, whole=whole)
         known += settled
-        if not rows and before and not before.running:
-            # Nothing to send; what is wrong or left out may still be told anew.
-            rejects = {row.key: row.error for row in told if row.key.startswith(REJECTED)}
-            if rejects == {row.key: row.error for row in rejected}:
-                return (await state(client, key))[0]
+        if not rows and before and not before.running and _told(known) == _told(told):
+            return (await state(client, key))[0]  # nothing to send, and nothing to tell anew
     parts = split(rows, known)
     if not parts:
         raise sends.KeyConflict(f"the batch {key} has no rows")
@@ -160,12 +164,20 @@ class _Latest(BaseModel):
 
 
 async def _latest(client: Client, key: str) -> _Latest | None:
-    """Return what the latest run under a key was started with; None where there is none."""
+    """Return what the latest run under a key was started with; None where there is none.
+
+    Raises KeyConflict where the key's id belongs to something else than a batch.
+    """
     handle = client.get_workflow_handle(names.batch_id(key))
     try:
         described = await sends.describe(client, handle)
     except sends.NotFound:
         return None
+    if described.workflow_type != names.BATCH_WORKFLOW:
+        raise sends.KeyConflict(
+            f"the id {handle.id} belongs to a {described.workflow_type}: nothing was started,"
+            " use another key"
+        )
     async with sends.answers(client.service_client.config.target_host):
         async for event in handle.fetch_history_events(page_size=1):
             begun = event.workflow_execution_started_event_attributes
@@ -186,7 +198,10 @@ async def state(client: Client, key: str) -> tuple[BatchState, bool]:
     that had begun end soon after.
     """
     handle = client.get_workflow_handle(names.batch_id(key), result_type=BatchState)
-    status = sends.status_word((await sends.describe(client, handle)).status)
+    described = await sends.describe(client, handle)
+    if described.workflow_type != names.BATCH_WORKFLOW:
+        raise sends.NotFound(f"no batch has the key {key}")
+    status = sends.status_word(described.status)
     if status == "Completed":
         return await handle.result(), False
     if status == "Running":
@@ -198,14 +213,19 @@ async def state(client: Client, key: str) -> tuple[BatchState, bool]:
     latest = await _latest(client, key)
     if latest is None:
         raise sends.NotFound(f"no batch has the key {key}")
-    counts = count(await outcomes(client, key))
+    request = latest.request
+    counts = count(await _outcomes_of(client, key, request.generation, ask=status != "Running"))
+    planned = sum(request.planned, Counts())
+    absent = max(0, planned.total - counts.total)
+    # Rows of parts that the starter has not handed over.
+    counts += Counts(running=absent) if latest.running else Counts(cancelled=absent)
     found = BatchState(
         key=key,
-        generation=latest.request.generation,
+        generation=request.generation,
         counts=counts,
         cancelled=not latest.running,
         complete=True,
-        parts=len(latest.request.parts),
+        parts=len(request.parts),
     )
     return found, latest.running or counts.running > 0
 
@@ -230,11 +250,17 @@ async def set_rate(client: Client, key: str, per_minute: int | None) -> BatchSta
 async def _update(client: Client, key: str, update: str, *words: Any) -> BatchState:
     handle = client.get_workflow_handle(names.batch_id(key))
     try:
-        async with sends.answers(client.service_client.config.target_host, within_s=30):
+        address = client.service_client.config.target_host
+        async with asyncio.timeout(TAKEN_WITHIN_S), sends.answers(address, within_s=60):
             told: BatchState = await handle.execute_update(
                 update, args=words, result_type=BatchState
             )
             return told
+    except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
+        raise sends.TemporalUnavailable(
+            f"No worker has taken it within {TAKEN_WITHIN_S:.0f} s, which it may still: see that"
+            f" one serves the task queue of the batch {key}, and ask how it stands"
+        ) from None
     except RPCError as error:
         if error.status != RPCStatusCode.NOT_FOUND:
             raise
@@ -271,16 +297,19 @@ def count(rows: Iterable[RowOutcome]) -> Counts:
 def report_line(row: RowOutcome) -> dict[str, Any]:
     """Return what the report says of a row, by column."""
     told = row.model_dump(mode="json", by_alias=True)
+    if row.former:
+        told["row"] = None  # its number would be that of another row in the latest file
     return {name: told[name] for name in REPORT_COLUMNS}
 
 
 def _settled(
-    rows: list[Row], told: list[RowOutcome], *, resend_unknown: bool
+    rows: list[Row], told: list[RowOutcome], *, resend_unknown: bool, whole: bool
 ) -> tuple[list[Row], list[RowOutcome]]:
     """Return the rows that are to be sent, and what is known of the others.
 
     What is known keeps the place its row has in the latest file; a row that the file no longer has
-    is kept too, so that it is never sent again by accident.
+    is kept too, so that it is never sent again by accident. Where the rows are not the `whole`
+    file, the others keep their places.
     """
     done = ("accepted",) if resend_unknown else ("accepted", "unknown")
     wanted = {row.key: row for row in rows}
@@ -291,16 +320,23 @@ def _settled(
                 place = {"row": wanted.pop(row.key).row, "former": False}
                 known.append(row.model_copy(update=place))
         elif not row.key.startswith(REJECTED):
-            known.append(row.model_copy(update={"former": True}))
+            known.append(row.model_copy(update={"former": row.former or whole}))
     return list(wanted.values()), known
 
 
-async def _outcomes_of(client: Client, key: str, generation: int) -> list[RowOutcome]:
+def _told(rows: list[RowOutcome]) -> set[tuple[str, int, bool, str | None]]:
+    """Return what the report says that a file without anything to send can change."""
+    return {(row.key, row.row, row.former, row.error) for row in rows}
+
+
+async def _outcomes_of(
+    client: Client, key: str, generation: int, *, ask: bool = True
+) -> list[RowOutcome]:
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(part: str) -> list[RowOutcome]:
         async with gate, sends.answers(client.service_client.config.target_host, within_s=60):
-            return await part_outcomes(client, part)
+            return await part_outcomes(client, part, ask=ask)
 
     found: list[RowOutcome] = []
     first = 0

@@ -255,7 +255,9 @@ def retry_failed(key: Key, as_json: Json = False) -> None:
     async def command(client: Client, settings: StarterSettings) -> Exit:
         rows, rejected = await batches.failed_rows(client, key)
         if rows:
-            await batches.start(client, key, rows, rejected, task_queue=settings.task_queue)
+            await batches.start(
+                client, key, rows, rejected, whole=False, task_queue=settings.task_queue
+            )
         return await _to_the_end(client, settings, key, as_json=as_json)
 
     run(command, as_json=as_json)

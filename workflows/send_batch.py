@@ -78,7 +78,7 @@ class SendWhatsAppBatch:
         return self.state()
 
     def _plan(self, request: BatchRequest) -> None:
-        self._parts = request.parts or [part.counts for part in split(request.rows, [])]
+        self._parts = request.planned
         # What is left after so many parts have begun, for each number of them.
         left = accumulate(reversed(self._parts), initial=Counts())
         self._left = list(left)[::-1]
@@ -203,8 +203,10 @@ class SendWhatsAppBatch:
         except FailureError:
             workflow.logger.warning("a part could not be looked after, later again")
             return
-        if stands.closed:
-            self._part_ended(name, stands.counts)
+        if stands.closed and name in self._at.running:
+            # One that was never handed over has no rows there, and none of them was sent.
+            planned = Counts(cancelled=self._at.running[name].counts.total)
+            self._part_ended(name, stands.counts if stands.counts.total else planned)
 
     def _part_ended(self, name: str, counts: Counts) -> None:
         if self._at.running.pop(name, None):
