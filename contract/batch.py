@@ -261,6 +261,11 @@ class BatchRequest(Request):
         """Return what each part holds, told or cut from the rows."""
         return self.parts or [part.counts for part in split(self.rows, [])]
 
+    @property
+    def rows_planned(self) -> int:
+        """Return how many rows all parts hold together."""
+        return sum(part.total for part in self.planned)
+
 
 class PerMinuteUpdate(_Message):
     """Another rate for a running batch, in rows begun a minute; None for no limit."""

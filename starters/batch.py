@@ -89,7 +89,8 @@ async def start(
     if before is not None and not before.running:
         await _wound_up(client, key, before.request)
     if generation > 1:
-        told = await _outcomes_of(client, key, generation - 1)
+        ended = before.request.rows_planned if before and not before.running else None
+        told = await _outcomes(client, key, generation - 1, ended)
         rows, settled = _settled(rows, told, resend_unknown=resend_unknown, whole=whole)
         known += settled
         if not rows and before and not before.running and _told(known) == _told(told):
@@ -214,11 +215,13 @@ async def state(client: Client, key: str) -> tuple[BatchState, bool]:
     if latest is None:
         raise sends.NotFound(f"no batch has the key {key}")
     request = latest.request
-    counts = count(await _outcomes_of(client, key, request.generation, ask=status != "Running"))
-    planned = sum(request.planned, Counts())
-    absent = max(0, planned.total - counts.total)
-    # Rows of parts that the starter has not handed over.
-    counts += Counts(running=absent) if latest.running else Counts(cancelled=absent)
+    if latest.running:
+        counts = count(await _outcomes_of(client, key, request.generation, ask=False))
+        # Rows of parts that the starter has not handed over.
+        counts += Counts(running=max(0, request.rows_planned - counts.total))
+    else:
+        counts = count(await outcomes(client, key))
+        counts += Counts(cancelled=max(0, request.rows_planned - counts.total))
     found = BatchState(
         key=key,
         generation=request.generation,
@@ -269,10 +272,14 @@ async def _update(client: Client, key: str, update: str, *words: Any) -> BatchSt
 
 async def outcomes(client: Client, key: str) -> list[RowOutcome]:
     """Return the present truth of every row, in the order of the file. Raises NotFound."""
-    latest = await _latest(client, key)
+    try:
+        latest = await _latest(client, key)
+    except sends.KeyConflict:
+        latest = None
     if latest is None:
         raise sends.NotFound(f"no batch has the key {key}")
-    return await _outcomes_of(client, key, latest.request.generation)
+    request = latest.request
+    return await _outcomes(client, key, request.generation, request.rows_planned)
 
 
 async def failed_rows(client: Client, key: str) -> tuple[list[Row], list[RowOutcome]]:
@@ -329,9 +336,26 @@ def _told(rows: list[RowOutcome]) -> set[tuple[str, int, bool, str | None]]:
     return {(row.key, row.row, row.former, row.error) for row in rows}
 
 
+async def _outcomes(
+    client: Client, key: str, generation: int, planned: int | None = None
+) -> list[RowOutcome]:
+    """Return how the rows stand after this run, of which it was given so many where that is known.
+
+    A start that broke off may not have handed over every row; of those the runs before tell it, or
+    what was accepted there would be sent again.
+    """
+    found = {row.key: row for row in await _outcomes_of(client, key, generation)}
+    while (generation := generation - 1) and (planned is None or len(found) < planned):
+        for row in await _outcomes_of(client, key, generation):
+            if not row.key.startswith(REJECTED):
+                found.setdefault(row.key, row)
+    return sorted(found.values(), key=lambda row: (row.former, row.row))
+
+
 async def _outcomes_of(
     client: Client, key: str, generation: int, *, ask: bool = True
 ) -> list[RowOutcome]:
+    """Return how the rows stand that this run of the batch was given so far."""
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(part: str) -> list[RowOutcome]:
@@ -349,7 +373,7 @@ async def _outcomes_of(
         if not all(told):
             break
         first = numbers.stop
-    return sorted(found, key=lambda row: (row.former, row.row))
+    return found
 
 
 def _part_names(key: str, request: BatchRequest) -> list[str]:

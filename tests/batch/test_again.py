@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from temporalio.client import Client
 
-from contract.batch import BatchRequest, Counts
+from contract.batch import BatchRequest, Counts, Row
 from contract.names import BATCH_WORKFLOW, batch_id
+from contract.request import SendWhatsAppRequest
 from simulator.faults import Fault
 from simulator.process import Simulator
 from starters import batch as batches
-from tests.conftest import Bench, new_phone
+from tests.conftest import Bench, new_phone, until
 from tests.server.test_cli import Outcome, run
 from tools.dev_server import DevServer
 
@@ -73,6 +74,41 @@ async def test_the_report_has_the_lines_and_the_order_of_the_latest_file(
     assert await send(b, c) == 0
     assert await report(cli, one) == [(2, b, accepted), (3, c, accepted), (None, a, accepted)]
     assert len(await provider.inbox()) == 3
+
+
+async def test_a_second_start_that_broke_off_forgets_no_row(
+    bench: Bench, client: Client, provider: Simulator
+) -> None:
+    one, phones = key(), [new_phone() for _ in range(3)]
+    whole = [
+        Row(row=n, key=f"k{n}", request=SendWhatsAppRequest(to=phone, message="x"))
+        for n, phone in enumerate(phones, 2)
+    ]
+
+    async def ended() -> bool:
+        return not (await batches.state(client, one))[1]
+
+    async def send() -> None:
+        await batches.start(client, one, whole, [], task_queue=bench.task_queue)
+        await until(ended)
+
+    await provider.faults(Fault(route="send_text", phone=phones[0], status=400))
+    await send()
+    await provider.faults()
+    # The starter died before it handed over any part of the second run, which was then ended.
+    handle = await client.start_workflow(
+        BATCH_WORKFLOW,
+        BatchRequest(key=one, generation=2, parts=[Counts(running=1), Counts(accepted=2)]),
+        id=batch_id(one),
+        task_queue=bench.task_queue,
+    )
+    await handle.terminate()
+    stands = (await batches.state(client, one))[0].counts
+    assert stands == batches.count(await batches.outcomes(client, one))
+    assert stands == Counts(accepted=2, failed=1)
+    await send()
+    assert sorted(m["phone"] for m in await provider.inbox()) == sorted(phones)
+    assert (await batches.state(client, one))[0].counts == Counts(accepted=3)
 
 
 async def test_a_key_that_looks_like_another_batchs_part_is_a_key_of_its_own(
