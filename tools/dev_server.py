@@ -10,9 +10,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from temporalio.client import Client
@@ -72,6 +72,7 @@ class DevServer:
     database: Path | None
     log: Path
     process: subprocess.Popen[bytes] | None = None
+    dynamic_config: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def address(self) -> str:
@@ -111,7 +112,7 @@ class DevServer:
         words = [str(install()), "server", "start-dev", "--ip", "127.0.0.1"]
         words += ["--port", str(self.port), "--log-level", "error"]
         words += ["--ui-port", str(self.ui_port)] if self.ui_port else ["--headless"]
-        for name, value in _DYNAMIC_CONFIG.items():
+        for name, value in {**_DYNAMIC_CONFIG, **self.dynamic_config}.items():
             words += ["--dynamic-config-value", f"{name}={value}"]
         if self.database:
             self.database.parent.mkdir(parents=True, exist_ok=True)
@@ -133,10 +134,21 @@ class DevServer:
 
 @asynccontextmanager
 async def dev_server(
-    log: Path, *, database: Path | None = None, port: int = 0, ui_port: int | None = None
+    log: Path,
+    *,
+    database: Path | None = None,
+    port: int = 0,
+    ui_port: int | None = None,
+    dynamic_config: Mapping[str, str] | None = None,
 ) -> AsyncIterator[DevServer]:
-    """Run a dev server; port 0 means a free one, `ui_port` None no Web UI. Raises NoServer."""
-    server = DevServer(port or free_port(), free_port() if ui_port == 0 else ui_port, database, log)
+    """Run a dev server; port 0 means a free one, `ui_port` None no Web UI. Raises NoServer.
+
+    `dynamic_config` are settings of the server itself, beside ours, by their names.
+    """
+    ui_port = free_port() if ui_port == 0 else ui_port
+    server = DevServer(
+        port or free_port(), ui_port, database, log, dynamic_config=dynamic_config or {}
+    )
     await server.start()
     try:
         yield server

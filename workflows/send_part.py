@@ -226,15 +226,18 @@ class SendWhatsAppBatchPart:
         if self._steering is None:
             return
         batch = workflow.get_external_workflow_handle(self._steered.batch)
-        while not self._ended:
+        last_word = False
+        while not last_word:
             await workflow.wait_condition(self._has_news)
+            # Not asked again after the signal: rows may all end while it is on its way.
+            last_word = self._ended
             self._told = len(self._outcomes), workflow.now(), self._waiting == 0
             progress = PartProgress(
                 part=workflow.info().workflow_id,
                 counts=Counts(**self._tally, running=self._waiting + len(self._in_flight)),
                 waiting=self._waiting,
                 pause_reason=self._pause_reason,
-                ended=self._ended,
+                ended=last_word,
             )
             self._pause_reason = None
             try:

@@ -1,0 +1,171 @@
+"""A batch whose history is full goes on as a new run while its parts send, and nobody notices."""
+
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+from temporalio.client import Client
+
+from contract.batch import BatchState, Row, RowOutcome
+from contract.converter import contract_plugin
+from contract.names import batch_id
+from contract.request import SendWhatsAppRequest
+from registration import register_search_attributes
+from simulator.process import Simulator
+from starters import batch as batches
+from tests.conftest import Bench, WorkerOn, new_phone, until
+from tools.dev_server import DevServer, dev_server
+
+FULL_AT = 60
+"""Events at which this server suggests a new run; a usual one does at 4,096."""
+
+ROWS = 500
+PARTS = 6
+"""Long texts, so that few rows fill a part."""
+
+
+@pytest.fixture(scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[DevServer]:
+    folder = tmp_path_factory.mktemp("temporal")
+    suggests = {"limit.historyCount.suggestContinueAsNew": str(FULL_AT)}
+    async with dev_server(folder / "server.log", dynamic_config=suggests) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+async def client(server: DevServer) -> Client:
+    connected = await Client.connect(server.address, plugins=[contract_plugin()])
+    assert await register_search_attributes(connected)
+    return connected
+
+
+@pytest.fixture
+async def bench(worker_on: WorkerOn) -> AsyncIterator[Bench]:
+    # The simulator needs its time for so many rows at once where the machine is busy.
+    async with worker_on(CGB_TIMEOUT="10000") as running:
+        yield running
+
+
+class Batch:
+    """A batch of long texts, and the chain of its runs."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench, self.key = bench, f"b-{uuid.uuid4()}"
+        self.rows = [
+            Row(
+                row=number,
+                key=f"k{number}",
+                request=SendWhatsAppRequest(
+                    to=new_phone(), message="x" * 4096, delivery="at_most_once"
+                ),
+            )
+            for number in range(2, ROWS + 2)
+        ]
+        self.handle = bench.client.get_workflow_handle(batch_id(self.key))
+
+    async def start(self, **pace: int) -> BatchState:
+        return await batches.start(
+            self.bench.client,
+            self.key,
+            self.rows,
+            [],
+            pace=batches.Pace(**pace),
+            task_queue=self.bench.task_queue,
+        )
+
+    async def state(self) -> BatchState:
+        return (await batches.state(self.bench.client, self.key))[0]
+
+    async def run_id(self) -> str:
+        return (await self.handle.describe()).run_id
+
+    async def becomes_another_run(self, per_minute: int) -> None:
+        """Change the rate, each time by one, until the history is full; end at this one."""
+        before = await self.run_id()
+        changes = 0
+        while await self.run_id() == before:
+            changes += 1
+            assert changes < 10 * FULL_AT, "no new run"
+            await batches.set_rate(self.bench.client, self.key, per_minute + changes)
+        await batches.set_rate(self.bench.client, self.key, per_minute)
+
+    async def report(self, within_s: float = 60) -> list[RowOutcome]:
+        """Return the report once the batch has ended, which agrees with its counts."""
+
+        async def closed() -> bool:
+            return not (await batches.state(self.bench.client, self.key))[1]
+
+        await until(closed, within_s)
+        report = await batches.outcomes(self.bench.client, self.key)
+        assert [row.row for row in report] == [row.row for row in self.rows]
+        assert (await self.state()).counts == batches.count(report)
+        return report
+
+
+async def test_every_row_is_sent_once_over_several_runs(bench: Bench, provider: Simulator) -> None:
+    batch = Batch(bench)
+    assert (await batch.start()).parts == PARTS
+    runs, ended = set(), 0
+
+    async def closed() -> bool:
+        nonlocal ended
+        state, running = await batches.state(bench.client, batch.key)
+        assert state.counts.total == ROWS
+        assert ended <= state.counts.ended <= await arrived(provider)
+        ended = state.counts.ended
+        runs.add(await batch.run_id())
+        return not running
+
+    await until(closed, 60)
+    assert len(runs) > 1
+    assert {row.outcome for row in await batch.report()} == {"accepted"}
+    sent = [message["phone"] for message in await provider.inbox()]
+    assert sorted(sent) == sorted(row.request.to for row in batch.rows)
+    # The same file again is told apart from another one by the last run of the chain, too.
+    assert (await batch.start()).counts.accepted == ROWS
+    assert await arrived(provider) == ROWS
+
+
+async def test_pause_rate_and_cancel_hold_in_the_next_run(
+    bench: Bench, provider: Simulator
+) -> None:
+    batch = Batch(bench)
+    await batch.start(per_minute=600)
+    await arrives(provider, 20)
+    assert (await batches.tell(bench.client, batch.key, "pause", True)).paused
+    await batch.becomes_another_run(per_minute=300)
+    # What was on its way when the pause came has ended before a whole chain of updates.
+    sent = await arrived(provider)
+    await batch.becomes_another_run(per_minute=300)
+    state = await batch.state()
+    assert state.paused
+    assert state.pause_reason == "an operator asked for it"
+    assert state.per_minute == 300
+    assert state.counts.total == ROWS
+    assert await arrived(provider) == sent < ROWS
+
+    assert not (await batches.tell(bench.client, batch.key, "pause", False)).paused
+    await arrives(provider, sent + 30)
+    times = sorted(request["at"] for request in await provider.requests("send_text"))[sent:]
+    # Five rows a second, by one part or several: a second's worth may go out at once.
+    assert times[29] - times[0] >= 3
+
+    await batch.becomes_another_run(per_minute=300)
+    assert (await batches.tell(bench.client, batch.key, "cancel")).cancelled
+    # Sooner than a batch looks after parts that say nothing: each of them gave its last word.
+    outcomes = [row.outcome for row in await batch.report(within_s=15)]
+    assert set(outcomes) == {"accepted", "cancelled"}
+    assert outcomes.count("accepted") == await arrived(provider)
+    assert (await batch.state()).cancelled
+
+
+async def arrived(provider: Simulator) -> int:
+    # Not by the inbox: hundreds of long texts, asked for all the time, keep a machine busy.
+    return (await provider.stats())["messages"]
+
+
+async def arrives(provider: Simulator, count: int) -> None:
+    async def there() -> bool:
+        return await arrived(provider) >= count
+
+    await until(there)
