@@ -33,8 +33,10 @@ FULL: dict[str, Part] = {
     "peers": lambda stage: speed.measure(stage, sends=1000, peers=PEERS),
     "truth": lambda stage: truth.measure(stage, sends=600, peers=PEERS),
     "soak": lambda stage: soak.measure(stage, sends=20_000),
+    "batchSoak": lambda stage: batches.soak(stage, rows=20_000),
 }
-"""Every part; `soak` takes as long as all others together and runs only when it is named."""
+LONG = ("soak", "batchSoak")
+"""Parts that take as long as all others together, and run only when they are named."""
 
 QUICK: dict[str, Part] = {
     "latency": lambda stage: latency.measure(stage, sends=2),
@@ -42,6 +44,7 @@ QUICK: dict[str, Part] = {
     "comparison": lambda stage: comparison.measure(stage, sends=5),
     "burst": lambda stage: throughput.burst(stage, sends=20),
     "batch": lambda stage: batches.measure(stage, rows=20),
+    "batchSoak": lambda stage: batches.soak(stage, rows=20),
     "peers": lambda stage: speed.measure(stage, sends=20, peers=(PLAIN,)),
 }
 
@@ -101,7 +104,7 @@ def main(words: Sequence[str] | None = None) -> None:
     if given.quick:
         print(json.dumps(asyncio.run(measure(QUICK, lambda _: None)), indent=2))
         return
-    names = given.only or [name for name in FULL if name != "soak"]
+    names = given.only or [name for name in FULL if name not in LONG]
     asyncio.run(measure({name: FULL[name] for name in names}, keep))
     report.write(json.loads(KEPT.read_text()))
 

@@ -1,10 +1,11 @@
-"""Batches: rate, CPU and history of one batch, and an urgent send beside it."""
+"""Batches: rate, CPU, history and memory of one batch, and an urgent send beside it."""
 
 import asyncio
 import time
 import uuid
 
 from bench.figures import Results, spread
+from bench.processes import memory_mib
 from bench.stage import Crew, Stage, new_phone
 from contract.batch import Row
 from contract.names import batch_id, part_id
@@ -23,6 +24,34 @@ async def measure(stage: Stage, *, rows: int) -> Results:
             "known contacts": await _batch(crew, phones),
             "urgent": await _urgent(crew, phones),
         }
+
+
+async def soak(stage: Stage, *, rows: int) -> Results:
+    """Send so many rows to new contacts; return the memory before, at its most, and after."""
+    async with stage.workers() as crew:
+        memory = [_memory(crew)]
+        async with asyncio.TaskGroup() as group:
+            batch = group.create_task(_send(crew, [new_phone() for _ in range(rows)]))
+            while not batch.done():
+                await asyncio.wait([batch], timeout=1)
+                memory.append(_memory(crew))
+        _, accepted = batch.result()
+        return {
+            "rows": rows,
+            "accepted": accepted,
+            "before": memory[0],
+            "most": {name: max(mib[name] for mib in memory) for name in memory[0]},
+            "after": memory[-1],
+        }
+
+
+def _memory(crew: Crew) -> dict[str, int]:
+    process = crew.server.process
+    assert process is not None
+    return {
+        "workerMiB": round(sum(worker.memory_mib() for worker in crew.workers)),
+        "serverMiB": round(memory_mib(process.pid)),
+    }
 
 
 async def _batch(crew: Crew, phones: list[str]) -> Results:

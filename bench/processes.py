@@ -48,9 +48,7 @@ class Program:
 
     def memory_mib(self) -> float:
         """Return the resident memory of the tree, in MiB."""
-        return sum(
-            int(_read(pid, "statm").split()[1]) * _PAGE / 2**20 for pid in _tree(self._process.pid)
-        )
+        return memory_mib(self._process.pid)
 
     def kill(self) -> None:
         """Kill the whole tree at once, as a lost machine would."""
@@ -69,6 +67,11 @@ def cpu_seconds(pid: int) -> float:
         # utime, stime, and those of children that have ended.
         ticks += sum(int(field) for field in fields[11:15])
     return ticks / _TICKS
+
+
+def memory_mib(pid: int) -> float:
+    """Return the resident memory of a process and its descendants, in MiB."""
+    return sum(int(_read(each, "statm").split()[1]) * _PAGE / 2**20 for each in _tree(pid))
 
 
 def _tree(pid: int) -> Iterator[int]:

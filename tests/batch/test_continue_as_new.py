@@ -49,7 +49,7 @@ async def bench(worker_on: WorkerOn) -> AsyncIterator[Bench]:
 class Batch:
     """A batch of long texts, and the chain of its runs."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: Bench, count: int = ROWS) -> None:
         self.bench, self.key = bench, f"b-{uuid.uuid4()}"
         self.rows = [
             Row(
@@ -59,7 +59,7 @@ class Batch:
                     to=new_phone(), message="x" * 4096, delivery="at_most_once"
                 ),
             )
-            for number in range(2, ROWS + 2)
+            for number in range(2, count + 2)
         ]
         self.handle = bench.client.get_workflow_handle(batch_id(self.key))
 
@@ -124,6 +124,24 @@ async def test_every_row_is_sent_once_over_several_runs(bench: Bench, provider: 
     # The same file again is told apart from another one by the last run of the chain, too.
     assert (await batch.start()).counts.accepted == ROWS
     assert await arrived(provider) == ROWS
+
+
+async def test_rows_that_came_with_the_start_are_sent_once_over_several_runs(
+    bench: Bench, provider: Simulator
+) -> None:
+    batch = Batch(bench, 300)
+    rows = [row.model_dump(mode="json", by_alias=True) for row in batch.rows]
+    begun = await bench.client.start_workflow(
+        "SendWhatsAppBatch",
+        {"key": batch.key, "rows": rows},
+        id=batch_id(batch.key),
+        task_queue=bench.task_queue,
+    )
+    told = await begun.result()
+    assert told["counts"]["accepted"] == len(rows) == len(await batch.report())
+    assert await batch.run_id() != begun.first_execution_run_id
+    sent = [message["phone"] for message in await provider.inbox()]
+    assert sorted(sent) == sorted(row.request.to for row in batch.rows)
 
 
 async def test_pause_rate_and_cancel_hold_in_the_next_run(

@@ -61,6 +61,9 @@ def test_every_row_of_a_batch_is_accepted(quick: dict[str, Any]) -> None:
     for kind in ("new contacts", "known contacts"):
         assert quick["batch"][kind]["accepted"] == quick["batch"][kind]["rows"]
     assert quick["batch"]["urgent"]["sendsBesideABatch"] > 0
+    soaked = quick["batchSoak"]
+    assert soaked["accepted"] == soaked["rows"]
+    assert soaked["most"]["workerMiB"] >= soaked["before"]["workerMiB"] > 0
 
 
 def test_plain_asyncio_is_the_limit(quick: dict[str, Any]) -> None:
