@@ -1,9 +1,6 @@
 """Python client: start a send under an idempotency key, wait for it, ask how it stands."""
 
-import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
@@ -16,40 +13,31 @@ from temporalio.client import (
     WorkflowHandle,
 )
 from temporalio.common import WorkflowIDReusePolicy
-from temporalio.envconfig import ClientConfig
 from temporalio.exceptions import (
     ApplicationError,
     CancelledError,
     TerminatedError,
     WorkflowAlreadyStartedError,
 )
-from temporalio.runtime import Runtime
-from temporalio.service import RetryConfig, RPCError, RPCStatusCode
+from temporalio.service import RPCError, RPCStatusCode
 
 from contract import names
-from contract.converter import contract_plugin
 from contract.errors import INVALID, RETRYABLE, ErrorType, utc
 from contract.request import SendWhatsAppRequest
 from contract.result import Outcome, SendError, SendWhatsAppResult
-from settings import SettingsError, TemporalSettings, TracingSettings
+from starters.connection import NO_ANSWER, TemporalUnavailable, answers, connect
 from starters.progress import Progress
-from telemetry import tracing
+
+__all__ = ["TemporalUnavailable", "answers", "connect", "get_result", "send", "start_send"]
 
 logger = logging.getLogger(__name__)
 
 Handle = WorkflowHandle[Any, SendWhatsAppResult]
 
-ANSWER_WITHIN_S = 8.0
-"""Time that Temporal gets to answer one question of a starter."""
-
 FORCED_MEMO = "forced"
 RESEND_MEMO = "resendOf"
 
 WAKE_SIGNAL = "wake"
-
-
-class TemporalUnavailable(Exception):
-    """Temporal does not answer; the message says at which address and what to do."""
 
 
 class NotFound(Exception):
@@ -108,64 +96,6 @@ class State(BaseModel):
             outcome="running",
             started_at=datetime.now(UTC),
         )
-
-
-async def connect(
-    runtime: Runtime | None = None, retry: RetryConfig | None = None, *, lazy: bool = False
-) -> Client:
-    """Return a client of the server that `TEMPORAL_*` names.
-
-    Raises TemporalUnavailable, and SettingsError for a wrong variable.
-
-    A lazy client connects at its first call. Traces go where `OTEL_EXPORTER_OTLP_ENDPOINT` says,
-    or where the calling program sends its own.
-    """
-    tracing.set_up(TracingSettings.load().otlp_endpoint, "send-whatsapp-client")
-    TemporalSettings.load()
-    try:
-        config = ClientConfig.load_client_connect_config()
-    except RuntimeError:
-        raise SettingsError(
-            "TEMPORAL_PROFILE or TEMPORAL_CONFIG_FILE names no profile that can be read;"
-            " for example TEMPORAL_PROFILE=default"
-        ) from None
-    address = config.get("target_host") or "localhost:7233"
-    async with answers(address):
-        return await Client.connect(
-            **{"target_host": address, **config},  # type: ignore[arg-type]
-            # The traces first: they go around what the contract refuses.
-            plugins=[*tracing.plugins(), contract_plugin()],
-            runtime=runtime,
-            retry_config=retry,
-            lazy=lazy,
-        )
-
-
-@asynccontextmanager
-async def answers(address: str, within_s: float = ANSWER_WITHIN_S) -> AsyncIterator[None]:
-    """Raise TemporalUnavailable for whatever means that the server does not answer in time.
-
-    The SDK retries inside, past an `rpc_timeout`, hence the timeout around it.
-    """
-    try:
-        async with asyncio.timeout(within_s):
-            yield
-    except RPCError as error:
-        if error.status in _NO_ANSWER:
-            raise TemporalUnavailable(_no_answer(address)) from None
-        if error.status == RPCStatusCode.NOT_FOUND and "amespace" in error.message:
-            raise TemporalUnavailable(
-                f"Temporal at {address} has no such namespace: correct TEMPORAL_NAMESPACE"
-            ) from None
-        if error.status in (RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED):
-            raise TemporalUnavailable(
-                f"Temporal at {address} refuses: correct TEMPORAL_API_KEY or the TLS certificate"
-            ) from None
-        raise
-    except (TimeoutError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "onnect" not in str(error):
-            raise
-        raise TemporalUnavailable(_no_answer(address)) from None
 
 
 async def send(
@@ -455,7 +385,7 @@ async def _result(client: Client, handle: Handle) -> SendWhatsAppResult:
         try:
             return await handle.result()
         except RPCError as error:
-            if error.status not in _NO_ANSWER:
+            if error.status not in NO_ANSWER:
                 raise
             # The long poll was cut: ask whether the server answers at all, then wait on.
             await describe(client, handle)
@@ -484,17 +414,3 @@ def is_invalid(result: SendWhatsAppResult) -> bool:
 
 def _retryable(type_: str) -> bool:
     return type_ in RETRYABLE
-
-
-_NO_ANSWER = frozenset(
-    {
-        RPCStatusCode.UNAVAILABLE,
-        RPCStatusCode.DEADLINE_EXCEEDED,
-        RPCStatusCode.CANCELLED,
-        RPCStatusCode.UNKNOWN,
-    }
-)
-
-
-def _no_answer(address: str) -> str:
-    return f"Temporal does not answer at {address}: start it or correct TEMPORAL_ADDRESS"
