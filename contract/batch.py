@@ -292,7 +292,7 @@ def split(rows: list[Row], known: list[RowOutcome]) -> list[PartRequest]:
     whole: list[list[Row]] = []
     size = 0
     for row in rows:
-        length = len(row.model_dump_json(by_alias=True))
+        length = len(row.model_dump_json(by_alias=True).encode())
         if not whole or len(whole[-1]) == MAX_PART_ROWS or size + length > MAX_PART_BYTES:
             whole.append([])
             size = 0
