@@ -146,7 +146,7 @@ async def test_two_keys_are_refused(http: httpx.AsyncClient) -> None:
         (b'{"to": "+1", "message": "\\ud800"}', 422, None),
         (b"[" * 30_000, 400, None),
         (b'{"a":' * 300 + b"1" + b"}" * 300, 422, "request"),
-        (b'{"a":' * 900 + b"1" + b"}" * 900, 422, "request"),
+        (b'{"a":' * 600 + b"1" + b"}" * 600, 422, "request"),
         (b'{"a":' * 2000 + b"1" + b"}" * 2000, 400, None),
         (b"", 400, None),
         (b"\xff", 400, None),
