@@ -99,9 +99,6 @@ class ContactActivities:
         with no_surprises():
             number = self.e164(asked.to)
             contact_id = self.cached(number)
-            if contact_id is None and self._one_request and activity.info().is_local:
-                # Local activities go around the queue, and so around its limit.
-                return Resolution(next_step=asked.step)
             if contact_id is None:
                 self._on_cache("contacts", False)
                 budget = self._provider.budget()
@@ -121,7 +118,8 @@ class ContactActivities:
     async def resolve_many(self, numbers: Sequence[str]) -> dict[str, str]:
         """Return the contact ids of E.164 numbers; what cannot be had at once is left out.
 
-        Without a limit on requests unknown contacts are looked up, a few at a time, until the first
+        Without a limit on requests (local activities go around the queue, and so around its limit)
+        unknown contacts are looked up, a few at a time, until the first
         failure: what failed is asked again by an activity of its own, which tells it.
         """
         found = {to: known for to in numbers if (known := self.cached(to)) is not None}

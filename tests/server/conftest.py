@@ -81,15 +81,7 @@ def operator(server: DevServer) -> Operator:
         words = ["activity", command, "--activity-id", "send", "--workflow-id", workflow_id]
         words += ["--address", server.address, "--namespace", "default"]
         process = await asyncio.create_subprocess_exec(
-            *(
-                str(INSTALLED),
-                *words,
-                *flags,
-                "--address",
-                server.address,
-                "--namespace",
-                "default",
-            ),
+            *(str(INSTALLED), *words, *flags),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
