@@ -81,17 +81,19 @@ def all_activities(
     """Return every activity, built from the settings and the provider's client."""
     key = settings.api_key.get_secret_value()
     provider = Provider(client, key, settings.timeout_s, figures.rate_limit_wait)
+    one_request = settings.max_requests_per_minute is not None
     contacts = ContactActivities(
         provider,
         region=settings.default_region,
         cache_timeout_s=settings.cache_timeout_s,
-        one_request=settings.max_requests_per_minute is not None,
+        one_request=one_request,
         on_cache=figures.cache,
     )
     flows = FlowActivities(
         provider,
         configured=settings.templates,
         cache_timeout_s=settings.cache_timeout_s,
+        one_request=one_request,
         on_cache=figures.cache,
     )
     messages = MessageActivities(provider, contacts)

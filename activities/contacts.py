@@ -100,12 +100,10 @@ class ContactActivities:
             number = self.e164(asked.to)
             contact_id = self.cached(number)
             if contact_id is None:
-                self._on_cache("contacts", False)
                 budget = self._provider.budget()
-                key = f"{number} {asked.step}"
                 try:
                     contact_id = await self._flight.do(
-                        key, lambda: self._find(number, asked.step, budget)
+                        _key(number, asked.step), lambda: self._find(number, asked.step, budget)
                     )
                 except CGBError as error:
                     private = (self._provider.key, number, number[1:])
@@ -115,16 +113,25 @@ class ContactActivities:
                 return Resolution(next_step=asked.step + 1)
             return Resolution(contact=Contact(to=number, contact_id=contact_id))
 
+    async def resolve_in_passing(self, to: str, within_s: float) -> str | None:
+        """Return the contact id of an E.164 number where the cache or a quick lookup gives it.
+
+        One that fails or takes longer is left to `resolve_contact`, as its first attempt. With a
+        limit on requests there is none: local activities go around the queue, and its limit.
+        """
+        known = self.cached(to)
+        if known is not None or self._one_request:
+            return known
+        return await self._look_up(to, within_s)
+
     async def resolve_many(self, numbers: Sequence[str]) -> dict[str, str]:
         """Return the contact ids of E.164 numbers; what cannot be had at once is left out.
 
-        Without a limit on requests (local activities go around the queue, and so around its limit)
-        unknown contacts are looked up, a few at a time, until the first
-        failure: what failed is asked again by an activity of its own, which tells it.
+        Without a limit on requests unknown contacts are looked up, a few at a time, until the first
+        failure: what failed is left to an activity of its own, which tells it and tries again.
         """
         found = {to: known for to in numbers if (known := self.cached(to)) is not None}
         missing = [] if self._one_request else [to for to in numbers if to not in found]
-        budget = self._provider.budget()
         gate = asyncio.Semaphore(LOOKUPS_AT_ONCE)
         failed = False
 
@@ -133,19 +140,21 @@ class ContactActivities:
             async with gate:
                 if failed:
                     return
-                self._on_cache("contacts", False)
-                try:
-                    contact_id = await self._flight.do(f"{to} 0", lambda: self._find(to, 0, budget))
-                except CGBError:
-                    failed = True
-                    return
-            if contact_id is not None:
+                contact_id = await self._look_up(to, within_s=None)
+            if contact_id is None:
+                failed = True
+            else:
                 found[to] = contact_id
 
         await asyncio.gather(*(look_up(to) for to in missing))
         return found
 
+    async def _look_up(self, to: str, within_s: float | None) -> str | None:
+        budget = self._provider.budget()
+        return await self._flight.in_passing(_key(to), lambda: self._find(to, 0, budget), within_s)
+
     async def _find(self, number: str, step: int, budget: Budget) -> str | None:
+        self._on_cache("contacts", False)
         client = self._provider.client
         steps: list[Callable[[], Awaitable[str | None]]] = [
             lambda: client.find_contact(number, budget),
@@ -159,3 +168,7 @@ class ContactActivities:
                 self._ids[number] = contact_id
                 return contact_id
         return None
+
+
+def _key(number: str, step: int = 0) -> str:
+    return f"{number} {step}"

@@ -1,4 +1,6 @@
-"""The first step of a run: what needs no provider call, and the settings the run keeps."""
+"""The first step of a run: what is known or quickly looked up, and the settings the run keeps."""
+
+import asyncio
 
 from pydantic import BaseModel
 from temporalio import activity
@@ -8,12 +10,17 @@ from activities.contacts import Contact, ContactActivities
 from activities.flows import FlowActivities, FlowMatch
 from activities.provider import START_TO_CLOSE_MARGIN_S, no_surprises
 
+LOOK_UP_WITHIN_S = 1.0
+"""A lookup of the first step that is not done by then goes on as an activity, which operators see
+and which a cancellation of the run reaches (ADR 0005)."""
+
 
 class Prepare(BaseModel):
-    """Whom and what a run is about to look up."""
+    """Whom and what a run is about to look up, and whether this step may ask the provider."""
 
     to: str
     template: str | None = None
+    look_up: bool = False
 
 
 class Preparation(BaseModel):
@@ -21,7 +28,7 @@ class Preparation(BaseModel):
 
     Workflow code cannot read settings (they may change between replays), so the run gets them here:
     `start_to_close_s` and `attempts` of its activities, and whether search attributes are usable.
-    `invalid` is why the phone number is none; `contact` and `flow` are null where a call is needed.
+    `invalid` is why the phone number is none; `contact` and `flow` are null where not known.
     """
 
     to: str | None = None
@@ -71,7 +78,7 @@ class PreparedRows(BaseModel):
 
 
 class PreparationActivities:
-    """The first step, as a local activity: one run's from memory alone, many rows' with lookups."""
+    """The first step, as a local activity: of one run, or of many rows of a batch."""
 
     def __init__(
         self,
@@ -91,17 +98,31 @@ class PreparationActivities:
 
     @activity.defn
     async def prepare(self, asked: Prepare) -> Preparation:
-        """Return the number in E.164 (or why it is none), what is cached, and the settings."""
+        """Return the number in E.164 (or why it is none), contact and flow, and the settings.
+
+        Asks the provider only where that is wanted, and never longer than LOOK_UP_WITHIN_S: what
+        fails or takes longer is left to the activities of contact and flow.
+        """
         with no_surprises():
             prepared = self._settings()
             try:
                 to = self._contacts.e164(asked.to)
             except ApplicationError as error:
                 return prepared.model_copy(update={"invalid": error.message})
-            contact_id = self._contacts.cached(to)
+            within_s = LOOK_UP_WITHIN_S
+            if asked.look_up:
+                contact_id, flow = await asyncio.gather(
+                    self._contacts.resolve_in_passing(to, within_s),
+                    self._flow_in_passing(asked.template, within_s),
+                )
+            else:
+                contact_id = self._contacts.cached(to)
+                flow = self._flows.cached(asked.template) if asked.template else None
             contact = Contact(to=to, contact_id=contact_id) if contact_id else None
-            flow = self._flows.cached(asked.template) if asked.template else None
             return prepared.model_copy(update={"to": to, "contact": contact, "flow": flow})
+
+    async def _flow_in_passing(self, template: str | None, within_s: float) -> FlowMatch | None:
+        return await self._flows.find_in_passing(template, within_s) if template else None
 
     @activity.defn
     async def prepare_rows(self, asked: PrepareRows) -> PreparedRows:

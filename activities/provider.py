@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from cachetools import TTLCache
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -19,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 START_TO_CLOSE_MARGIN_S = 3.0
 """Start-to-close is the deadline plus this, so that our own deadline speaks first."""
+
+LEFT_FOR_S = 30.0
+"""The time for which a lookup that was begun in passing waits for the activity that takes it on."""
 
 
 @dataclass(frozen=True)
@@ -55,20 +59,47 @@ class SingleFlight(Generic[T]):
     def __init__(self) -> None:
         """Begin with nothing in flight."""
         self._tasks: dict[str, asyncio.Task[T]] = {}
+        self._left: TTLCache[str, asyncio.Task[T]] = TTLCache(10_000, LEFT_FOR_S)
 
     async def do(self, key: str, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Return what `call` returns, or raise what it raises; it goes on if a waiter leaves."""
+        """Return what `call` returns, or raise what it raises; it goes on if a waiter leaves.
+
+        A call that this run has begun in passing, also one that has failed, counts as this one.
+        """
+        left = self._left.pop(_of_this_run(key), None)
+        return await asyncio.shield(left or self._start(key, call))
+
+    async def in_passing(
+        self, key: str, call: Callable[[], Coroutine[Any, Any, T]], within_s: float | None
+    ) -> T | None:
+        """Return what `call` returns where it succeeds within so many seconds, else None.
+
+        Then the call and its outcome are left to the run's next `do`, whose attempt it is: it is
+        told, counted and tried again there, and not asked twice.
+        """
+        task = self._start(key, call)
+        await asyncio.wait({task}, timeout=within_s)
+        if task.done() and not task.cancelled() and task.exception() is None:
+            return task.result()
+        self._left[_of_this_run(key)] = task
+        return None
+
+    def _start(self, key: str, call: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
         task = self._tasks.get(key)
         if task is None:
             task = self._tasks[key] = asyncio.create_task(call())
             task.add_done_callback(lambda done: self._landed(key, done))
-        return await asyncio.shield(task)
+        return task
 
     def _landed(self, key: str, task: asyncio.Task[T]) -> None:
         self._tasks.pop(key, None)
         # Looked at here, so that asyncio does not complain where every waiter has left.
         if not task.cancelled():
             task.exception()
+
+
+def _of_this_run(key: str) -> str:
+    return f"{activity.info().workflow_run_id} {key}"
 
 
 @contextmanager

@@ -106,9 +106,14 @@ async def deliver(
 async def prepare(
     request: SendWhatsAppRequest, record: Record | RowRecord, known: Preparation | None = None
 ) -> Preparation:
-    """Return what the worker knows of the recipient; fail where the number is none."""
+    """Return what a worker knows of the recipient; fail where the number is none."""
     record.waits_for("Prepares the send.")
-    prepared = known or await steps.prepare(request.to, request.template)
+    now = workflow.now()
+    later = request.send_at is not None and request.send_at > now
+    too_late = request.expires_at is not None and request.expires_at <= now
+    prepared = known or await steps.prepare(
+        request.to, request.template, look_up=not later and not too_late
+    )
     record.prepared(prepared)
     if prepared.invalid is not None:
         raise failure(ErrorType.INVALID_PHONE_NUMBER, prepared.invalid)
