@@ -93,7 +93,6 @@ def all_activities(
         provider,
         configured=settings.templates,
         cache_timeout_s=settings.cache_timeout_s,
-        one_request=one_request,
         on_cache=figures.cache,
     )
     messages = MessageActivities(provider, contacts)
@@ -103,6 +102,7 @@ def all_activities(
         timeout_s=settings.timeout_s,
         retry_attempts=settings.retry_attempts,
         search_attributes=search_attributes,
+        one_request=one_request,
     )
     return [
         preparation.prepare,

@@ -116,13 +116,9 @@ class ContactActivities:
     async def resolve_in_passing(self, to: str, within_s: float) -> str | None:
         """Return the contact id of an E.164 number where the cache or a quick lookup gives it.
 
-        One that fails or takes longer is left to `resolve_contact`, as its first attempt. With a
-        limit on requests there is none: local activities go around the queue, and its limit.
+        One that fails or takes longer is left to `resolve_contact`, as its first attempt.
         """
-        known = self.cached(to)
-        if known is not None or self._one_request:
-            return known
-        return await self._look_up(to, within_s)
+        return self.cached(to) or await self._look_up(to, within_s)
 
     async def resolve_many(self, numbers: Sequence[str]) -> dict[str, str]:
         """Return the contact ids of E.164 numbers; what cannot be had at once is left out.

@@ -72,17 +72,11 @@ class FlowActivities:
         *,
         configured: Mapping[str, str],
         cache_timeout_s: float,
-        one_request: bool = False,
         on_cache: OnCache = lambda cache, hit: None,
     ) -> None:
-        """Use the provider's client; `configured` maps `<NAME>` to flow ids.
-
-        With `one_request` the list is fetched by an execution of `find_flow` only, so that a limit
-        on activities is a limit on requests.
-        """
+        """Use the provider's client; `configured` maps `<NAME>` to flow ids."""
         self._provider = provider
         self._configured = configured
-        self._one_request = one_request
         self._on_cache = on_cache
         self._list: TTLCache[str, list[Flow]] = TTLCache(1, cache_timeout_s)
         self._listed_at = -REFRESH_INTERVAL_S
@@ -105,7 +99,7 @@ class FlowActivities:
         A call that fails or takes longer is left to `find_flow`, as its first attempt.
         """
         known = self.cached(template)
-        if known or self._one_request:
+        if known:
             return known
         flows = self._fresh_list()
         if flows is None:

@@ -88,13 +88,19 @@ class PreparationActivities:
         timeout_s: float,
         retry_attempts: int,
         search_attributes: bool,
+        one_request: bool = False,
     ) -> None:
-        """Hand out these settings to every run that begins on this worker."""
+        """Hand out these settings to every run that begins on this worker.
+
+        With `one_request` a single send's first step asks the provider nothing: local activities go
+        around the queue, and so around its limit.
+        """
         self._contacts = contacts
         self._flows = flows
         self._timeout_s = timeout_s
         self._attempts = retry_attempts + 1
         self._search_attributes = search_attributes
+        self._one_request = one_request
 
     @activity.defn
     async def prepare(self, asked: Prepare) -> Preparation:
@@ -109,11 +115,10 @@ class PreparationActivities:
                 to = self._contacts.e164(asked.to)
             except ApplicationError as error:
                 return prepared.model_copy(update={"invalid": error.message})
-            within_s = LOOK_UP_WITHIN_S
-            if asked.look_up:
+            if asked.look_up and not self._one_request:
                 contact_id, flow = await asyncio.gather(
-                    self._contacts.resolve_in_passing(to, within_s),
-                    self._flow_in_passing(asked.template, within_s),
+                    self._contacts.resolve_in_passing(to, LOOK_UP_WITHIN_S),
+                    self._flow_in_passing(asked.template),
                 )
             else:
                 contact_id = self._contacts.cached(to)
@@ -121,8 +126,10 @@ class PreparationActivities:
             contact = Contact(to=to, contact_id=contact_id) if contact_id else None
             return prepared.model_copy(update={"to": to, "contact": contact, "flow": flow})
 
-    async def _flow_in_passing(self, template: str | None, within_s: float) -> FlowMatch | None:
-        return await self._flows.find_in_passing(template, within_s) if template else None
+    async def _flow_in_passing(self, template: str | None) -> FlowMatch | None:
+        if not template:
+            return None
+        return await self._flows.find_in_passing(template, LOOK_UP_WITHIN_S)
 
     @activity.defn
     async def prepare_rows(self, asked: PrepareRows) -> PreparedRows:
