@@ -7,7 +7,7 @@ from collections import Counter
 from temporalio.client import WorkflowHandle
 
 from bench import histories
-from bench.figures import Results, spread
+from bench.figures import Results, flood, spread
 from bench.stage import Stage, new_phone
 from contract.result import SendWhatsAppResult
 
@@ -37,14 +37,12 @@ async def burst(stage: Stage, *, sends: int) -> Results:
     messages = (await stage.provider.stats())["messages"]
     cpu = crew.cpu()
     began = time.perf_counter()
-    gate = asyncio.Semaphore(STARTING)
+    handles: list[WorkflowHandle[object, SendWhatsAppResult]] = []
 
-    async def start(phone: str) -> WorkflowHandle[object, SendWhatsAppResult]:
-        async with gate:
-            return await crew.start(to=phone)
+    async def start(number: int) -> None:
+        handles.append(await crew.start(to=phones[number % len(phones)]))
 
-    handles = await asyncio.gather(*(start(phones[i % len(phones)]) for i in range(sends)))
-    started = time.perf_counter() - began
+    _, started = await flood(sends, STARTING, start)
     queue = f"TaskQueue = '{crew.task_queue}'"
     while (await stage.client.count_workflows(f"{queue} AND ExecutionStatus = 'Running'")).count:
         await asyncio.sleep(0.5)
