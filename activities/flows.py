@@ -93,20 +93,6 @@ class FlowActivities:
         self._on_cache(_FLOWS, True)
         return found
 
-    async def find_in_passing(self, template: str, within_s: float) -> FlowMatch | None:
-        """Return the flow, or that there is none, where the cache or a quick call tells it.
-
-        A call that fails or takes longer is left to `find_flow`, as its first attempt.
-        """
-        known = self.cached(template)
-        if known:
-            return known
-        flows = self._fresh_list()
-        if flows is None:
-            budget = self._provider.budget()
-            flows = await self._flight.in_passing(_FLOWS, lambda: self._fetch(budget), within_s)
-        return None if flows is None else match(template, flows)
-
     @activity.defn
     async def find_flow(self, template: str) -> FlowMatch:
         """Return the flow of a template; none, with the reason, is an answer and not an error.
@@ -128,20 +114,14 @@ class FlowActivities:
 
     async def _flows(self, budget: Budget) -> list[Flow]:
         """Return the list, fetched anew unless that was done a moment ago."""
-        flows = self._fresh_list()
-        if flows is not None:
+        flows = self._list.get(_FLOWS)
+        fresh = time.monotonic() - self._listed_at < REFRESH_INTERVAL_S
+        self._on_cache(_FLOWS, flows is not None and fresh)
+        if flows is not None and fresh:
             return flows
         return await self._flight.do(_FLOWS, lambda: self._fetch(budget))
 
-    def _fresh_list(self) -> list[Flow] | None:
-        flows = self._list.get(_FLOWS)
-        if flows is None or time.monotonic() - self._listed_at >= REFRESH_INTERVAL_S:
-            return None
-        self._on_cache(_FLOWS, True)
-        return flows
-
     async def _fetch(self, budget: Budget) -> list[Flow]:
-        self._on_cache(_FLOWS, False)
         flows = await self._provider.client.flows(budget)
         self._list[_FLOWS] = flows
         self._listed_at = time.monotonic()

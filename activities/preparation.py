@@ -1,7 +1,5 @@
 """The first step of a run: what is known or quickly looked up, and the settings the run keeps."""
 
-import asyncio
-
 from pydantic import BaseModel
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -106,8 +104,9 @@ class PreparationActivities:
     async def prepare(self, asked: Prepare) -> Preparation:
         """Return the number in E.164 (or why it is none), contact and flow, and the settings.
 
-        Asks the provider only where that is wanted, and never longer than LOOK_UP_WITHIN_S: what
-        fails or takes longer is left to the activities of contact and flow.
+        Asks the provider for the contact only where that is wanted, and never longer than
+        LOOK_UP_WITHIN_S: what fails or takes longer is left to `resolve_contact`. A flow is known
+        or not: its list is fetched once for many sends, by `find_flow`, where operators see it.
         """
         with no_surprises():
             prepared = self._settings()
@@ -116,20 +115,12 @@ class PreparationActivities:
             except ApplicationError as error:
                 return prepared.model_copy(update={"invalid": error.message})
             if asked.look_up and not self._one_request:
-                contact_id, flow = await asyncio.gather(
-                    self._contacts.resolve_in_passing(to, LOOK_UP_WITHIN_S),
-                    self._flow_in_passing(asked.template),
-                )
+                contact_id = await self._contacts.resolve_in_passing(to, LOOK_UP_WITHIN_S)
             else:
                 contact_id = self._contacts.cached(to)
-                flow = self._flows.cached(asked.template) if asked.template else None
+            flow = self._flows.cached(asked.template) if asked.template else None
             contact = Contact(to=to, contact_id=contact_id) if contact_id else None
             return prepared.model_copy(update={"to": to, "contact": contact, "flow": flow})
-
-    async def _flow_in_passing(self, template: str | None) -> FlowMatch | None:
-        if not template:
-            return None
-        return await self._flows.find_in_passing(template, LOOK_UP_WITHIN_S)
 
     @activity.defn
     async def prepare_rows(self, asked: PrepareRows) -> PreparedRows:

@@ -51,13 +51,12 @@ def is_worker_lost(error: ApplicationError) -> bool:
 
 async def prepare(to: str, template: str | None, *, look_up: bool = False) -> Preparation:
     """Return what a worker knows or may quickly look up, and the settings this run keeps."""
-    subjects = "the contact" if template is None else f"the contact and template {shown(template)}"
     return await workflow.execute_local_activity_method(
         PreparationActivities.prepare,
         Prepare(to=to, template=template, look_up=look_up),
         start_to_close_timeout=timedelta(seconds=10),
         retry_policy=RetryPolicy(maximum_attempts=5),
-        summary=f"Look up {subjects}" if look_up else "Read the number, the cache, the settings",
+        summary="Look up the contact" if look_up else "Read the number, the cache, the settings",
     )
 
 

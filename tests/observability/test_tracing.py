@@ -166,7 +166,7 @@ async def test_a_replay_records_no_span_twice(
     await until(runs)
     [trace] = runs()
     names = [span.name for span in traces.of(trace)]
-    assert {"RunActivity:prepare", "RunActivity:send_text", "POST /contacts"} <= set(names)
+    assert {"RunActivity:find_flow", "RunActivity:send_text", "POST /contacts"} <= set(names)
     handle = traced.client.get_workflow_handle(state.id)
     assert "accepted" in str(await handle.query("__temporal_workflow_metadata"))
     query = "HandleQuery:__temporal_workflow_metadata"
