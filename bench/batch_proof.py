@@ -40,7 +40,7 @@ class Proof:
         self.key = f"proof-{uuid.uuid4().hex[:8]}"
         self.workers: list[subprocess.Popen[bytes]] = []
         self.lies: list[str] = []
-        self.ended = 0
+        self.ended = self.arrived = 0
 
     def start_worker(self) -> None:
         """Start one more worker."""
@@ -74,9 +74,9 @@ class Proof:
         except sends.TemporalUnavailable:
             return None
         counts = state.counts
-        arrived = len({message["phone"] for message in await self.provider.inbox()})
-        if counts.accepted > arrived:
-            self.lies.append(f"{counts.accepted} accepted, but {arrived} arrived")
+        self.arrived = len({message["phone"] for message in await self.provider.inbox()})
+        if counts.accepted > self.arrived:
+            self.lies.append(f"{counts.accepted} accepted, but {self.arrived} arrived")
         if counts.total != rows or counts.ended < self.ended:
             self.lies.append(f"{counts.words()} after {self.ended} had ended, of {rows}")
         self.ended = max(self.ended, counts.ended)
@@ -171,7 +171,7 @@ async def prove(rows: int, kills: int, restarts: int, delivery: Delivery) -> dic
                 break
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the batch does not end: {looked}")
-            if steps and proof.ended >= steps[0]:
+            if steps and proof.arrived >= steps[0]:
                 steps.pop(0)
                 if incidents.pop(0) == "kill":
                     proof.kill_worker()

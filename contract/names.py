@@ -18,6 +18,9 @@ SEND_ACTIVITY_ID: Final = "send"
 START_BEFORE_MEMO: Final = "startBefore"
 """Memo of a run (ISO 8601): taken by Temporal later than this, it must not send."""
 
+STATE_MEMO: Final = "state"
+"""Memo of a running batch: how it stands, a `BatchState`."""
+
 SEND_ACTIVITIES: Final = ("send_text", "send_flow", "send_file")
 
 MAX_KEY_LENGTH: Final = 200

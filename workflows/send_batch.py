@@ -1,6 +1,7 @@
 """SendWhatsAppBatch: has the parts of a batch send, a few at a time, and shows how they stand."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Coroutine
 from datetime import timedelta
 from itertools import accumulate
@@ -28,6 +29,7 @@ with workflow.unsafe.imports_passed_through():
         COMPLETE_SIGNAL,
         PART_WORKFLOW,
         PROGRESS_SIGNAL,
+        STATE_MEMO,
         STEER_SIGNAL,
         batch_id,
         part_id,
@@ -40,10 +42,12 @@ ROWS_AT_ONCE = 750
 which may wait for a retry, do not hold up the batch; at most `MOST_PARTS` of them."""
 MOST_PARTS = 20
 
+STEPS_A_RUN = 800
+"""Steps after which the batch goes on as a new run: each is at most some seven events, and the
+server warns at 10,240. Counted, since what the server suggests may differ in a replay."""
+
 HANDED_OVER_WITHIN = timedelta(hours=1)
-SILENT_FOR = timedelta(seconds=15)
 LOOK_EVERY_S = 10
-SHOW_EVERY = timedelta(seconds=1)
 TEMPLATES = 100
 
 
@@ -57,25 +61,27 @@ class SendWhatsAppBatch:
         self._at = Carried()
         self._parts: list[Counts] = []
         self._left: list[Counts] = []
-        self._heard: dict[str, Any] = {}
-        self._changes = 0
+        self._silent: Counter[str] = Counter()
+        self._steps = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._use_attributes = False
-        self._shown_at: Any = None
+        self._listed: int | None = None
 
     @workflow.run
     async def run(self, request: BatchRequest) -> BatchState:
         """Return how many rows ended how."""
         self._at = request.carried or Carried(per_minute=request.per_minute)
         self._plan(request)
+        watching = asyncio.create_task(self._watch())
         try:
             await self._work(request)
         except asyncio.CancelledError:
             self._cancel()
             await self._work(request)
+        watching.cancel()
         await workflow.wait_condition(self._quiet)
         self._show(now=True)
-        return self.state()
+        return self._state
 
     def _plan(self, request: BatchRequest) -> None:
         self._parts = request.planned
@@ -94,12 +100,13 @@ class SendWhatsAppBatch:
         if self._at.flows is None:
             self._at.flows = await self._look_up(request.templates)
         while self._at.running or self._at.begun < len(self._parts):
-            if workflow.info().is_continue_as_new_suggested():
+            if self._steps >= STEPS_A_RUN:
                 await self._continue(request)
             elif self._next_may_begin():
                 self._begin_next()
             else:
-                await self._something_changes()
+                seen = self._steps
+                await workflow.wait_condition(lambda: self._steps != seen)  # noqa: B023
 
     async def _start_parts(self, request: BatchRequest) -> None:
         """Start the parts of rows that came with the request itself."""
@@ -156,7 +163,6 @@ class SendWhatsAppBatch:
         name = self._name(number)
         self._at.begun += 1
         self._at.running[name] = PartProgress(part=name, counts=counts, waiting=counts.running)
-        self._heard[name] = workflow.now()
         self._spawn(self._steer(name))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -171,6 +177,7 @@ class SendWhatsAppBatch:
     async def _steer(self, name: str) -> None:
         """Tell a part to begin or how to go on; one that has ended cannot hear it."""
         request, at = self._known, self._at
+        self._steps += 1
         at.told += 1
         beginning = sum(part.waiting > 0 for part in at.running.values())
         steering = Steering(
@@ -207,33 +214,32 @@ class SendWhatsAppBatch:
             # One that was never handed over has no rows there, and none of them was sent.
             planned = Counts(cancelled=self._at.running[name].counts.total)
             self._part_ended(name, stands.counts if stands.counts.total else planned)
+            self._show()
 
     def _part_ended(self, name: str, counts: Counts) -> None:
         if self._at.running.pop(name, None):
             self._at.ended += counts
-            self._changes += 1
-            self._show()
+            self._steps += 1
 
-    async def _something_changes(self) -> None:
-        before = self._changes
-        try:
-            await workflow.wait_condition(
-                lambda: self._changes != before, timeout=LOOK_EVERY_S if self._at.running else None
-            )
-        except TimeoutError:
-            if self._at.paused and not self._at.cancelled:
-                return
-            for name in self._at.running:
-                if workflow.now() - self._heard.get(name, workflow.now()) >= SILENT_FOR:
+    async def _watch(self) -> None:
+        """Look after parts that were silent for two looks, while they have something to say."""
+        at = self._at
+        while True:
+            await workflow.wait_condition(lambda: bool(at.running) and not self._idle)
+            await asyncio.sleep(LOOK_EVERY_S)
+            self._steps += 1
+            for name in () if self._idle else at.running:
+                self._silent[name] += 1
+                if self._silent[name] > 1:
                     self._spawn(self._look_after(name))
-                self._heard.setdefault(name, workflow.now())
 
     async def _continue(self, request: BatchRequest) -> None:
         """Go on as a new run: the history is long enough, the parts hear from the new one."""
         await workflow.wait_condition(self._quiet)
-        self._show(now=True)
         workflow.continue_as_new(
-            request.model_copy(update={"rows": [], "parts": self._parts, "carried": self._at})
+            request.model_copy(update={"rows": [], "parts": self._parts, "carried": self._at}),
+            # Without it the new run has the memo that this one began with.
+            memo={STATE_MEMO: self._state},
         )
 
     def _quiet(self) -> bool:
@@ -241,7 +247,7 @@ class SendWhatsAppBatch:
 
     def _cancel(self) -> None:
         self._at.cancelled = True
-        self._changes += 1
+        self._steps += 1
         self._steer_all()
 
     @workflow.signal(name=COMPLETE_SIGNAL)
@@ -256,16 +262,17 @@ class SendWhatsAppBatch:
         await self._begun()
         self._set_paused("an operator asked for it" if paused else None)
         self._show(now=True)
-        return self.state()
+        return self._state
 
     @workflow.update
     async def rate(self, asked: PerMinuteUpdate) -> BatchState:
         """Begin so many rows a minute from now on; None takes the limit away."""
         await self._begun()
         self._at.per_minute = asked.per_minute
-        self._changes += 1
+        self._steps += 1
         self._steer_all()
-        return self.state()
+        self._show(now=True)
+        return self._state
 
     @workflow.update
     async def cancel(self) -> BatchState:
@@ -273,7 +280,7 @@ class SendWhatsAppBatch:
         await self._begun()
         self._cancel()
         self._show(now=True)
-        return self.state()
+        return self._state
 
     @workflow.signal(name=PROGRESS_SIGNAL)
     async def progress(self, told: PartProgress) -> None:
@@ -281,19 +288,18 @@ class SendWhatsAppBatch:
         await self._begun()
         if told.part not in self._at.running:
             return
-        self._heard[told.part] = workflow.now()
+        self._silent[told.part] = 0
+        self._steps += 1
         if told.pause_reason and not self._at.paused:
             self._set_paused(told.pause_reason)
         if told.ended:
             self._part_ended(told.part, told.counts)
         else:
             self._at.running[told.part] = told
-            self._changes += 1
         self._show(now=bool(told.pause_reason))
 
-    @workflow.query
-    def state(self) -> BatchState:
-        """Return how the batch stands."""
+    @property
+    def _state(self) -> BatchState:
         request, at = self._request, self._at
         if request is None:
             return BatchState(key="", generation=0)
@@ -326,27 +332,35 @@ class SendWhatsAppBatch:
         if not reason and self._at.paused:
             self._at.resumes += 1
         self._at.paused, self._at.pause_reason = reason is not None, reason
-        self._changes += 1
+        self._steps += 1
         self._steer_all()
 
+    @property
+    def _idle(self) -> bool:
+        return self._at.paused and not self._at.cancelled
+
     def _show(self, *, now: bool = False) -> None:
-        """Show the progress; in search attributes not oftener than operators look."""
-        state = self.state()
+        """Show the progress; on the list page at each percent, or `now`.
+
+        Starters read it from the memo, since a query of a run that hears signals at the same time
+        can spoil its replay (ADR 0004).
+        """
+        state = self._state
         words = state.counts.words()
         if state.paused:
             words += f". Paused, since {state.pause_reason}: `send-whatsapp batch resume` goes on"
         elif not state.complete:
             words += ". Waits for the starter to hand over every row"
         workflow.set_current_details(words)
-        if self._shown_at and not now and workflow.now() < self._shown_at + SHOW_EVERY:
+        workflow.upsert_memo({STATE_MEMO: state})
+        percent = state.counts.ended * 100 // max(1, state.counts.total)
+        if not self._use_attributes or (percent == self._listed and not now):
             return
-        self._shown_at = workflow.now()
-        if self._use_attributes:
-            going_on = self._at.running or self._at.begun < len(self._parts)
-            outcome = "running" if going_on else state.counts.outcome
-            workflow.upsert_search_attributes(
-                [
-                    attributes.OUTCOME.value_set(outcome),
-                    attributes.PROGRESS.value_set(state.counts.words()),
-                ]
-            )
+        self._listed = percent
+        going_on = self._at.running or self._at.begun < len(self._parts)
+        workflow.upsert_search_attributes(
+            [
+                attributes.OUTCOME.value_set("running" if going_on else state.counts.outcome),
+                attributes.PROGRESS.value_set(state.counts.words()),
+            ]
+        )

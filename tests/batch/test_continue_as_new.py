@@ -4,43 +4,29 @@ import uuid
 from collections.abc import AsyncIterator
 
 import pytest
-from temporalio.client import Client
+from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
 from contract.batch import BatchState, Row, RowOutcome
 from contract.converter import contract_plugin
 from contract.names import batch_id
 from contract.request import SendWhatsAppRequest
-from registration import register_search_attributes
 from simulator.process import Simulator
 from starters import batch as batches
 from tests.conftest import Bench, WorkerOn, new_phone, until
-from tools.dev_server import DevServer, dev_server
+from worker import WORKFLOWS
+from workflows import send_batch
 
-FULL_AT = 60
-"""Events at which this server suggests a new run; a usual one does at 4,096."""
+STEPS_A_RUN = 15
+"""Instead of hundreds, so that few rows make several runs."""
 
 ROWS = 500
 PARTS = 6
 """Long texts, so that few rows fill a part."""
 
 
-@pytest.fixture(scope="module")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[DevServer]:
-    folder = tmp_path_factory.mktemp("temporal")
-    suggests = {"limit.historyCount.suggestContinueAsNew": str(FULL_AT)}
-    async with dev_server(folder / "server.log", dynamic_config=suggests) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-async def client(server: DevServer) -> Client:
-    connected = await Client.connect(server.address, plugins=[contract_plugin()])
-    assert await register_search_attributes(connected)
-    return connected
-
-
 @pytest.fixture
-async def bench(worker_on: WorkerOn) -> AsyncIterator[Bench]:
+async def bench(worker_on: WorkerOn, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+    monkeypatch.setattr(send_batch, "STEPS_A_RUN", STEPS_A_RUN)
     # The simulator needs its time for so many rows at once where the machine is busy.
     async with worker_on(CGB_TIMEOUT="10000") as running:
         yield running
@@ -85,7 +71,7 @@ class Batch:
         changes = 0
         while await self.run_id() == before:
             changes += 1
-            assert changes < 10 * FULL_AT, "no new run"
+            assert changes < 10 * STEPS_A_RUN, "no new run"
             await batches.set_rate(self.bench.client, self.key, per_minute + changes)
         await batches.set_rate(self.bench.client, self.key, per_minute)
 
@@ -118,6 +104,15 @@ async def test_every_row_is_sent_once_over_several_runs(bench: Bench, provider: 
 
     await until(closed, 60)
     assert len(runs) > 1
+    # What a run did follows from its history, though it was looked at all the time.
+    replayer = Replayer(
+        workflows=WORKFLOWS,
+        workflow_runner=UnsandboxedWorkflowRunner(),
+        plugins=[contract_plugin()],
+    )
+    for run_id in runs:
+        run = bench.client.get_workflow_handle(batch.handle.id, run_id=run_id)
+        await replayer.replay_workflow(await run.fetch_history())
     assert {row.outcome for row in await batch.report()} == {"accepted"}
     sent = [message["phone"] for message in await provider.inbox()]
     assert sorted(sent) == sorted(row.request.to for row in batch.rows)
