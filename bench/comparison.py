@@ -1,29 +1,40 @@
 """Ours beside the naive form: the same sends through both, by turns, on one server."""
 
 import sys
+from collections.abc import Mapping
 
 from bench.figures import Results
-from bench.stage import Crew, Stage, new_phone
+from bench.stage import Stage, new_phone
 
 NAIVE = (sys.executable, "-m", "bench.naive")
 TURNS = 3
 
+TEMPLATE: Mapping[str, object] = {"template": "visa_approved"}
+KINDS: Mapping[str, Mapping[str, object]] = {
+    "known contact, text": {},
+    "new contact, text": {},
+    "known contact, template": TEMPLATE,
+    "new contact, template": TEMPLATE,
+}
+
 
 async def measure(stage: Stage, *, sends: int) -> Results:
-    """Send texts with 50 in flight to known contacts, then to new ones; return both and ratios."""
+    """Send each kind with 50 in flight; return both forms and their ratios."""
     results: Results = {}
     async with stage.workers(words=NAIVE) as naive_crew:
         crews = {"ours": stage.crew, "naive": naive_crew}
-        phones = [new_phone() for _ in range(min(sends, 500))]
+        known = [new_phone() for _ in range(min(sends, 500))]
         for crew in crews.values():
-            await crew.warm_up(phones)
-        for kind in ("known contact", "new contact"):
+            await crew.warm_up(known)
+            await crew.send(to=known[0], **TEMPLATE)
+        for kind, fields in KINDS.items():
             turns: dict[str, list[Results]] = {name: [] for name in crews}
             for _ in range(TURNS):
                 # By turns, so that whatever else the machine does meets both.
                 for name, crew in crews.items():
-                    to = phones if kind == "known contact" else [new_phone() for _ in range(sends)]
-                    turns[name].append(await _turn(crew, sends, to))
+                    new = kind.startswith("new")
+                    phones = [new_phone() for _ in range(sends)] if new else known
+                    turns[name].append(await crew.many(sends, 50, phones, **fields))
             ours, naive = (_whole(turns[name]) for name in ("ours", "naive"))
             results[kind] = {
                 "ours": ours,
@@ -32,10 +43,6 @@ async def measure(stage: Stage, *, sends: int) -> Results:
                 "rateRatio": round(ours["perSecond"] / naive["perSecond"], 2),
             }
     return results
-
-
-async def _turn(crew: Crew, sends: int, phones: list[str]) -> Results:
-    return await crew.many(sends, 50, phones)
 
 
 def _whole(turns: list[Results]) -> Results:

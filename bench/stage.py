@@ -83,8 +83,8 @@ class Crew:
         known = phones or [new_phone() for _ in range(20)]
         await flood(len(known), 20, lambda i: self._send_to(known[i]))
 
-    async def _send_to(self, phone: str) -> None:
-        await self.send(to=phone)
+    async def _send_to(self, phone: str, **fields: object) -> None:
+        await self.send(to=phone, **fields)
 
     def cpu(self) -> Cpu:
         """Return a look at what worker and server use from now on."""
@@ -95,11 +95,13 @@ class Crew:
             server=lambda: cpu_seconds(process.pid),
         )
 
-    async def many(self, count: int, in_flight: int, phones: Sequence[str]) -> Results:
-        """Send so many texts to these phones; return rate, latency and CPU."""
+    async def many(
+        self, count: int, in_flight: int, phones: Sequence[str], **fields: object
+    ) -> Results:
+        """Send so many texts (or these fields) to these phones; return rate, latency and CPU."""
         cpu = self.cpu()
         seconds, elapsed = await flood(
-            count, in_flight, lambda i: self._send_to(phones[i % len(phones)])
+            count, in_flight, lambda i: self._send_to(phones[i % len(phones)], **fields)
         )
         return {
             "sends": count,

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bench import report
+from bench.comparison import KINDS
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.timeout(600)
@@ -49,7 +50,7 @@ def test_a_burst_is_accepted_and_arrives_whole(quick: dict[str, Any]) -> None:
     assert found["timeoutsInSample"] == 0
 
 
-@pytest.mark.parametrize("kind", ["known contact", "new contact"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_ours_and_the_naive_form_send_as_many(quick: dict[str, Any], kind: str) -> None:
     found = quick["comparison"][kind]
     assert found["ours"]["sends"] == found["naive"]["sends"] > 0
