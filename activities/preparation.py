@@ -106,7 +106,8 @@ class PreparationActivities:
 
         Asks the provider for the contact only where that is wanted, and never longer than
         LOOK_UP_WITHIN_S: what fails or takes longer is left to `resolve_contact`. A flow is known
-        or not: its list is fetched once for many sends, by `find_flow`, where operators see it.
+        or not: its list is fetched once for many sends, by `find_flow`, where operators see it;
+        then the contact is left to its activity as well, since both run side by side.
         """
         with no_surprises():
             prepared = self._settings()
@@ -114,11 +115,13 @@ class PreparationActivities:
                 to = self._contacts.e164(asked.to)
             except ApplicationError as error:
                 return prepared.model_copy(update={"invalid": error.message})
-            if asked.look_up and not self._one_request:
+            flow = self._flows.cached(asked.template) if asked.template else None
+            # A flow that is not known is asked for by its activity, and the contact beside it.
+            whole = asked.template is None or flow is not None
+            if asked.look_up and whole and not self._one_request:
                 contact_id = await self._contacts.resolve_in_passing(to, LOOK_UP_WITHIN_S)
             else:
                 contact_id = self._contacts.cached(to)
-            flow = self._flows.cached(asked.template) if asked.template else None
             contact = Contact(to=to, contact_id=contact_id) if contact_id else None
             return prepared.model_copy(update={"to": to, "contact": contact, "flow": flow})
 

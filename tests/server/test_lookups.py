@@ -23,6 +23,18 @@ async def test_a_quick_lookup_of_a_contact_needs_no_activity(
     assert len(await provider.requests("create_contact")) == 1
 
 
+async def test_a_template_that_is_not_known_is_looked_up_beside_the_contact(
+    bench: Bench, provider: Simulator
+) -> None:
+    first, second = await bench.send(**TEMPLATE), await bench.send(**TEMPLATE)
+    assert first.outcome == second.outcome == "accepted"
+    begun = sorted(await activities(bench, first.id))
+    assert begun == [("find_flow", 1), ("resolve_contact", 1), ("send_flow", 1)]
+    assert len(await workflow_tasks_that_began(bench, first.id, "find_flow", "resolve_contact")) == 1
+    # From then on the list is known, and a quick lookup of the contact is enough.
+    assert await activities(bench, second.id) == [("send_flow", 1)]
+
+
 async def test_a_lookup_that_fails_at_once_is_the_first_attempt_of_its_activity(
     worker_on: WorkerOn, provider: Simulator
 ) -> None:
@@ -45,7 +57,8 @@ async def test_retry_after_of_the_first_answer_is_kept(
         assert datetime.now(UTC) - began >= timedelta(seconds=3)
         assert state.outcome == "accepted"
         assert len(await provider.requests("list_flows")) == 2
-        assert await activities(bench, state.id) == [("find_flow", 2), ("send_flow", 1)]
+        begun = sorted(await activities(bench, state.id))
+        assert begun == [("find_flow", 2), ("resolve_contact", 1), ("send_flow", 1)]
 
 
 async def test_a_slow_lookup_goes_on_where_operators_see_it(
@@ -98,6 +111,19 @@ async def test_a_send_for_later_asks_nothing_before_its_time(
     await until(waits)
     assert not await provider.requests()
     await handle.cancel()
+
+
+async def workflow_tasks_that_began(bench: Bench, workflow_id: str, *names: str) -> set[int]:
+    """Return the workflow tasks of a run that asked for these activities."""
+    events = (await bench.client.get_workflow_handle(workflow_id).fetch_history()).events
+    asked = [
+        e.activity_task_scheduled_event_attributes
+        for e in events
+        if e.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
+    ]
+    return {
+        each.workflow_task_completed_event_id for each in asked if each.activity_type.name in names
+    }
 
 
 async def activities(bench: Bench, workflow_id: str) -> list[tuple[str, int]]:
