@@ -30,7 +30,9 @@ async def test_a_template_that_is_not_known_is_looked_up_beside_the_contact(
     assert first.outcome == second.outcome == "accepted"
     begun = sorted(await activities(bench, first.id))
     assert begun == [("find_flow", 1), ("resolve_contact", 1), ("send_flow", 1)]
-    assert len(await workflow_tasks_that_began(bench, first.id, "find_flow", "resolve_contact")) == 1
+    assert (
+        len(await workflow_tasks_that_began(bench, first.id, "find_flow", "resolve_contact")) == 1
+    )
     # From then on the list is known, and a quick lookup of the contact is enough.
     assert await activities(bench, second.id) == [("send_flow", 1)]
 
