@@ -300,9 +300,7 @@ class SendWhatsAppBatch:
 
     @property
     def _state(self) -> BatchState:
-        request, at = self._request, self._at
-        if request is None:
-            return BatchState(key="", generation=0)
+        request, at = self._known, self._at
         return BatchState(
             key=request.key,
             generation=request.generation,
