@@ -13,6 +13,8 @@ RUN ["pip", "install", "--no-deps", "--no-build-isolation", "."]
 FROM python:3.11-slim-bookworm
 RUN ["useradd", "--system", "--uid", "10001", "--no-create-home", "send-whatsapp"]
 COPY --from=build /opt/send-whatsapp /opt/send-whatsapp
+# The simulated provider is not part of the package; `python -m simulator` runs from this folder.
+COPY simulator /opt/simulator/simulator
 ENV PATH=/opt/send-whatsapp/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 # By number, so that Kubernetes' runAsNonRoot can judge it.
 USER 10001

@@ -56,7 +56,7 @@ histories: setup temporal ## Capture the histories of tests/replay anew, after a
 	@$(BIN)/python -m pytest -q -n 0 tests/replay/capture.py
 
 schema: setup ## Write the JSON Schema of request and result to docs/schema
-	@$(BIN)/python -m contract.schema
+	@$(BIN)/python -m send_whatsapp.contract.schema
 
 bench: setup temporal ## Measure on this machine and renew docs/performance.md (15 minutes)
 	@missing=; for each in redis-server npm; do command -v $$each >/dev/null || missing+=" $$each"; done; \

@@ -12,20 +12,25 @@ from temporalio.client import Client
 from temporalio.runtime import Runtime
 from temporalio.worker import PollerBehaviorAutoscaling, UnsandboxedWorkflowRunner, Worker
 
-import starters.client
 from activities.contacts import ContactActivities
 from activities.flows import FlowActivities
 from activities.messages import MessageActivities
 from activities.parts import PartActivities
 from activities.preparation import PreparationActivities
 from activities.provider import Provider
-from cgb.client import Budget, CGBClient
-from cgb.errors import CGBError, Unauthorized
-from registration import register_search_attributes
-from settings import SettingsError, TemporalSettings, WorkerSettings, unknown_variables
-from starters.display import leave
-from telemetry import logs, metrics, tracing
-from telemetry.metrics import ProviderMetrics
+from send_whatsapp.cgb.client import Budget, CGBClient
+from send_whatsapp.cgb.errors import CGBError, Unauthorized
+from send_whatsapp.settings import (
+    SettingsError,
+    TemporalSettings,
+    WorkerSettings,
+    unknown_variables,
+)
+from send_whatsapp.telemetry import logs, metrics, tracing
+from send_whatsapp.telemetry.metrics import ProviderMetrics
+from send_whatsapp.temporal import connection
+from send_whatsapp.temporal.process import leave
+from send_whatsapp.temporal.search_attributes import register_search_attributes
 from workflows.send_batch import SendWhatsAppBatch
 from workflows.send_part import SendWhatsAppBatchPart
 from workflows.send_whatsapp import SendWhatsApp
@@ -48,8 +53,8 @@ async def connect(runtime: Runtime, within_s: float = CONNECT_WITHIN_S) -> Clien
     deadline = loop.time() + within_s
     while True:
         try:
-            return await starters.client.connect(runtime)
-        except starters.client.TemporalUnavailable as error:
+            return await connection.connect(runtime)
+        except connection.TemporalUnavailable as error:
             if loop.time() + 1 > deadline:
                 raise CannotStart(str(error)) from error
             logger.warning("Temporal does not answer yet, trying again")

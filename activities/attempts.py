@@ -12,7 +12,7 @@ from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.api.workflowservice.v1 import PauseActivityRequest
 from temporalio.service import RPCError, RPCStatusCode
 
-from contract.errors import utc
+from send_whatsapp.contract.errors import utc
 
 Standing = Literal["unsent", "in_flight", "maybe_sent"]
 """How a send that has not ended stands: proven unsent, on its way, or nobody knows."""

@@ -9,10 +9,10 @@ from temporalio import activity
 
 from activities.failures import lookup_failure
 from activities.provider import Provider, SingleFlight, no_surprises
-from cgb.client import Budget
-from cgb.errors import CGBError
-from contract.errors import ErrorType, failure
-from contract.phone import InvalidPhoneNumber, to_e164
+from send_whatsapp.cgb.client import Budget
+from send_whatsapp.cgb.errors import CGBError
+from send_whatsapp.contract.errors import ErrorType, failure
+from send_whatsapp.contract.phone import InvalidPhoneNumber, to_e164
 
 MAX_CACHED = 100_000
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from temporalio.exceptions import ApplicationError
 
-from cgb.errors import (
+from send_whatsapp.cgb.errors import (
     CGBError,
     NotUnderstood,
     RateLimited,
@@ -18,7 +18,7 @@ from cgb.errors import (
     Unauthorized,
     Unavailable,
 )
-from contract.errors import (
+from send_whatsapp.contract.errors import (
     FIRST_BACKOFF_S,
     MAX_BACKOFF_S,
     RETRYABLE,
@@ -27,7 +27,7 @@ from contract.errors import (
     delivery_unknown,
     failure,
 )
-from contract.request import Delivery
+from send_whatsapp.contract.request import Delivery
 
 _TYPES: dict[type[CGBError], ErrorType] = {
     Unauthorized: ErrorType.UNAUTHORIZED,

@@ -12,9 +12,9 @@ from temporalio import activity
 from activities.contacts import OnCache
 from activities.failures import lookup_failure
 from activities.provider import Provider, SingleFlight, no_surprises
-from cgb.answers import Flow
-from cgb.client import Budget
-from cgb.errors import CGBError
+from send_whatsapp.cgb.answers import Flow
+from send_whatsapp.cgb.client import Budget
+from send_whatsapp.cgb.errors import CGBError
 
 REFRESH_INTERVAL_S = 5.0
 """A template missing from a cached list refreshes the list, at most this often."""

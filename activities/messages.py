@@ -11,11 +11,11 @@ from activities.attempts import Standing, hold, in_doubt_since, leave_word
 from activities.contacts import ContactActivities
 from activities.failures import send_failure
 from activities.provider import Provider, no_surprises
-from cgb.client import Budget
-from cgb.errors import CGBError, Rejected
-from contract.errors import delivery_unknown, expired, utc
-from contract.file_url import fits_type
-from contract.request import Delivery, FileType
+from send_whatsapp.cgb.client import Budget
+from send_whatsapp.cgb.errors import CGBError, Rejected
+from send_whatsapp.contract.errors import delivery_unknown, expired, utc
+from send_whatsapp.contract.file_url import fits_type
+from send_whatsapp.contract.request import Delivery, FileType
 
 logger = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ from pydantic import BaseModel
 from temporalio import activity
 
 from activities.provider import no_surprises
-from contract.batch import Counts
-from contract.part_history import part_outcomes
+from send_whatsapp.contract.batch import Counts
+from send_whatsapp.temporal.part_history import part_outcomes
 
 
 class PartStands(BaseModel):

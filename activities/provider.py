@@ -11,8 +11,8 @@ from cachetools import TTLCache
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from cgb.client import Budget, CGBClient
-from contract.errors import ErrorType, delivery_unknown, failure, utc
+from send_whatsapp.cgb.client import Budget, CGBClient
+from send_whatsapp.contract.errors import ErrorType, delivery_unknown, failure, utc
 
 T = TypeVar("T")
 

@@ -18,13 +18,12 @@ from typing import Any
 
 from temporalio.client import Client
 
-from contract.batch import BatchState, Row
-from contract.converter import contract_plugin
-from contract.names import batch_id, part_id
-from contract.request import Delivery, SendWhatsAppRequest
+from send_whatsapp.client import batches, sends
+from send_whatsapp.contract.batch import BatchState, Row
+from send_whatsapp.contract.converter import contract_plugin
+from send_whatsapp.contract.names import batch_id, part_id
+from send_whatsapp.contract.request import Delivery, SendWhatsAppRequest
 from simulator.process import Simulator, simulator
-from starters import batch as batches
-from starters import client as sends
 from tools.dev_server import ROOT, DevServer, dev_server
 
 WARNING_LIMIT = 10_240

@@ -7,10 +7,10 @@ import uuid
 from bench.figures import Results, spread
 from bench.processes import memory_mib
 from bench.stage import Crew, Stage, new_phone
-from contract.batch import Row
-from contract.names import batch_id, part_id
-from contract.request import SendWhatsAppRequest
-from starters import batch as batches
+from send_whatsapp.client import batches
+from send_whatsapp.contract.batch import Row
+from send_whatsapp.contract.names import batch_id, part_id
+from send_whatsapp.contract.request import SendWhatsAppRequest
 
 URGENT = 30
 

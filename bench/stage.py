@@ -15,12 +15,12 @@ from temporalio.client import Client, WorkflowHandle
 
 from bench.figures import Cpu, Results, flood, spread
 from bench.processes import Program, cpu_seconds
-from contract.converter import contract_plugin
-from contract.request import SendWhatsAppRequest
-from contract.result import SendWhatsAppResult
+from send_whatsapp.client.sends import start_send
+from send_whatsapp.contract.converter import contract_plugin
+from send_whatsapp.contract.request import SendWhatsAppRequest
+from send_whatsapp.contract.result import SendWhatsAppResult
+from send_whatsapp.temporal.task_queue import no_worker
 from simulator.process import Simulator, simulator
-from starters.client import start_send
-from starters.waiting import no_worker
 from tools.dev_server import ROOT, DevServer, dev_server
 
 DELAY_MS = 50

@@ -9,7 +9,7 @@ from temporalio.client import WorkflowHandle
 from bench import histories
 from bench.figures import Results, flood, spread
 from bench.stage import Stage, new_phone
-from contract.result import SendWhatsAppResult
+from send_whatsapp.contract.result import SendWhatsAppResult
 
 SAMPLED = 250
 """Histories that are looked through for timeouts."""

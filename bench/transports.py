@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import httpx
 
-from cgb.transport import progress, transport
+from send_whatsapp.cgb.transport import progress, transport
 from simulator.process import simulator
 
 IN_FLIGHT = 50

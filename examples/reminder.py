@@ -13,9 +13,9 @@ from temporalio.client import (
     ScheduleSpec,
 )
 
-from contract.names import DEFAULT_TASK_QUEUE, SEND_WORKFLOW
-from contract.request import SendWhatsAppRequest
-from starters.client import connect
+from send_whatsapp.client.sends import connect
+from send_whatsapp.contract.names import DEFAULT_TASK_QUEUE, SEND_WORKFLOW
+from send_whatsapp.contract.request import SendWhatsAppRequest
 
 REMINDER = Schedule(
     action=ScheduleActionStartWorkflow(

@@ -1,11 +1,14 @@
 """Fixtures: a real dev server, the simulator as a process, workers on queues of their own."""
 
 import asyncio
+import json
 import os
+import sys
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings as hypothesis_settings
@@ -13,25 +16,29 @@ from temporalio.client import Client
 from temporalio.runtime import Runtime
 
 import worker as worker_module
-from cgb.client import CGBClient
-from contract.converter import contract_plugin
-from contract.request import SendWhatsAppRequest
-from registration import register_search_attributes
-from settings import WorkerSettings
+from send_whatsapp.cgb.client import CGBClient
+from send_whatsapp.client import sends
+from send_whatsapp.contract.converter import contract_plugin
+from send_whatsapp.contract.request import SendWhatsAppRequest
+from send_whatsapp.settings import WorkerSettings
+from send_whatsapp.telemetry import metrics
+from send_whatsapp.telemetry.metrics import ProviderMetrics
+from send_whatsapp.temporal.search_attributes import register_search_attributes
 from simulator.process import Simulator, simulator
-from starters import client as sends
-from telemetry import metrics
-from telemetry.metrics import ProviderMetrics
 from tools.dev_server import DevServer, NoServer, dev_server
 
 # The first number loads the library's data; machines are slow or busy.
 hypothesis_settings.register_profile("ours", deadline=None, derandomize=True)
 hypothesis_settings.load_profile("ours")
 
-WorkerOn = Callable[..., AbstractAsyncContextManager["Bench"]]
+ROOT = Path(__file__).resolve().parent.parent
+
+UI_URL = "http://ui.example.com"
+
+WorkerOn = Callable[..., AbstractAsyncContextManager["SendHarness"]]
 
 
-class Bench:
+class SendHarness:
     """A worker on its own task queue, and short ways to send through it."""
 
     def __init__(self, client: Client, settings: WorkerSettings) -> None:
@@ -111,7 +118,7 @@ def worker_on(
     """Return a context manager that runs a worker in this process, with these variables."""
 
     @asynccontextmanager
-    async def run(*, search_attributes: bool = True, **changes: str) -> AsyncIterator[Bench]:
+    async def run(*, search_attributes: bool = True, **changes: str) -> AsyncIterator[SendHarness]:
         settings = settings_for(**changes)
         figures = ProviderMetrics(runtime.metric_meter)
         key = settings.api_key.get_secret_value()
@@ -120,13 +127,13 @@ def worker_on(
                 settings, provider, figures, search_attributes=search_attributes
             )
             async with worker_module.build_worker(client, settings, activities):
-                yield Bench(client, settings)
+                yield SendHarness(client, settings)
 
     return run
 
 
 @pytest.fixture
-async def bench(worker_on: WorkerOn) -> AsyncIterator[Bench]:
+async def bench(worker_on: WorkerOn) -> AsyncIterator[SendHarness]:
     async with worker_on() as running:
         yield running
 
@@ -143,4 +150,36 @@ async def until(condition: Callable[[], object], within_s: float = 30) -> None:
             await asyncio.sleep(0.02)
 
 
-ROOT = Path(__file__).resolve().parent.parent
+class CommandResult:
+    """What a command printed and the code it ended with."""
+
+    def __init__(self, code: int | None, out: bytes, err: bytes) -> None:
+        self.code, self.out, self.err = code, out.decode(), err.decode()
+        assert "Traceback" not in self.out + self.err
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+async def run_command(
+    *words: str, address: str, task_queue: str = "none", **variables: str
+) -> CommandResult:
+    """Run `send-whatsapp` with these words."""
+    kept = {n: v for n, v in os.environ.items() if not n.startswith(("CGB_", "TEMPORAL_"))}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(Path(sys.executable).with_name("send-whatsapp"))),
+        *words,
+        cwd=ROOT,
+        env=kept
+        | {
+            "TEMPORAL_ADDRESS": address,
+            "TEMPORAL_TASK_QUEUE": task_queue,
+            "TEMPORAL_UI_URL": UI_URL,
+        }
+        | variables,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    return CommandResult(process.returncode, out, err)

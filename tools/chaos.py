@@ -17,11 +17,11 @@ from rich.console import Console
 from temporalio.client import Client
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 
-from contract.converter import contract_plugin
-from contract.request import SendWhatsAppRequest
+from send_whatsapp.client import sends
+from send_whatsapp.contract.converter import contract_plugin
+from send_whatsapp.contract.request import SendWhatsAppRequest
 from simulator.faults import Fault
 from simulator.process import Simulator, simulator
-from starters import client as sends
 from tools.chaos_report import Report, Sent, show
 from tools.dev_server import DevServer, dev_server
 from tools.relay import relay

@@ -10,8 +10,8 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 
-from contract.request import Delivery
-from contract.result import Outcome
+from send_whatsapp.contract.request import Delivery
+from send_whatsapp.contract.result import Outcome
 
 ENDS: tuple[Outcome, ...] = ("accepted", "failed", "unknown", "cancelled")
 

@@ -15,13 +15,13 @@ from rich.console import Console
 from rich.table import Table
 from temporalio.client import Client
 
-from contract.converter import contract_plugin
-from contract.names import DEFAULT_TASK_QUEUE
-from contract.request import SendWhatsAppRequest
+from send_whatsapp.client import sends
+from send_whatsapp.client.links import ui_link
+from send_whatsapp.contract.converter import contract_plugin
+from send_whatsapp.contract.names import DEFAULT_TASK_QUEUE
+from send_whatsapp.contract.request import SendWhatsAppRequest
+from send_whatsapp.temporal.task_queue import no_worker
 from simulator.process import Simulator, simulator
-from starters import client as sends
-from starters.display import ui_link
-from starters.waiting import no_worker
 from tools.dev_server import ROOT, DevServer, NoServer, dev_server, free_port, is_free
 
 DATA = ROOT / ".data"

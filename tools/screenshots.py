@@ -14,14 +14,14 @@ from tempfile import TemporaryDirectory
 from playwright.async_api import FloatRect, Page, async_playwright
 from temporalio.client import Client
 
-from contract import attributes
-from contract.converter import contract_plugin
-from contract.names import DEFAULT_TASK_QUEUE
-from contract.request import SendWhatsAppRequest
+from send_whatsapp.client import sends
+from send_whatsapp.contract import attributes
+from send_whatsapp.contract.converter import contract_plugin
+from send_whatsapp.contract.names import DEFAULT_TASK_QUEUE
+from send_whatsapp.contract.request import SendWhatsAppRequest
+from send_whatsapp.temporal.task_queue import no_worker
 from simulator.faults import Fault
 from simulator.process import simulator
-from starters import client as sends
-from starters.waiting import no_worker
 from tools.demo import environment, worker
 from tools.dev_server import ROOT, NoServer, dev_server
 

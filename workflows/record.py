@@ -6,9 +6,9 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities.preparation import Preparation
-    from contract import attributes
-    from contract.request import SendWhatsAppRequest
-    from contract.result import Outcome, SentAs
+    from send_whatsapp.contract import attributes
+    from send_whatsapp.contract.request import SendWhatsAppRequest
+    from send_whatsapp.contract.result import Outcome, SentAs
 
 SENDS = "send_whatsapp_sends"
 TIME_TO_ACCEPTED = "send_whatsapp_time_to_accepted"

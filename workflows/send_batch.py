@@ -13,8 +13,8 @@ from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
 
 with workflow.unsafe.imports_passed_through():
     from activities.parts import PartActivities
-    from contract import attributes
-    from contract.batch import (
+    from send_whatsapp.contract import attributes
+    from send_whatsapp.contract.batch import (
         BatchRequest,
         BatchState,
         Carried,
@@ -24,7 +24,7 @@ with workflow.unsafe.imports_passed_through():
         Steering,
         split,
     )
-    from contract.names import (
+    from send_whatsapp.contract.names import (
         BATCH_WORKFLOW,
         COMPLETE_SIGNAL,
         PART_WORKFLOW,

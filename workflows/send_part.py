@@ -12,10 +12,22 @@ from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_e
 with workflow.unsafe.imports_passed_through():
     from activities.flows import FlowMatch
     from activities.preparation import Preparation
-    from contract.batch import Counts, PartProgress, PartRequest, Row, RowOutcome, Steering
-    from contract.errors import ErrorType, utc
-    from contract.names import PART_WORKFLOW, PROGRESS_SIGNAL, STEER_SIGNAL, row_activity_id
-    from contract.result import Outcome
+    from send_whatsapp.contract.batch import (
+        Counts,
+        PartProgress,
+        PartRequest,
+        Row,
+        RowOutcome,
+        Steering,
+    )
+    from send_whatsapp.contract.errors import ErrorType, utc
+    from send_whatsapp.contract.names import (
+        PART_WORKFLOW,
+        PROGRESS_SIGNAL,
+        STEER_SIGNAL,
+        row_activity_id,
+    )
+    from send_whatsapp.contract.result import Outcome
     from workflows import steps
     from workflows.record import RowRecord, count
     from workflows.send_whatsapp import deliver

@@ -13,10 +13,10 @@ with workflow.unsafe.imports_passed_through():
     from activities.flows import FlowMatch
     from activities.messages import Send, SendFile, SendFlow, SendText
     from activities.preparation import Preparation
-    from contract.errors import ErrorType, expired, failure
-    from contract.names import SEND_WORKFLOW, START_BEFORE_MEMO
-    from contract.request import SendWhatsAppRequest
-    from contract.result import SendWhatsAppResult, SentAs
+    from send_whatsapp.contract.errors import ErrorType, expired, failure
+    from send_whatsapp.contract.names import SEND_WORKFLOW, START_BEFORE_MEMO
+    from send_whatsapp.contract.request import SendWhatsAppRequest
+    from send_whatsapp.contract.result import SendWhatsAppResult, SentAs
     from workflows import steps
     from workflows.record import Record, RowRecord, count
 

@@ -22,7 +22,7 @@ with workflow.unsafe.imports_passed_through():
         PreparedRows,
         PrepareRows,
     )
-    from contract.errors import (
+    from send_whatsapp.contract.errors import (
         FIRST_BACKOFF_S,
         MAX_BACKOFF_S,
         RETRYABLE,
@@ -33,7 +33,7 @@ with workflow.unsafe.imports_passed_through():
         failure,
         utc,
     )
-    from contract.names import SEND_ACTIVITY_ID
+    from send_whatsapp.contract.names import SEND_ACTIVITY_ID
 
 _NEVER_AGAIN = ("TemporalTimeout:StartToClose", "TemporalTimeout:Heartbeat", "WorkerShutdown")
 """Failures of an attempt that nobody heard from; `at_most_once` allows no other after them."""

@@ -21,9 +21,9 @@ from typing import Any
 import httpx
 from temporalio.client import Client
 
-from contract.names import DEFAULT_TASK_QUEUE
+from send_whatsapp.contract.names import DEFAULT_TASK_QUEUE
+from send_whatsapp.temporal.task_queue import no_worker
 from simulator.process import Simulator, simulator
-from starters.waiting import no_worker
 from tools.dev_server import ROOT, dev_server, free_port
 
 FOLDER = Path(__file__).resolve().parent

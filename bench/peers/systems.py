@@ -18,7 +18,7 @@ from bench.figures import Cpu, flood
 from bench.peers import brokers
 from bench.processes import Program
 from bench.stage import Crew
-from contract.errors import ErrorType
+from send_whatsapp.contract.errors import ErrorType
 from simulator.process import Simulator
 from tools.dev_server import ROOT
 

@@ -15,7 +15,7 @@ from temporalio.client import Client
 
 from simulator.faults import Fault
 from simulator.process import Simulator
-from tests.conftest import ROOT, Bench, WorkerOn, new_phone, until
+from tests.conftest import ROOT, SendHarness, WorkerOn, new_phone, until
 from tools.dev_server import INSTALLED, DevServer
 
 TYPESCRIPT = ROOT / "examples" / "typescript"
@@ -36,36 +36,40 @@ async def command(*words: str, cwd: Path = ROOT, **variables: str) -> tuple[int 
     return process.returncode, out.decode(), err.decode()
 
 
-async def documented(lines: list[str], bench: Bench, phone: str) -> list[str]:
+async def documented(lines: list[str], harness: SendHarness, phone: str) -> list[str]:
     """Run lines of the document with ids, queue and number of this test; return what they say."""
     mark = uuid.uuid4().hex
     outputs = []
     for line in lines:
         line = line.replace("+1234567890", phone)
-        line = line.replace("--task-queue send-whatsapp", f"--task-queue {bench.task_queue}")
+        line = line.replace("--task-queue send-whatsapp", f"--task-queue {harness.task_queue}")
         line = re.sub(r"order-\d+|morning-reminder", rf"\g<0>-{mark}", line)
         words = shlex.split(line)
         assert words[0] == "temporal"
-        address = bench.client.service_client.config.target_host
+        address = harness.client.service_client.config.target_host
         code, out, err = await command(str(INSTALLED), *words[1:], "--address", address)
         assert code == 0, err
         outputs.append(out)
     return outputs
 
 
-async def test_the_temporal_cli_sends_as_documented(bench: Bench, provider: Simulator) -> None:
+async def test_the_temporal_cli_sends_as_documented(
+    harness: SendHarness, provider: Simulator
+) -> None:
     phone = new_phone()
-    outputs = await documented(BLOCKS[0], bench, phone)
+    outputs = await documented(BLOCKS[0], harness, phone)
     assert "COMPLETED" in outputs[0]
     assert '"success":true' in outputs[2].replace(" ", "").replace("\n", "")
     assert len(await provider.inbox(phone)) == 2
 
 
-async def test_the_temporal_cli_schedules_as_documented(bench: Bench, provider: Simulator) -> None:
+async def test_the_temporal_cli_schedules_as_documented(
+    harness: SendHarness, provider: Simulator
+) -> None:
     phone = new_phone()
     create, trigger, describe, delete = BLOCKS[1]
     # One block of names: what is created is triggered, described and deleted.
-    outputs = await documented([create, trigger, describe, delete], bench, phone)
+    outputs = await documented([create, trigger, describe, delete], harness, phone)
     assert "Europe/Berlin" in outputs[2]
     await until(lambda: _arrived(provider, phone))
 
@@ -125,9 +129,9 @@ def test_the_lock_file_names_no_registry() -> None:
 
 
 async def test_typescript_sends_once_for_a_key_and_knows_each_failure(
-    typescript: Path, bench: Bench, provider: Simulator, server: DevServer
+    typescript: Path, harness: SendHarness, provider: Simulator, server: DevServer
 ) -> None:
-    variables = {"TEMPORAL_ADDRESS": server.address, "TEMPORAL_TASK_QUEUE": bench.task_queue}
+    variables = {"TEMPORAL_ADDRESS": server.address, "TEMPORAL_TASK_QUEUE": harness.task_queue}
 
     async def send(key: str, **fields: str) -> tuple[int | None, str, str]:
         request = json.dumps({"message": "x"} | fields)

@@ -14,10 +14,10 @@ import httpx
 import pytest
 from temporalio.client import Client
 
-from settings import GatewaySettings
-from starters.gateway import Gateway, create_app, serving
-from starters.gateway_tokens import Tokens
-from tests.conftest import Bench, new_phone, until
+from send_whatsapp.gateway.app import Gateway, create_app, serving
+from send_whatsapp.gateway.tokens import Tokens
+from send_whatsapp.settings import GatewaySettings
+from tests.conftest import SendHarness, new_phone, until
 from tools.dev_server import free_port
 
 PROBLEM = "application/problem+json"
@@ -41,8 +41,8 @@ async def gateway(
 
 
 @pytest.fixture
-async def http(client: Client, bench: Bench) -> AsyncIterator[httpx.AsyncClient]:
-    async with gateway(client, bench.task_queue) as opened:
+async def http(client: Client, harness: SendHarness) -> AsyncIterator[httpx.AsyncClient]:
+    async with gateway(client, harness.task_queue) as opened:
         yield opened
 
 

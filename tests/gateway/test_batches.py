@@ -10,16 +10,16 @@ import httpx
 import pytest
 from temporalio.client import Client
 
+from send_whatsapp.gateway.tokens import Tokens
 from simulator.faults import Fault
 from simulator.process import Simulator
-from starters.gateway_tokens import Tokens
-from tests.conftest import Bench, new_phone, until
+from tests.conftest import SendHarness, new_phone, until
 from tests.gateway.conftest import PROBLEM, gateway
 
 
 @pytest.fixture
-async def http(client: Client, bench: Bench) -> AsyncIterator[httpx.AsyncClient]:
-    async with gateway(client, bench.task_queue) as opened:
+async def http(client: Client, harness: SendHarness) -> AsyncIterator[httpx.AsyncClient]:
+    async with gateway(client, harness.task_queue) as opened:
         yield opened
 
 
@@ -110,9 +110,9 @@ async def test_other_rows_under_a_running_key_are_409(
     await closed(http, url)
 
 
-async def test_guards_of_the_gateway_hold_for_batches(client: Client, bench: Bench) -> None:
+async def test_guards_of_the_gateway_hold_for_batches(client: Client, harness: SendHarness) -> None:
     tokens = Tokens({"crm": "a-long-random-token"}, None)
-    async with gateway(client, bench.task_queue, tokens) as http:
+    async with gateway(client, harness.task_queue, tokens) as http:
         assert (await http.post("/v1/batches", json=batch())).status_code == 401
         headers = {"Authorization": "Bearer a-long-random-token"}
         for path in ("/v1/batches/none", "/v1/batches/none/report"):

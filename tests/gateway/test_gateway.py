@@ -14,14 +14,15 @@ import httpx
 import pytest
 from temporalio.client import Client
 
-from contract.request import SendWhatsAppRequest
-from settings import GatewaySettings, SettingsError
+from send_whatsapp.client import sends
+from send_whatsapp.contract.request import SendWhatsAppRequest
+from send_whatsapp.gateway import middleware as gateway_http
+from send_whatsapp.gateway import tokens as gateway_tokens
+from send_whatsapp.gateway.tokens import Rates, Tokens
+from send_whatsapp.settings import GatewaySettings, SettingsError
 from simulator.faults import Fault
 from simulator.process import Simulator
-from starters import client as sends
-from starters import gateway_http, gateway_tokens
-from starters.gateway_tokens import Rates, Tokens
-from tests.conftest import Bench, new_phone, until
+from tests.conftest import SendHarness, new_phone, until
 from tests.gateway.conftest import PROBLEM, gateway, has_status, key, post
 
 LATER = {"retry-after": "60"}
@@ -229,11 +230,11 @@ async def test_send_at_starts_later_and_can_be_cancelled_at_once(
 
 
 async def test_a_caller_that_asks_too_often_is_told_when_to_come_back(
-    client: Client, bench: Bench
+    client: Client, harness: SendHarness
 ) -> None:
     tokens = Tokens(gateway_tokens.parse(["crm:one", "shop:two"]), None)
     limit = {"GATEWAY_MAX_REQUESTS_PER_MINUTE": "2"}
-    async with gateway(client, bench.task_queue, tokens, **limit) as http:
+    async with gateway(client, harness.task_queue, tokens, **limit) as http:
         crm, shop = ({"Authorization": f"Bearer {token}"} for token in ("one", "two"))
         statuses = [(await post(http, headers=crm)).status_code for _ in range(3)]
         assert statuses == [202, 202, 429]
@@ -256,9 +257,9 @@ def test_a_rate_fills_again_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [rates.wait_of("b"), Rates(None).wait_of("a")] == [0, 0]
 
 
-async def test_a_token_is_needed_where_there_are_some(client: Client, bench: Bench) -> None:
+async def test_a_token_is_needed_where_there_are_some(client: Client, harness: SendHarness) -> None:
     tokens = Tokens(gateway_tokens.parse(["crm:secret", "shop:other"]), None)
-    async with gateway(client, bench.task_queue, tokens) as http:
+    async with gateway(client, harness.task_queue, tokens) as http:
         for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic secret"}):
             refused = await post(http, headers=headers)
             assert refused.status_code == 401
@@ -343,7 +344,7 @@ async def test_the_access_log_has_the_route_and_no_data(
 
 
 async def test_a_run_of_another_kind_is_no_message(
-    http: httpx.AsyncClient, client: Client, bench: Bench
+    http: httpx.AsyncClient, client: Client, harness: SendHarness
 ) -> None:
     other = await client.start_workflow("Other", id=f"other-{uuid.uuid4()}", task_queue="nobody")
     assert (await http.get(f"/v1/messages/{other.id}")).status_code == 404

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from starters import gateway_http
+from send_whatsapp.gateway import middleware as gateway_http
 from tests.gateway.conftest import COMMAND, PROBLEM, GatewayProcess, gateway_process
 from tools.dev_server import DevServer
 

@@ -15,10 +15,10 @@ from typing import Any
 import httpx
 import pytest
 
-from settings import SettingsError
+from send_whatsapp.gateway.webhooks import Forged, Unusable, Webhook, dry_run, load
+from send_whatsapp.settings import SettingsError
 from simulator.process import Simulator
-from starters.webhooks import Forged, Unusable, Webhook, dry_run, load
-from tests.conftest import ROOT, Bench, new_phone
+from tests.conftest import ROOT, SendHarness, new_phone
 from tests.gateway.conftest import PROBLEM, GatewayProcess, gateway_process
 from tools.dev_server import DevServer
 
@@ -59,8 +59,12 @@ def variables(task_queue: str, address: str) -> dict[str, str]:
 
 
 @pytest.fixture
-async def running(bench: Bench, server: DevServer, tmp_path: Path) -> AsyncIterator[GatewayProcess]:
-    async with gateway_process(tmp_path, **variables(bench.task_queue, server.address)) as process:
+async def running(
+    harness: SendHarness, server: DevServer, tmp_path: Path
+) -> AsyncIterator[GatewayProcess]:
+    async with gateway_process(
+        tmp_path, **variables(harness.task_queue, server.address)
+    ) as process:
         yield process
 
 

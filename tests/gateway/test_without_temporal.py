@@ -12,11 +12,11 @@ from pathlib import Path
 import httpx
 from temporalio.client import Client
 
-from contract import names
-from contract.request import SendWhatsAppRequest
+from send_whatsapp.client import sends
+from send_whatsapp.contract import names
+from send_whatsapp.contract.request import SendWhatsAppRequest
 from simulator.process import Simulator
-from starters import client as sends
-from tests.conftest import Bench, WorkerOn, new_phone, until
+from tests.conftest import SendHarness, WorkerOn, new_phone, until
 from tests.gateway.conftest import PROBLEM, gateway_process, post
 from tools.dev_server import dev_server, free_port
 
@@ -144,11 +144,11 @@ async def test_what_waits_behind_a_frozen_temporal_was_sent_nowhere(tmp_path: Pa
 
 
 async def test_a_connection_that_broke_meanwhile_costs_nobody_an_answer(
-    bench: Bench, tmp_path: Path
+    harness: SendHarness, tmp_path: Path
 ) -> None:
-    port = int(bench.client.service_client.config.target_host.rpartition(":")[2])
+    port = int(harness.client.service_client.config.target_host.rpartition(":")[2])
     async with proxy_to(port) as (proxy, address):
-        variables = {"TEMPORAL_ADDRESS": address, "TEMPORAL_TASK_QUEUE": bench.task_queue}
+        variables = {"TEMPORAL_ADDRESS": address, "TEMPORAL_TASK_QUEUE": harness.task_queue}
         async with gateway_process(tmp_path, **variables) as running:
             for _ in range(3):
                 answer = await post(running.http, headers={"Prefer": "wait=20"})
@@ -190,19 +190,19 @@ async def test_a_start_whose_answer_was_lost_is_cancelled_or_found_by_its_key(
 
 
 async def test_a_run_that_temporal_took_after_the_answer_does_not_send(
-    bench: Bench, provider: Simulator
+    harness: SendHarness, provider: Simulator
 ) -> None:
     request = SendWhatsAppRequest(to=new_phone(), message="x")
     ends = {}
     for seconds in (-1, 60):
         before = datetime.now(UTC) + timedelta(seconds=seconds)
         started = await sends.start_send(
-            bench.client,
+            harness.client,
             request,
-            task_queue=bench.task_queue,
+            task_queue=harness.task_queue,
             memo={names.START_BEFORE_MEMO: before.isoformat()},
         )
-        ends[seconds] = await sends.get_state(bench.client, started.id, wait=True)
+        ends[seconds] = await sends.get_state(harness.client, started.id, wait=True)
     assert ends[60].outcome == "accepted"
     assert ends[-1].outcome == "failed"
     assert ends[-1].result is not None

@@ -15,14 +15,13 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import PauseActivityRequest
 from temporalio.client import Client
 
-from contract import names
-from contract.batch import Row
-from contract.request import SendWhatsAppRequest
+from send_whatsapp.client import batches, sends
+from send_whatsapp.contract import names
+from send_whatsapp.contract.batch import Row
+from send_whatsapp.contract.request import SendWhatsAppRequest
 from simulator.faults import Fault
 from simulator.process import Simulator
-from starters import batch as batches
-from starters import client as sends
-from tests.conftest import Bench, WorkerOn, until
+from tests.conftest import SendHarness, WorkerOn, until
 
 HISTORIES = Path(__file__).parent / "histories"
 
@@ -93,80 +92,80 @@ def anonymous(told: Any) -> Any:
     return told
 
 
-async def start(bench: Bench, **fields: Any) -> sends.State:
+async def start(harness: SendHarness, **fields: Any) -> sends.State:
     """Start a run as any SDK could, malformed or not."""
-    handle = await bench.client.start_workflow(
+    handle = await harness.client.start_workflow(
         names.SEND_WORKFLOW,
         {"to": PERSON} | fields,
         id=names.new_workflow_id(),
-        task_queue=bench.task_queue,
+        task_queue=harness.task_queue,
     )
-    return await sends.get_state(bench.client, handle.id)
+    return await sends.get_state(harness.client, handle.id)
 
 
-async def ended(bench: Bench, begun: sends.State) -> str:
-    return (await sends.get_state(bench.client, begun.id, wait=True)).outcome
+async def ended(harness: SendHarness, begun: sends.State) -> str:
+    return (await sends.get_state(harness.client, begun.id, wait=True)).outcome
 
 
 @pytest.mark.parametrize("name", CASES)
 async def test_a_path(worker_on: WorkerOn, provider: Simulator, name: str) -> None:
     fields, faults, outcome = CASES[name]
-    async with worker_on(CGB_TIMEOUT="5000") as bench:
+    async with worker_on(CGB_TIMEOUT="5000") as harness:
         await provider.faults(*faults)
-        begun = await start(bench, **fields)
-        assert await ended(bench, begun) == outcome
-        await keep(bench.client, name, begun.id)
+        begun = await start(harness, **fields)
+        assert await ended(harness, begun) == outcome
+        await keep(harness.client, name, begun.id)
 
 
 async def test_a_known_contact_and_a_configured_template(
     worker_on: WorkerOn, provider: Simulator
 ) -> None:
-    async with worker_on(CGB_TEMPLATE_REMINDER="1752250957768") as bench:
-        assert await ended(bench, await start(bench, **TEXT)) == "accepted"
-        again = await start(bench, template="reminder", variables={"date": "Monday"})
-        assert await ended(bench, again) == "accepted"
-        await keep(bench.client, "known-contact-configured-template", again.id)
+    async with worker_on(CGB_TEMPLATE_REMINDER="1752250957768") as harness:
+        assert await ended(harness, await start(harness, **TEXT)) == "accepted"
+        again = await start(harness, template="reminder", variables={"date": "Monday"})
+        assert await ended(harness, again) == "accepted"
+        await keep(harness.client, "known-contact-configured-template", again.id)
 
 
 async def test_one_request_an_activity(worker_on: WorkerOn, provider: Simulator) -> None:
-    async with worker_on(CGB_MAX_REQUESTS_PER_MINUTE="60000") as bench:
-        begun = await start(bench, **TEMPLATE)
-        assert await ended(bench, begun) == "accepted"
-        await keep(bench.client, "one-request-an-activity", begun.id)
+    async with worker_on(CGB_MAX_REQUESTS_PER_MINUTE="60000") as harness:
+        begun = await start(harness, **TEMPLATE)
+        assert await ended(harness, begun) == "accepted"
+        await keep(harness.client, "one-request-an-activity", begun.id)
 
 
 async def test_without_search_attributes(worker_on: WorkerOn, provider: Simulator) -> None:
-    async with worker_on(search_attributes=False) as bench:
-        begun = await start(bench, **TEXT)
-        assert await ended(bench, begun) == "accepted"
-        await keep(bench.client, "without-search-attributes", begun.id)
+    async with worker_on(search_attributes=False) as harness:
+        begun = await start(harness, **TEXT)
+        assert await ended(harness, begun) == "accepted"
+        await keep(harness.client, "without-search-attributes", begun.id)
 
 
-async def test_a_time_to_send_at(bench: Bench, provider: Simulator) -> None:
-    begun = await start(bench, **TEXT, sendAt=in_s(2))
-    assert await ended(bench, begun) == "accepted"
-    await keep(bench.client, "send-at", begun.id)
+async def test_a_time_to_send_at(harness: SendHarness, provider: Simulator) -> None:
+    begun = await start(harness, **TEXT, sendAt=in_s(2))
+    assert await ended(harness, begun) == "accepted"
+    await keep(harness.client, "send-at", begun.id)
 
 
-async def test_expired_before_the_lookup(bench: Bench, provider: Simulator) -> None:
-    begun = await start(bench, **TEXT, expiresAt=in_s(-1))
-    assert await ended(bench, begun) == "failed"
-    await keep(bench.client, "expired", begun.id)
+async def test_expired_before_the_lookup(harness: SendHarness, provider: Simulator) -> None:
+    begun = await start(harness, **TEXT, expiresAt=in_s(-1))
+    assert await ended(harness, begun) == "failed"
+    await keep(harness.client, "expired", begun.id)
 
 
-async def test_expired_while_paused(bench: Bench, provider: Simulator) -> None:
+async def test_expired_while_paused(harness: SendHarness, provider: Simulator) -> None:
     await provider.faults(NOT_NOW)
-    begun = await start(bench, **TEXT, expiresAt=in_s(4))
+    begun = await start(harness, **TEXT, expiresAt=in_s(4))
     await until(lambda: requested(provider, "send_text"))
-    await bench.client.workflow_service.pause_activity(
+    await harness.client.workflow_service.pause_activity(
         PauseActivityRequest(
             namespace="default",
             execution=WorkflowExecution(workflow_id=begun.id),
             id=names.SEND_ACTIVITY_ID,
         )
     )
-    assert await ended(bench, begun) == "failed"
-    await keep(bench.client, "expired-while-paused", begun.id)
+    assert await ended(harness, begun) == "failed"
+    await keep(harness.client, "expired-while-paused", begun.id)
 
 
 @pytest.mark.parametrize(
@@ -181,19 +180,19 @@ async def test_expired_while_paused(bench: Bench, provider: Simulator) -> None:
 async def test_cancelled(
     worker_on: WorkerOn, provider: Simulator, name: str, fault: Fault, outcome: str
 ) -> None:
-    async with worker_on(CGB_TIMEOUT="4000", CGB_RETRY_ATTEMPTS="3") as bench:
+    async with worker_on(CGB_TIMEOUT="4000", CGB_RETRY_ATTEMPTS="3") as harness:
         body = {"success": True}
         await provider.faults(fault.model_copy(update={"body": body}))
-        begun = await start(bench, **NEVER_TWICE)
+        begun = await start(harness, **NEVER_TWICE)
         await until(lambda: requested(provider, fault.route))
         if name == "between-attempts":
-            await until(lambda: waits(bench, begun))
-        await sends.request_cancel(bench.client, begun)
-        assert await ended(bench, begun) == outcome
-        await keep(bench.client, f"cancelled-{name}", begun.id)
+            await until(lambda: waits(harness, begun))
+        await sends.request_cancel(harness.client, begun)
+        assert await ended(harness, begun) == outcome
+        await keep(harness.client, f"cancelled-{name}", begun.id)
 
 
-async def test_a_batch(bench: Bench, provider: Simulator) -> None:
+async def test_a_batch(harness: SendHarness, provider: Simulator) -> None:
     rows = [
         Row(
             row=n + 2,
@@ -207,10 +206,12 @@ async def test_a_batch(bench: Bench, provider: Simulator) -> None:
         Fault(route="send_text", phone="+14155550102", kind="cut", effect=True),
     )
     key = names.new_workflow_id()
-    begun = await batches.start(bench.client, key, rows, [], task_queue=bench.task_queue)
-    await bench.client.get_workflow_handle(names.batch_id(key)).result()
-    await keep(bench.client, "batch", names.batch_id(key))
-    await keep(bench.client, "batch-part", names.part_id(names.batch_id(key), begun.generation, 0))
+    begun = await batches.start(harness.client, key, rows, [], task_queue=harness.task_queue)
+    await harness.client.get_workflow_handle(names.batch_id(key)).result()
+    await keep(harness.client, "batch", names.batch_id(key))
+    await keep(
+        harness.client, "batch-part", names.part_id(names.batch_id(key), begun.generation, 0)
+    )
 
 
 def in_s(seconds: float) -> str:
@@ -221,6 +222,6 @@ async def requested(provider: Simulator, route: str) -> bool:
     return bool(await provider.requests(route))
 
 
-async def waits(bench: Bench, begun: sends.State) -> bool:
-    described = await bench.client.get_workflow_handle(begun.id).describe()
+async def waits(harness: SendHarness, begun: sends.State) -> bool:
+    described = await harness.client.get_workflow_handle(begun.id).describe()
     return any(a.HasField("last_failure") for a in described.raw_description.pending_activities)

@@ -15,8 +15,8 @@ from temporalio.worker import Replayer, WorkflowReplayResult
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from temporalio.workflow import NondeterminismError
 
-from contract.converter import contract_plugin
-from contract.errors import ErrorType
+from send_whatsapp.contract.converter import contract_plugin
+from send_whatsapp.contract.errors import ErrorType
 from tests.replay.capture import CASES, HISTORIES
 from worker import WORKFLOWS
 

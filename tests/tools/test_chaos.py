@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from contract.request import Delivery
-from contract.result import Outcome
+from send_whatsapp.contract.request import Delivery
+from send_whatsapp.contract.result import Outcome
 from tools.chaos import chaos
 from tools.chaos_report import Report, Sent, show
 

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 import yaml
 
-from settings import WorkerSettings
+from send_whatsapp.settings import WorkerSettings
 from tests.conftest import ROOT
 from worker import GRACE_S
 

@@ -2,7 +2,12 @@
 
 import re
 
-from settings import ProviderSettings, StarterSettings, WorkerSettings, unknown_variables
+from send_whatsapp.settings import (
+    ProviderSettings,
+    StarterSettings,
+    WorkerSettings,
+    unknown_variables,
+)
 from tests.conftest import ROOT
 
 TEXT = (ROOT / ".env.example").read_text()

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client
 
-from contract.errors import ErrorType
-from starters.cli import app
+from send_whatsapp.cli.main import app
+from send_whatsapp.contract.errors import ErrorType
 from tests.conftest import ROOT
 from tools.dev_server import DevServer, install
 

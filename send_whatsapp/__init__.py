@@ -1,0 +1,49 @@
+"""Send WhatsApp messages through Temporal: the public Python API.
+
+Start a send and wait for the provider's answer:
+
+    from send_whatsapp import SendWhatsAppRequest, connect, send
+
+    request = SendWhatsAppRequest(to="+1234567890", message="Hello")
+    result = await send(await connect(), request, key="order-4711")
+
+`key` is the idempotency key: the same key with the same request sends one message.
+"""
+
+from send_whatsapp.client.sends import (
+    DeliveryUnknown,
+    KeyConflict,
+    NotFound,
+    OutcomeUnknown,
+    SendFailed,
+    Started,
+    State,
+    get_result,
+    get_state,
+    send,
+    start_send,
+)
+from send_whatsapp.contract.names import InvalidKey
+from send_whatsapp.contract.request import SendWhatsAppRequest
+from send_whatsapp.contract.result import SendError, SendWhatsAppResult
+from send_whatsapp.temporal.connection import TemporalUnavailable, connect
+
+__all__ = [
+    "DeliveryUnknown",
+    "InvalidKey",
+    "KeyConflict",
+    "NotFound",
+    "OutcomeUnknown",
+    "SendError",
+    "SendFailed",
+    "SendWhatsAppRequest",
+    "SendWhatsAppResult",
+    "Started",
+    "State",
+    "TemporalUnavailable",
+    "connect",
+    "get_result",
+    "get_state",
+    "send",
+    "start_send",
+]

@@ -1,0 +1,11 @@
+"""Links to the Temporal Web UI."""
+
+from urllib.parse import quote
+
+
+def ui_link(base: str, namespace: str, workflow_id: str, run_id: str | None = None) -> str | None:
+    """Return the run's page in the Web UI; None where there is no UI."""
+    if not base:
+        return None
+    path = f"{base}/namespaces/{quote(namespace, safe='')}/workflows/{quote(workflow_id, safe='')}"
+    return f"{path}/{run_id}/history" if run_id else path

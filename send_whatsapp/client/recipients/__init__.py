@@ -1,0 +1,1 @@
+"""The recipients of a batch: from a file or a list to checked rows."""

@@ -1,0 +1,1 @@
+"""The HTTP gateway: messages, batches and webhooks for systems that do not speak Temporal."""

@@ -1,0 +1,1 @@
+"""Talking to the Temporal server: connection, search attributes, histories, task queues."""

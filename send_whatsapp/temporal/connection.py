@@ -1,0 +1,93 @@
+"""The way to Temporal: a connected client, and one error for every kind of no answer."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from temporalio.client import Client
+from temporalio.envconfig import ClientConfig
+from temporalio.runtime import Runtime
+from temporalio.service import RetryConfig, RPCError, RPCStatusCode
+
+from send_whatsapp.contract.converter import contract_plugin
+from send_whatsapp.settings import SettingsError, TemporalSettings, TracingSettings
+from send_whatsapp.telemetry import tracing
+
+ANSWER_WITHIN_S = 8.0
+"""Time that Temporal gets to answer one question of a starter."""
+
+NO_ANSWER = frozenset(
+    {
+        RPCStatusCode.UNAVAILABLE,
+        RPCStatusCode.DEADLINE_EXCEEDED,
+        RPCStatusCode.CANCELLED,
+        RPCStatusCode.UNKNOWN,
+    }
+)
+"""What the server, or the way to it, says where asking again may help."""
+
+
+class TemporalUnavailable(Exception):
+    """Temporal does not answer; the message says at which address and what to do."""
+
+
+async def connect(
+    runtime: Runtime | None = None, retry: RetryConfig | None = None, *, lazy: bool = False
+) -> Client:
+    """Return a client of the server that `TEMPORAL_*` names.
+
+    Raises TemporalUnavailable, and SettingsError for a wrong variable.
+
+    A lazy client connects at its first call. Traces go where `OTEL_EXPORTER_OTLP_ENDPOINT` says,
+    or where the calling program sends its own.
+    """
+    tracing.set_up(TracingSettings.load().otlp_endpoint, "send-whatsapp-client")
+    TemporalSettings.load()
+    try:
+        config = ClientConfig.load_client_connect_config()
+    except RuntimeError:
+        raise SettingsError(
+            "TEMPORAL_PROFILE or TEMPORAL_CONFIG_FILE names no profile that can be read;"
+            " for example TEMPORAL_PROFILE=default"
+        ) from None
+    address = config.get("target_host") or "localhost:7233"
+    async with answers(address):
+        return await Client.connect(
+            **{"target_host": address, **config},  # type: ignore[arg-type]
+            # The traces first: they go around what the contract refuses.
+            plugins=[*tracing.plugins(), contract_plugin()],
+            runtime=runtime,
+            retry_config=retry,
+            lazy=lazy,
+        )
+
+
+@asynccontextmanager
+async def answers(address: str, within_s: float = ANSWER_WITHIN_S) -> AsyncIterator[None]:
+    """Raise TemporalUnavailable for whatever means that the server does not answer in time.
+
+    The SDK retries inside, past an `rpc_timeout`, hence the timeout around it.
+    """
+    try:
+        async with asyncio.timeout(within_s):
+            yield
+    except RPCError as error:
+        if error.status in NO_ANSWER:
+            raise TemporalUnavailable(_no_answer(address)) from None
+        if error.status == RPCStatusCode.NOT_FOUND and "amespace" in error.message:
+            raise TemporalUnavailable(
+                f"Temporal at {address} has no such namespace: correct TEMPORAL_NAMESPACE"
+            ) from None
+        if error.status in (RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED):
+            raise TemporalUnavailable(
+                f"Temporal at {address} refuses: correct TEMPORAL_API_KEY or the TLS certificate"
+            ) from None
+        raise
+    except (TimeoutError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "onnect" not in str(error):
+            raise
+        raise TemporalUnavailable(_no_answer(address)) from None
+
+
+def _no_answer(address: str) -> str:
+    return f"Temporal does not answer at {address}: start it or correct TEMPORAL_ADDRESS"

@@ -1,1 +1,0 @@
-"""Everything that begins a send: command line, HTTP gateway, Python client."""

@@ -1,0 +1,64 @@
+"""Requests that the contract accepts and refuses, for its validation and its JSON Schema."""
+
+from typing import Any
+
+FAMILY = "👨‍👩‍👧‍👦"
+
+SOUND: list[dict[str, Any]] = [
+    {"message": "x"},
+    {"message": "x" * 4096},
+    {"message": FAMILY},
+    {"message": "مرحبا"},
+    {"message": "x", "variables": {}},
+    {"message": "x", "variables": None, "template": None, "delivery": None},
+    {"template": "a"},
+    {"template": "a", "message": "instead"},
+    {"template": "a", "variables": {"n": 1, "b": True, "f": 1.5, "s": "x"}},
+    {"template": "a", "variables": {"fallback_message": "instead"}},
+    {"fileUrl": "https://example.com/a%20b.pdf?x=1#y", "fileType": "document"},
+    {"message": "x", "delivery": "at_most_once"},
+    {"message": "x", "expiresAt": "2027-01-31T09:00:00+01:00"},
+    {"message": "x", "sendAt": "2027-01-31T09:00:00Z", "expiresAt": "2027-01-31T10:00:00Z"},
+]
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({}, "request"),
+    ({"message": ""}, "message"),
+    ({"message": " \n"}, "message"),
+    ({"message": "x" * 4097}, "message"),
+    ({"message": FAMILY * 600}, "message"),
+    ({"message": 1}, "message"),
+    ({"message": "x", "to": 1234567890}, "to"),
+    ({"message": "x", "to": None}, "to"),
+    ({"message": "x", "surprise": 1}, "surprise"),
+    ({"message": "x", "file_url": "https://example.com/a"}, "file_url"),
+    ({"message": "x", "fileUrl": "https://example.com/a", "fileType": "image"}, "request"),
+    ({"template": "t", "fileUrl": "https://example.com/a", "fileType": "image"}, "request"),
+    ({"fileUrl": "https://example.com/a"}, "fileType"),
+    ({"fileType": "image"}, "fileUrl"),
+    ({"fileUrl": "https://example.com/a", "fileType": "gif"}, "fileType"),
+    ({"message": "x", "variables": {"a": "b"}}, "variables"),
+    ({"template": "t", "variables": []}, "variables"),
+    ({"template": "t", "variables": {"a": None}}, "variables.a"),
+    ({"template": "t", "variables": {"a": ""}}, "variables.a"),
+    ({"template": "t", "variables": {"a": " \t"}}, "variables.a"),
+    ({"template": "t", "variables": {"str": {}}}, "variables.str"),
+    ({"template": "t", "variables": {"": "x"}}, "variables"),
+    ({"template": "t", "variables": {"fallback_message": 1}}, "variables.fallback_message"),
+    (
+        {"template": "t", "variables": {"fallback_message": "x" * 4097}},
+        "variables.fallback_message",
+    ),
+    ({"template": ""}, "template"),
+    ({"template": "a\nb"}, "template"),
+    ({"template": "x" * 201}, "template"),
+    ({"message": "x", "delivery": "exactly_once"}, "delivery"),
+    ({"message": "x", "expiresAt": "2027-01-31T09:00:00"}, "expiresAt"),
+    ({"message": "x", "expiresAt": "tomorrow"}, "expiresAt"),
+    ({"message": "x", "expiresAt": 1800000000}, "expiresAt"),
+    ({"message": "x", "expiresAt": "2027-13-31T09:00:00Z"}, "expiresAt"),
+    (
+        {"message": "x", "sendAt": "2027-01-31T09:00:00Z", "expiresAt": "2027-01-31T09:00:00Z"},
+        "expiresAt",
+    ),
+]

@@ -1,0 +1,192 @@
+"""The request: what is accepted, what is refused, and by which field's name."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from send_whatsapp.contract.request import SendWhatsAppRequest, problems
+from tests.contract.conftest import SOUND, WRONG
+
+
+def read(**fields: Any) -> SendWhatsAppRequest:
+    return SendWhatsAppRequest.model_validate_json(json.dumps({"to": "+1234567890", **fields}))
+
+
+@pytest.mark.parametrize("fields", SOUND)
+def test_a_sound_request_is_accepted(fields: dict[str, Any]) -> None:
+    assert read(**fields).to == "+1234567890"
+
+
+@pytest.mark.parametrize(("fields", "field"), WRONG)
+def test_a_wrong_request_names_the_field(fields: dict[str, Any], field: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        read(**fields)
+    found = problems(refused.value)
+    assert [problem.field for problem in found] == [field]
+    assert found[0].problem
+    assert found[0].expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "null",
+        "[]",
+        '"text"',
+        "not JSON",
+        "[" * 100_000,
+        '{"to": "1", "message": "\\ud800"}',
+        '{"to": "1", "template": "t", "variables": {"a": NaN}}',
+        '{"to": "1", "template": "t", "variables": {"a": ' + "9" * 400 + "}}",
+        '{"to": "1", "template": "t", "variables": {"a": ' + "9" * 5000 + "}}",
+    ],
+)
+def test_what_is_no_request_at_all_is_refused_by_the_same_error(text: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        SendWhatsAppRequest.model_validate_json(text)
+    assert problems(refused.value)
+
+
+def test_the_errors_never_repeat_a_value() -> None:
+    with pytest.raises(ValidationError) as refused:
+        read(to=5, template="canary\n", variables={"a": ["canary"]}, fileUrl="canary")
+    assert "canary" not in str(problems(refused.value))
+
+
+def test_the_fallback_of_the_variables_wins_over_the_message() -> None:
+    both = read(template="t", message="m", variables={"fallback_message": "v"})
+    assert both.fallback_text == "v"
+    assert both.template_variables == {}
+    assert read(template="t", message="m").fallback_text == "m"
+    assert read(template="t").fallback_text is None
+    assert read(message="m").fallback_text is None
+
+
+def test_variables_go_out_as_text_without_line_breaks_and_runs_of_blanks() -> None:
+    values = {"a": " x \n y\t z  ", "b": True, "c": False, "d": 3, "e": 1.5}
+    expected = {"a": "x y z", "b": "true", "c": "false", "d": "3", "e": "1.5"}
+    assert read(template="t", variables=values).template_variables == expected
+
+
+def test_two_requests_are_the_same_when_only_their_times_differ() -> None:
+    plain = read(message="m")
+    assert plain.body() == read(message="m", expiresAt="2027-01-31T09:00:00Z").body()
+    assert plain.body() == read(message="m", delivery="at_least_once").body()
+    assert plain.body() != read(message="m", delivery="at_most_once").body()
+
+
+def test_two_requests_differ_where_other_words_would_go_out() -> None:
+    bodies = {read(template="t", variables={"n": n}).body() for n in (1, 1.0, True, "1")}
+    assert len(bodies) == 4
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://example.com/a",
+        "javascript:alert(1)",
+        "example.com/a",
+        "http:/example.com/a",
+        "https:///a",
+        "https://user:secret@example.com/a",
+        "https://localhost/a",
+        "https://a.localhost/a",
+        "https://intranet/a",
+        "https://printer.local/a",
+        "https://127.0.0.1/a",
+        "https://127.1/a",
+        "https://0x7f.0.0.1/a",
+        "https://2130706433/a",
+        "https://10.0.0.1/a",
+        "https://224.0.0.1/a",
+        "https://[ff0e::1]/a",
+        "https://192.168.1.1/a",
+        "https://169.254.169.254/a",
+        "https://100.64.0.1/a",
+        "https://[::1]/a",
+        "https://[::ffff:10.0.0.1]/a",
+        "https://[64:ff9b::a00:1]/a",
+        "https://[fe80::1/a",
+        "https://[zz]/a",
+        "https://\uff11\uff12\uff17.0.0.1/a",
+        "https://example.com:0/a",
+        "https://example.com:99999/a",
+        "https://exa mple.com/a",
+        "https://example.com/a b",
+        "https://example.com/a\nb",
+        "https://-example.com/a",
+        "https://example..com/a",
+        "https://example.com/" + "a" * 3000,
+    ],
+)
+def test_a_file_url_must_name_a_public_host(url: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        read(fileUrl=url, fileType="image")
+    assert problems(refused.value)[0].field == "fileUrl"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.com",
+        "HTTP://EXAMPLE.com./A.PNG",
+        "https://xn--mnchen-3ya.de/a.png",
+        "https://8.8.8.8/a.png",
+        "https://[2606:4700::1111]:8443/a.png",
+        "https://example.com/b%C3%BCro.png?sig=a%2Bb==",
+    ],
+)
+def test_a_public_file_url_stays_byte_for_byte(url: str) -> None:
+    assert read(fileUrl=url, fileType="image").file_url == url
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            [*(f.alias or "" for f in SendWhatsAppRequest.model_fields.values()), "unknown"]
+        ),
+        json_values,
+        max_size=6,
+    )
+)
+def test_any_object_is_read_or_refused_with_problems(fields: dict[str, Any]) -> None:
+    try:
+        request = SendWhatsAppRequest.model_validate_json(json.dumps(fields))
+    except ValidationError as error:
+        refused = problems(error)
+        assert refused
+    else:
+        again = SendWhatsAppRequest.model_validate_json(request.model_dump_json(by_alias=True))
+        assert again == request
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"to": "+1234567890\udcff", "message": "x"}, "to"),
+        ({"message": "x\ud800"}, "message"),
+        ({"template": "t\ud800"}, "template"),
+        ({"template": "t", "variables": {"a": "\ud800"}}, "variables.a"),
+        ({"fileUrl": "https://example.com/\ud800", "fileType": "image"}, "fileUrl"),
+    ],
+)
+def test_half_a_surrogate_pair_is_refused_from_python_as_from_json(
+    fields: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(ValidationError) as wrong:
+        SendWhatsAppRequest.model_validate({"to": "+1234567890"} | fields)
+    assert [problem.field for problem in problems(wrong.value)] == [field]

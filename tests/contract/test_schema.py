@@ -1,0 +1,65 @@
+"""The JSON Schema in docs/schema: current, valid, and of one mind with the contract."""
+
+from typing import Any
+
+import jsonschema
+import pytest
+
+from send_whatsapp.contract.result import SendError, SendWhatsAppResult
+from send_whatsapp.contract.schema import FOLDER, request_schema, result_schema, schemas
+from send_whatsapp.gateway.openapi import REQUESTS
+from tests.contract.conftest import SOUND, WRONG
+
+REQUEST = jsonschema.Draft202012Validator(request_schema())
+RESULT = jsonschema.Draft202012Validator(result_schema())
+
+# What no schema can say: which month exists, and that one time is after another.
+BEYOND = ("2027-13-31", "2027-01-31T09:00:00Z")
+
+
+def can_be_expressed(fields: dict[str, Any]) -> bool:
+    return not str(fields.get("expiresAt", "")).startswith(BEYOND)
+
+
+def test_the_files_are_current() -> None:
+    found = {path.name: path.read_text() for path in FOLDER.iterdir()}
+    assert found == schemas(), "run `make schema`"
+
+
+@pytest.mark.parametrize("schema", [request_schema(), result_schema()])
+def test_a_schema_is_one(schema: dict[str, Any]) -> None:
+    jsonschema.Draft202012Validator.check_schema(schema)
+
+
+@pytest.mark.parametrize("fields", [*SOUND, *REQUESTS.values()])
+def test_what_the_contract_accepts_the_schema_accepts(fields: dict[str, Any]) -> None:
+    REQUEST.validate({"to": "+1234567890"} | fields)
+
+
+@pytest.mark.parametrize(
+    "fields", [fields for fields, _ in WRONG if can_be_expressed(fields)], ids=str
+)
+def test_what_the_contract_refuses_the_schema_refuses(fields: dict[str, Any]) -> None:
+    assert not REQUEST.is_valid({"to": "+1234567890"} | fields)
+
+
+def test_a_request_without_a_recipient_is_refused() -> None:
+    assert not REQUEST.is_valid({"message": "x"})
+    assert not REQUEST.is_valid([])
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        SendWhatsAppResult(contact_id="1", to="+1234567890", sent_as="text"),
+        SendWhatsAppResult(
+            success=False, error=SendError(type="Expired", message="x", retryable=False)
+        ),
+    ],
+)
+def test_a_result_is_valid(result: SendWhatsAppResult) -> None:
+    value = result.model_dump(mode="json", by_alias=True)
+    RESULT.validate(value)
+    RESULT.validate(value | {"later": "a field that is not known yet"})
+    for name in value.keys() - {"error"}:
+        assert not RESULT.is_valid({n: v for n, v in value.items() if n != name})

@@ -1,0 +1,190 @@
+"""Fixtures: `worker.py` as a process, the operator's commands, and a look at a pending send."""
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    suppress,
+)
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.api.workflow.v1 import PendingActivityInfo
+from temporalio.client import Client
+from temporalio.runtime import Runtime
+from temporalio.worker import Worker
+
+import worker as worker_module
+from send_whatsapp.cgb.client import CGBClient
+from send_whatsapp.client import sends
+from send_whatsapp.settings import WorkerSettings
+from send_whatsapp.telemetry.metrics import ProviderMetrics
+from simulator.process import Simulator
+from tests.conftest import ROOT, SendHarness, new_phone
+from tools.dev_server import INSTALLED, DevServer
+from workflows.send_whatsapp import SendWhatsApp
+
+WorkerProcess = subprocess.Popen[bytes]
+Operator = Callable[..., Awaitable[None]]
+ProcessOn = Callable[..., AbstractContextManager[WorkerProcess]]
+
+
+@pytest.fixture
+def worker_log(tmp_path: Path) -> Path:
+    return tmp_path / "worker.log"
+
+
+@pytest.fixture
+def worker_process(server: DevServer, worker_log: Path) -> ProcessOn:
+    """Return a context manager that runs `worker.py` with these settings.
+
+    `address` and `api_url` lead it through relays; its log, JSON, goes to `worker_log`.
+    """
+
+    @contextmanager
+    def run(
+        settings: WorkerSettings, *, address: str = server.address, api_url: str | None = None
+    ) -> Iterator[WorkerProcess]:
+        kept = {n: v for n, v in os.environ.items() if not n.startswith(("CGB_", "TEMPORAL_"))}
+        environment = kept | {
+            "TEMPORAL_ADDRESS": address,
+            "CGB_API_URL": api_url or settings.api_url,
+            "CGB_API_KEY": settings.api_key.get_secret_value(),
+            "CGB_TIMEOUT": str(settings.timeout_ms),
+            "CGB_RETRY_ATTEMPTS": str(settings.retry_attempts),
+            "TEMPORAL_TASK_QUEUE": settings.task_queue,
+            "LOG_FORMAT": "json",
+        }
+        with worker_log.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, str(ROOT / "worker.py")], env=environment, stdout=log, stderr=log
+            )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+    return run
+
+
+@pytest.fixture
+def operator(server: DevServer) -> Operator:
+    """Return `temporal activity COMMAND` for the send of a run."""
+
+    async def run(command: str, workflow_id: str, *flags: str) -> None:
+        words = ["activity", command, "--activity-id", "send", "--workflow-id", workflow_id]
+        words += ["--address", server.address, "--namespace", "default"]
+        process = await asyncio.create_subprocess_exec(
+            *(str(INSTALLED), *words, *flags),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said, _ = await process.communicate()
+        assert process.returncode == 0, said.decode()
+
+    return run
+
+
+def activities_on(provider: CGBClient, settings: WorkerSettings, runtime: Runtime) -> Sequence[Any]:
+    """Build every activity on this client of the provider."""
+    figures = ProviderMetrics(runtime.metric_meter)
+    return worker_module.all_activities(settings, provider, figures, search_attributes=True)
+
+
+@asynccontextmanager
+async def activities_for(
+    settings: WorkerSettings, runtime: Runtime
+) -> AsyncIterator[Sequence[Any]]:
+    """Build every activity on a client of the provider of its own."""
+    async with CGBClient(settings.api_url, settings.api_key.get_secret_value()) as provider:
+        yield activities_on(provider, settings, runtime)
+
+
+def workflows_only(
+    client: Client, settings: WorkerSettings, activities: Sequence[Any]
+) -> AbstractAsyncContextManager[Worker]:
+    """Run a worker that takes no activity from the queue, so that a send stays where it is."""
+    return Worker(
+        client,
+        task_queue=settings.task_queue,
+        workflows=[SendWhatsApp],
+        activities=activities,
+        no_remote_activities=True,
+    )
+
+
+async def pending_send(harness: SendHarness, started: sends.Started) -> PendingActivityInfo | None:
+    handle = harness.client.get_workflow_handle(started.id, run_id=started.run_id)
+    pending = (await handle.describe()).raw_description.pending_activities
+    return next((activity for activity in pending if activity.activity_id == "send"), None)
+
+
+async def waits_for_attempt(harness: SendHarness, started: sends.Started, number: int) -> bool:
+    send = await pending_send(harness, started)
+    return bool(send and send.attempt == number and send.HasField("last_failure"))
+
+
+BUSY_S = 80
+"""What a worker may take to start and look up both contacts on a busy machine."""
+
+POST = b"/send/text"
+"""What the request of a text holds, for a relay to stop at."""
+
+
+class Both:
+    """Two sends of the same text, one under each delivery, to a person each."""
+
+    def __init__(self, client: Client, provider: Simulator, settings: WorkerSettings) -> None:
+        self.harness = SendHarness(client, settings)
+        self.provider = provider
+        self.phones = {delivery: new_phone() for delivery in ("at_least_once", "at_most_once")}
+        self.runs: dict[str, sends.Started] = {}
+
+    async def start(self) -> None:
+        for delivery, phone in self.phones.items():
+            self.runs[delivery] = await self.harness.start(to=phone, message="x", delivery=delivery)
+
+    async def all_arrived(self) -> bool:
+        return len(await self.provider.inbox()) == 2
+
+    async def ends(self) -> dict[str, tuple[str, int]]:
+        """Wait for the runs; return the outcome and the messages that arrived, by delivery."""
+        found = {}
+        for delivery, run in self.runs.items():
+            state = await sends.get_state(self.harness.client, run.id, wait=True)
+            messages = await self.provider.inbox(self.phones[delivery])
+            found[delivery] = (str(state.outcome), len(messages))
+        return found
+
+
+def answers(log: Path, status: str = "200") -> int:
+    """Return how many sends have ended so, as the workers see it."""
+    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    return sum(
+        line["message"] == "provider call"
+        and line["route"].endswith("/send/text")
+        and line["status"] == status
+        for line in lines
+    )
+
+
+def completions(sent: bytearray) -> set[bytes]:
+    """Return the completions of sends among what a worker sent to the server, which is gzipped."""
+    found = set()
+    for place in re.finditer(rb"\x1f\x8b\x08", sent):
+        with suppress(zlib.error):
+            message = zlib.decompressobj(wbits=31).decompress(sent[place.start() :])
+            if b"message_id" in message:
+                found.add(message)
+    return found

@@ -1,0 +1,91 @@
+"""Malformed workflow input: the run closes as Failed at once, and no provider call is made."""
+
+import json
+import uuid
+
+import pytest
+from temporalio.api.common.v1 import Payload, Payloads, WorkflowType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
+
+from send_whatsapp.client import sends
+from simulator.process import Simulator
+from tests.conftest import SendHarness
+
+SOUND = b'{"to": "+1234567890", "message": "canary"}'
+
+
+def payload(data: bytes, encoding: bytes = b"json/plain", **more: bytes) -> Payload:
+    return Payload(metadata={"encoding": encoding, **more}, data=data)
+
+
+def field(name: str, value: str) -> Payload:
+    return payload(
+        b'{"to": "+1234567890", "message": "canary", "%s": %s}' % (name.encode(), value.encode())
+    )
+
+
+CASES: dict[str, list[Payload]] = {
+    "no argument": [],
+    "two arguments": [payload(SOUND), payload(b"{}")],
+    "a request and null": [payload(SOUND), payload(b"null")],
+    "a request and binary/null": [payload(SOUND), payload(b"", b"binary/null")],
+    "null": [payload(b"null")],
+    "binary/null": [payload(b"", b"binary/null")],
+    "bytes": [payload(b"\x00\xff", b"binary/plain")],
+    "a text": [payload(b'"canary"')],
+    "a list": [payload(b"[1]")],
+    "no JSON": [payload(b"canary")],
+    "no JSON as a second argument": [payload(SOUND), payload(b"canary")],
+    "nothing": [payload(b"")],
+    "an unknown encoding": [payload(SOUND, b"binary/canary")],
+    "no encoding": [Payload(data=SOUND)],
+    "protobuf JSON": [
+        payload(SOUND, b"json/protobuf", messageType=b"temporal.api.common.v1.Payload")
+    ],
+    "protobuf JSON of no type": [payload(SOUND, b"json/protobuf")],
+    "binary protobuf": [payload(SOUND, b"binary/protobuf", messageType=b"no.such.Type")],
+    "wrong types": [payload(b'{"to": 5, "message": ["canary"]}')],
+    "missing fields": [payload(b"{}")],
+    "no content": [payload(b'{"to": "+1234567890"}')],
+    "an unknown field": [field("canary", "1")],
+    "two contents": [field("fileUrl", '"https://example.com/canary", "fileType": "image"')],
+    "a snake_case name": [field("file_url", '"https://example.com/canary"')],
+    "NaN": [payload(b'{"to": "+1", "template": "t", "variables": {"a": NaN}}')],
+    "5,000 digits": [
+        payload(b'{"to": "+1", "template": "t", "variables": {"a": %s}}' % (b"9" * 5000))
+    ],
+    "100,000 brackets": [payload(b"[" * 100_000)],
+    "a lone surrogate": [payload(b'{"to": "+1234567890", "message": "canary \\ud800"}')],
+    "a text of 1 MB": [payload(b'{"to": "+1234567890", "message": "%s"}' % (b"canary" * 170_000))],
+    "UTF-16": [payload(SOUND.decode().encode("utf-16"))],
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_the_run_fails_as_invalid_request(
+    harness: SendHarness, provider: Simulator, name: str
+) -> None:
+    workflow_id = f"malformed-{uuid.uuid4()}"
+    await harness.client.workflow_service.start_workflow_execution(
+        StartWorkflowExecutionRequest(
+            namespace="default",
+            workflow_id=workflow_id,
+            request_id=str(uuid.uuid4()),
+            workflow_type=WorkflowType(name="SendWhatsApp"),
+            task_queue=TaskQueue(name=harness.task_queue),
+            input=Payloads(payloads=CASES[name]),
+        )
+    )
+    state = await sends.get_state(harness.client, workflow_id, wait=True)
+    assert (state.status, state.outcome) == ("Failed", "failed")
+    assert state.result is not None
+    assert state.result.error is not None
+    assert state.result.error.type == "InvalidRequest"
+    assert "canary" not in state.result.error.message.replace("canary: is not known", "")
+    assert not await provider.requests()
+    history = await harness.client.get_workflow_handle(workflow_id).fetch_history()
+    failed = history.events[-1].workflow_execution_failed_event_attributes.failure
+    details = json.loads(failed.application_failure_info.details.payloads[0].data)
+    assert all(set(problem) == {"field", "problem", "expected"} for problem in details)
+    assert await sends.get_request(harness.client, state) is None
