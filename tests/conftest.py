@@ -133,7 +133,7 @@ def worker_on(
 
 
 @pytest.fixture
-async def bench(worker_on: WorkerOn) -> AsyncIterator[SendHarness]:
+async def harness(worker_on: WorkerOn) -> AsyncIterator[SendHarness]:
     async with worker_on() as running:
         yield running
 
