@@ -116,9 +116,9 @@ def all_activities(
         messages.send_text,
         messages.send_flow,
         messages.send_file,
-        messages.send_standing,
+        messages.stop_retries,
         preparation.prepare_rows,
-        PartActivities().part_stands,
+        PartActivities().part_status,
     ]
 
 

@@ -14,7 +14,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from send_whatsapp.contract.errors import utc
 
-Standing = Literal["unsent", "in_flight", "maybe_sent"]
+SendStatus = Literal["unsent", "in_flight", "maybe_sent"]
 """How a send that has not ended stands: proven unsent, on its way, or nobody knows."""
 
 _WAITING = (
@@ -23,12 +23,12 @@ _WAITING = (
 )
 
 
-def leave_word(since: str | None) -> None:
+def record_ambiguity(since: str | None) -> None:
     """Tell the next attempt since when the message may have gone out; None: proven unsent."""
     activity.heartbeat(activity.info().attempt, since)
 
 
-def in_doubt_since() -> str | None:
+def ambiguous_since_earlier_attempt() -> str | None:
     """Return since when an earlier attempt may have sent; None where all are proven unsent.
 
     An attempt that was killed left no word, so silence proves nothing but at the first attempt.
@@ -42,7 +42,7 @@ def in_doubt_since() -> str | None:
     return utc(info.scheduled_time)
 
 
-async def hold(activity_id: str) -> Standing:
+async def hold(activity_id: str) -> SendStatus:
     """Let no further attempt of this send of the activity's own run begin; return how it stands.
 
     Only a send that is held stands still between the answer and whatever follows from it. Raises

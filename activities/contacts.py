@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from temporalio import activity
 
 from activities.failures import lookup_failure
-from activities.provider import Provider, SingleFlight, no_surprises
+from activities.provider import Provider, SingleFlight, map_unexpected_errors
 from send_whatsapp.cgb.client import Budget
 from send_whatsapp.cgb.errors import CGBError
 from send_whatsapp.contract.errors import ErrorType, failure
@@ -96,7 +96,7 @@ class ContactActivities:
         Searches by `+E.164`, then by the digits; concurrent calls for one number make one contact.
         Fails as `InvalidPhoneNumber` before any call, or as the provider's answer demands.
         """
-        with no_surprises():
+        with map_unexpected_errors():
             number = self.e164(asked.to)
             contact_id = self.cached(number)
             if contact_id is None:

@@ -72,10 +72,10 @@ def lookup_failure(error: CGBError, attempt: int, private: Iterable[str]) -> App
     """Return the failure of a lookup or a creation; `private` must not appear in its message."""
     type_ = _TYPES[type(error)]
     retryable = type_ in RETRYABLE
-    came = f"{error.came}{_said(error, private)}"
+    detail = f"{error.detail}{_said(error, private)}"
     return ApplicationError(
-        _sentence(error.call, came, "nothing was sent", type_),
-        FailureDetails(came=f"could not {error.call}: {came}"),
+        _sentence(error.call, detail, "nothing was sent", type_),
+        FailureDetails(detail=f"could not {error.call}: {detail}"),
         type=type_,
         non_retryable=not retryable,
         next_retry_delay=timedelta(seconds=backoff(attempt, error)) if retryable else None,
@@ -95,23 +95,23 @@ def send_failure(
     What is proven unsent is tried again; what is not, under `at_least_once` only.
     """
     type_ = _TYPES[type(error)]
-    came = f"{error.came}{_said(error, private)}"
+    detail = f"{error.detail}{_said(error, private)}"
     known = "nothing was sent" if ambiguous_since is None else "it may have been sent"
     details = FailureDetails(
         nothing_sent=ambiguous_since is None,
         ambiguous_since=ambiguous_since,
-        came=f"could not {error.call}: {came}",
+        detail=f"could not {error.call}: {detail}",
     )
     if type_ in RETRYABLE and (error.unsent or delivery == "at_least_once"):
         return ApplicationError(
-            _sentence(error.call, came, known, type_),
+            _sentence(error.call, detail, known, type_),
             details,
             type=type_,
             next_retry_delay=timedelta(seconds=backoff(attempt, error)),
         )
     if ambiguous_since is not None:
-        return delivery_unknown(f"could not {error.call}: {came}", ambiguous_since)
-    return failure(type_, _sentence(error.call, came, known, type_), details)
+        return delivery_unknown(f"could not {error.call}: {detail}", ambiguous_since)
+    return failure(type_, _sentence(error.call, detail, known, type_), details)
 
 
 def clean(words: str, private: Iterable[str]) -> str:
@@ -133,8 +133,12 @@ def _share_a_run(words: str, secret: str) -> bool:
 
 
 def _said(error: CGBError, private: Iterable[str]) -> str:
-    return f', the provider says "{clean(error.said, private)}"' if error.said else ""
+    return (
+        f', the provider says "{clean(error.provider_message, private)}"'
+        if error.provider_message
+        else ""
+    )
 
 
-def _sentence(call: str, came: str, known: str, type_: ErrorType) -> str:
-    return f"Could not {call} ({came}), {known}: {_NEXT_STEP[type_]}"
+def _sentence(call: str, detail: str, known: str, type_: ErrorType) -> str:
+    return f"Could not {call} ({detail}), {known}: {_NEXT_STEP[type_]}"

@@ -11,7 +11,7 @@ from temporalio import activity
 
 from activities.contacts import OnCache
 from activities.failures import lookup_failure
-from activities.provider import Provider, SingleFlight, no_surprises
+from activities.provider import Provider, SingleFlight, map_unexpected_errors
 from send_whatsapp.cgb.answers import Flow
 from send_whatsapp.cgb.client import Budget
 from send_whatsapp.cgb.errors import CGBError
@@ -100,7 +100,7 @@ class FlowActivities:
         A configured id is used without asking the provider. A provider failure while looking is
         a failure, never "no such template".
         """
-        with no_surprises():
+        with map_unexpected_errors():
             known = self.cached(template)
             if known:
                 return known

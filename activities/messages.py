@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from pydantic import BaseModel
 from temporalio import activity
 
-from activities.attempts import Standing, hold, in_doubt_since, leave_word
+from activities.attempts import SendStatus, ambiguous_since_earlier_attempt, hold, record_ambiguity
 from activities.contacts import ContactActivities
 from activities.failures import send_failure
-from activities.provider import Provider, no_surprises
+from activities.provider import Provider, map_unexpected_errors
 from send_whatsapp.cgb.client import Budget
 from send_whatsapp.cgb.errors import CGBError, Rejected
 from send_whatsapp.contract.errors import delivery_unknown, expired, utc
@@ -100,7 +100,7 @@ class MessageActivities:
         )
 
     @activity.defn
-    async def send_standing(self, activity_id: str) -> Standing:
+    async def stop_retries(self, activity_id: str) -> SendStatus:
         """Let no further attempt of the run's own send begin; return how it stands."""
         return await hold(activity_id)
 
@@ -111,8 +111,8 @@ class MessageActivities:
         call: Callable[[Budget], Awaitable[str | None]],
     ) -> Accepted:
         """Make the one call; `words` are what no failure may repeat."""
-        with no_surprises(sending=True):
-            since = in_doubt_since()
+        with map_unexpected_errors(sending=True):
+            since = ambiguous_since_earlier_attempt()
             _refuse_what_may_not_go(send, since)
             budget = self._provider.budget()
             try:
@@ -125,7 +125,7 @@ class MessageActivities:
                     since = utc(datetime.now(UTC))
                 private = (self._provider.key, send.contact_id, *(w for w in words if len(w) > 2))
                 raised = send_failure(error, budget.attempt, private, send.delivery, since)
-            leave_word(since)
+            record_ambiguity(since)
             wait = raised.next_retry_delay
             if wait and send.expires_at and datetime.now(UTC) + wait >= send.expires_at:
                 raise expired(since)

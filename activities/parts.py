@@ -3,12 +3,12 @@
 from pydantic import BaseModel
 from temporalio import activity
 
-from activities.provider import no_surprises
+from activities.provider import map_unexpected_errors
 from send_whatsapp.contract.batch import Counts
 from send_whatsapp.temporal.part_history import part_outcomes
 
 
-class PartStands(BaseModel):
+class PartStatus(BaseModel):
     """The rows of a part by outcome; `running` only while the part is."""
 
     counts: Counts
@@ -23,8 +23,8 @@ class PartActivities:
     """Reads parts from the server that the batch runs on."""
 
     @activity.defn
-    async def part_stands(self, part: str) -> PartStands:
+    async def part_status(self, part: str) -> PartStatus:
         """Return how a part stands; one that was never handed over has no rows."""
-        with no_surprises():
+        with map_unexpected_errors():
             rows = await part_outcomes(activity.client(), part)
-            return PartStands(counts=Counts.of([row.outcome for row in rows]))
+            return PartStatus(counts=Counts.of([row.outcome for row in rows]))

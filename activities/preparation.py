@@ -6,7 +6,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.contacts import Contact, ContactActivities
 from activities.flows import FlowActivities, FlowMatch
-from activities.provider import START_TO_CLOSE_MARGIN_S, no_surprises
+from activities.provider import START_TO_CLOSE_MARGIN_S, map_unexpected_errors
 
 LOOK_UP_WITHIN_S = 1.0
 """A lookup of the first step that is not done by then goes on as an activity, which operators see
@@ -109,7 +109,7 @@ class PreparationActivities:
         or not: its list is fetched once for many sends, by `find_flow`, where operators see it;
         then the contact is left to its activity as well, since both run side by side.
         """
-        with no_surprises():
+        with map_unexpected_errors():
             prepared = self._settings()
             try:
                 to = self._contacts.e164(asked.to)
@@ -132,7 +132,7 @@ class PreparationActivities:
         A lookup that fails, or that the limit on requests forbids here, is left to the row itself,
         where operators see it and it is tried again; the first failure ends the lookups.
         """
-        with no_surprises():
+        with map_unexpected_errors():
             rows = [self._row(to) for to in asked.to]
             numbers = {row.to for row in rows if row.to}
             found = await self._contacts.resolve_many(sorted(numbers))

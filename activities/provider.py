@@ -103,7 +103,7 @@ def _of_this_run(key: str) -> str:
 
 
 @contextmanager
-def no_surprises(*, sending: bool = False) -> Iterator[None]:
+def map_unexpected_errors(*, sending: bool = False) -> Iterator[None]:
     """Turn a defect of ours into a failure that names no data; failures pass as they are."""
     try:
         yield

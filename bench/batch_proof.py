@@ -69,7 +69,7 @@ class Proof:
     async def look(self, client: Client, rows: int) -> tuple[BatchState, bool] | None:
         """Return how the batch says it stands, and note where that is more than what arrived."""
         try:
-            state, running = await batches.state(client, self.key)
+            state = await batches.get_status(client, self.key)
         except sends.TemporalUnavailable:
             return None
         counts = state.counts
@@ -79,7 +79,7 @@ class Proof:
         if counts.total != rows or counts.ended < self.ended:
             self.lies.append(f"{counts.words()} after {self.ended} had ended, of {rows}")
         self.ended = max(self.ended, counts.ended)
-        return state, running
+        return state, state.running
 
     async def judge(self, client: Client, rows: list[Row], state: BatchState) -> dict[str, Any]:
         """Return what became of every row, and what contradicts the promises."""

@@ -85,7 +85,7 @@ async def _send(crew: Crew, phones: list[str]) -> tuple[str, int]:
     running = True
     while running:
         await asyncio.sleep(0.2)
-        state, running = await batches.state(crew.client, key)
+        state = await batches.get_status(crew.client, key)
     return key, state.counts.accepted
 
 

@@ -21,6 +21,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from send_whatsapp.contract.names import DEFAULT_TASK_QUEUE
+
 _TEMPLATE = "CGB_TEMPLATE_"
 
 
@@ -193,7 +195,10 @@ class _ProcessSettings(TracingSettings):
         "auto", alias="LOG_FORMAT", examples=["json"]
     )
     task_queue: Annotated[str, Field(min_length=1, max_length=200)] = Field(
-        "send-whatsapp", alias="TEMPORAL_TASK_QUEUE", examples=["send-whatsapp"]
+        DEFAULT_TASK_QUEUE, alias="TEMPORAL_TASK_QUEUE", examples=[DEFAULT_TASK_QUEUE]
+    )
+    default_region: Annotated[str, AfterValidator(_region)] = Field(
+        "US", alias="CGB_DEFAULT_REGION", examples=["US"]
     )
 
 
@@ -298,9 +303,6 @@ class WorkerSettings(ProviderSettings):
     )
     cache_timeout_s: Annotated[Number, Field(ge=1, le=604_800)] = Field(
         3600, alias="CGB_CACHE_TIMEOUT", examples=["3600"]
-    )
-    default_region: Annotated[str, AfterValidator(_region)] = Field(
-        "US", alias="CGB_DEFAULT_REGION", examples=["US"]
     )
     max_requests_per_minute: Annotated[Number, Field(ge=1, le=1_000_000)] | None = Field(
         None, alias="CGB_MAX_REQUESTS_PER_MINUTE", examples=["100"]

@@ -14,7 +14,7 @@ SENDS = "send_whatsapp_sends"
 TIME_TO_ACCEPTED = "send_whatsapp_time_to_accepted"
 
 
-def asked_kind(request: SendWhatsAppRequest) -> SentAs:
+def requested_kind(request: SendWhatsAppRequest) -> SentAs:
     """Return what a request asks to send, in the words of `sentAs`."""
     if request.template is not None:
         return "template"
@@ -49,7 +49,7 @@ class RowRecord:
 
     def __init__(self, request: SendWhatsAppRequest) -> None:
         """Begin with what the request says."""
-        self.kind = asked_kind(request)
+        self.kind = requested_kind(request)
         self.to: str | None = None
 
     def prepared(self, prepared: Preparation) -> None:
@@ -69,7 +69,7 @@ class Record:
 
     def __init__(self, request: SendWhatsAppRequest) -> None:
         """Begin with what the request says."""
-        self._kind = asked_kind(request)
+        self._kind = requested_kind(request)
         self._template = request.template
         start = workflow.info().workflow_start_time
         # A send for later has not begun while it waits for its time.

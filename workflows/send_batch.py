@@ -15,22 +15,22 @@ with workflow.unsafe.imports_passed_through():
     from activities.parts import PartActivities
     from send_whatsapp.contract import attributes
     from send_whatsapp.contract.batch import (
+        BatchCheckpoint,
         BatchRequest,
         BatchState,
-        Carried,
         Counts,
+        PartControl,
         PartProgress,
         PerMinuteUpdate,
-        Steering,
         split,
     )
     from send_whatsapp.contract.names import (
         BATCH_WORKFLOW,
         COMPLETE_SIGNAL,
+        CONTROL_SIGNAL,
         PART_WORKFLOW,
         PROGRESS_SIGNAL,
         STATE_MEMO,
-        STEER_SIGNAL,
         batch_id,
         part_id,
     )
@@ -58,7 +58,7 @@ class SendWhatsAppBatch:
     def __init__(self) -> None:
         """Begin without a request."""
         self._request: BatchRequest | None = None
-        self._at = Carried()
+        self._at = BatchCheckpoint()
         self._parts: list[Counts] = []
         self._left: list[Counts] = []
         self._silent: Counter[str] = Counter()
@@ -70,7 +70,7 @@ class SendWhatsAppBatch:
     @workflow.run
     async def run(self, request: BatchRequest) -> BatchState:
         """Return how many rows ended how."""
-        self._at = request.carried or Carried(per_minute=request.per_minute)
+        self._at = request.carried or BatchCheckpoint(per_minute=request.per_minute)
         self._plan(request)
         watching = asyncio.create_task(self._watch())
         try:
@@ -180,7 +180,7 @@ class SendWhatsAppBatch:
         self._steps += 1
         at.told += 1
         beginning = sum(part.waiting > 0 for part in at.running.values())
-        steering = Steering(
+        steering = PartControl(
             batch=workflow.info().workflow_id,
             number=at.told,
             in_flight=max(1, request.in_flight // PARTS_AT_ONCE),
@@ -192,7 +192,7 @@ class SendWhatsAppBatch:
             flows=at.flows or {},
         )
         try:
-            await workflow.get_external_workflow_handle(name).signal(STEER_SIGNAL, steering)
+            await workflow.get_external_workflow_handle(name).signal(CONTROL_SIGNAL, steering)
         except FailureError:
             await self._look_after(name)
 
@@ -201,7 +201,7 @@ class SendWhatsAppBatch:
         try:
             # Local, so that looking takes nothing from the account's limit on requests.
             stands = await workflow.execute_local_activity_method(
-                PartActivities.part_stands,
+                PartActivities.part_status,
                 name,
                 start_to_close_timeout=timedelta(seconds=30),
                 retry_policy=RetryPolicy(maximum_attempts=3),

@@ -14,17 +14,17 @@ with workflow.unsafe.imports_passed_through():
     from activities.preparation import Preparation
     from send_whatsapp.contract.batch import (
         Counts,
+        PartControl,
         PartProgress,
         PartRequest,
         Row,
         RowOutcome,
-        Steering,
     )
     from send_whatsapp.contract.errors import ErrorType, utc
     from send_whatsapp.contract.names import (
+        CONTROL_SIGNAL,
         PART_WORKFLOW,
         PROGRESS_SIGNAL,
-        STEER_SIGNAL,
         row_activity_id,
     )
     from send_whatsapp.contract.result import Outcome
@@ -52,7 +52,7 @@ class SendWhatsAppBatchPart:
 
     def __init__(self) -> None:
         """Begin without rows."""
-        self._steering: Steering | None = None
+        self._steering: PartControl | None = None
         self._outcomes: dict[str, RowOutcome] = {}
         self._tally: Counter[str] = Counter()
         self._told = 0, datetime.min.replace(tzinfo=UTC), False
@@ -87,8 +87,8 @@ class SendWhatsAppBatchPart:
         await telling
         return [*(self._outcomes[row.key] for row in rows), *request.known]
 
-    @workflow.signal(name=STEER_SIGNAL)
-    def steer(self, steering: Steering) -> None:
+    @workflow.signal(name=CONTROL_SIGNAL)
+    def steer(self, steering: PartControl) -> None:
         """Begin, or go on in another way."""
         if self._steering is None or steering.number > self._steering.number:
             self._steering = steering
@@ -168,13 +168,13 @@ class SendWhatsAppBatchPart:
     async def _send(self, row: Row, prepared: Preparation) -> None:
         record = RowRecord(row.request)
         priority = Priority(priority_key=ROW_PRIORITY, fairness_key=self._steered.batch[:64])
-        manner = steps.Manner(row_activity_id(row.row), priority)
+        options = steps.SendOptions(row_activity_id(row.row), priority)
         began = workflow.now()
         outcome: Outcome = "accepted"
         error_type: str | None = None
         worker_was_lost = False
         try:
-            result = await deliver(row.request, record, manner, prepared)
+            result = await deliver(row.request, record, options, prepared)
             self._end(row, outcome, to=result.to, contact_id=result.contact_id)
         except (asyncio.CancelledError, FailureError) as error:
             if is_cancelled_exception(error):
@@ -185,7 +185,7 @@ class SendWhatsAppBatchPart:
                 error_type, said = (failed.type, failed.message) if failed else (None, str(error))
                 outcome = "unknown" if error_type == ErrorType.DELIVERY_UNKNOWN else "failed"
                 self._end(row, outcome, to=record.to, error_type=error_type, error=said)
-                worker_was_lost = failed is not None and steps.is_worker_lost(failed)
+                worker_was_lost = failed is not None and steps.is_lost_worker(failed)
         count(record.kind, outcome, error_type, began, row.row)
         # A killed worker takes along all it had in flight; that says nothing of the next rows.
         if not worker_was_lost:
@@ -268,7 +268,7 @@ class SendWhatsAppBatchPart:
         )
 
     @property
-    def _steered(self) -> Steering:
+    def _steered(self) -> PartControl:
         if self._steering is None:
             raise RuntimeError("the part has not begun")
         return self._steering

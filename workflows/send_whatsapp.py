@@ -64,12 +64,12 @@ def check_start() -> None:
 async def deliver(
     request: SendWhatsAppRequest,
     record: Record | RowRecord,
-    manner: steps.Manner = steps.SINGLE,
+    options: steps.SendOptions = steps.SINGLE,
     known: Preparation | None = None,
 ) -> SendWhatsAppResult:
     """Take one message from the request to the provider's yes.
 
-    Rows of a batch come with another manner, and prepared together with others.
+    Rows of a batch come with another options, and prepared together with others.
     """
     prepared = await prepare(request, record, known)
     if request.send_at and request.send_at > workflow.now():
@@ -82,15 +82,15 @@ async def deliver(
     contact, flow = await before(
         request.expires_at,
         asyncio.gather(
-            steps.resolve_contact(request.to, prepared, manner),
-            steps.find_flow(request.template, prepared, manner),
+            steps.resolve_contact(request.to, prepared, options),
+            steps.find_flow(request.template, prepared, options),
         ),
     )
 
     message, kind, summary = outgoing(request, contact, flow)
     record.sending(kind)
     record.waits_for(f"{summary}.", prepared)
-    accepted = await steps.send(message, summary, prepared, manner)
+    accepted = await steps.send(message, summary, prepared, options)
 
     return SendWhatsAppResult(
         contact_id=contact.contact_id,

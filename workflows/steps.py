@@ -11,7 +11,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 from temporalio.workflow import ActivityCancellationType, ActivityHandle
 
 with workflow.unsafe.imports_passed_through():
-    from activities.attempts import Standing
+    from activities.attempts import SendStatus
     from activities.contacts import Contact, ContactActivities, Resolution, ResolveContact
     from activities.flows import FlowActivities, FlowMatch
     from activities.messages import Accepted, MessageActivities, SendFile, SendFlow, SendText
@@ -40,13 +40,13 @@ _NEVER_AGAIN = ("TemporalTimeout:StartToClose", "TemporalTimeout:Heartbeat", "Wo
 
 _OURS = frozenset(ErrorType)
 
-_WORKER_LOST = "the worker was lost while it sent"
+_LOST_WORKER = "the worker was lost while it sent"
 
 
-def is_worker_lost(error: ApplicationError) -> bool:
+def is_lost_worker(error: ApplicationError) -> bool:
     """Return whether a send has no outcome because its worker fell silent."""
     told = error.details[0] if error.details else None
-    return isinstance(told, FailureDetails) and told.came == _WORKER_LOST
+    return isinstance(told, FailureDetails) and told.detail == _LOST_WORKER
 
 
 async def prepare(to: str, template: str | None, *, look_up: bool = False) -> Preparation:
@@ -75,17 +75,17 @@ SINGLE_PRIORITY = Priority(priority_key=2)
 
 
 @dataclass(frozen=True)
-class Manner:
+class SendOptions:
     """How a message's activities run: the id of its send, and their place in the queue."""
 
     activity_id: str = SEND_ACTIVITY_ID
     priority: Priority = SINGLE_PRIORITY
 
 
-SINGLE = Manner()
+SINGLE = SendOptions()
 
 
-async def resolve_contact(to: str, prepared: Preparation, manner: Manner) -> Contact:
+async def resolve_contact(to: str, prepared: Preparation, options: SendOptions) -> Contact:
     """Return the contact; raise the activity's own failure."""
     resolution = Resolution(contact=prepared.contact)
     while resolution.contact is None:
@@ -95,7 +95,7 @@ async def resolve_contact(to: str, prepared: Preparation, manner: Manner) -> Con
                 ResolveContact(to=to, step=resolution.next_step),
                 start_to_close_timeout=timedelta(seconds=prepared.start_to_close_s),
                 retry_policy=_retry_policy(prepared),
-                priority=manner.priority,
+                priority=options.priority,
                 summary="Resolve the contact",
             )
         except ActivityError as error:
@@ -104,7 +104,7 @@ async def resolve_contact(to: str, prepared: Preparation, manner: Manner) -> Con
 
 
 async def find_flow(
-    template: str | None, prepared: Preparation, manner: Manner
+    template: str | None, prepared: Preparation, options: SendOptions
 ) -> FlowMatch | None:
     """Return the flow of a template, or why there is none; None without a template."""
     if template is None or prepared.flow:
@@ -115,7 +115,7 @@ async def find_flow(
             template,
             start_to_close_timeout=timedelta(seconds=prepared.start_to_close_s),
             retry_policy=_retry_policy(prepared),
-            priority=manner.priority,
+            priority=options.priority,
             summary=f"Look up template {shown(template)}",
         )
     except ActivityError as error:
@@ -123,7 +123,10 @@ async def find_flow(
 
 
 async def send(
-    message: SendText | SendFlow | SendFile, summary: str, prepared: Preparation, manner: Manner
+    message: SendText | SendFlow | SendFile,
+    summary: str,
+    prepared: Preparation,
+    options: SendOptions,
 ) -> Accepted:
     """Send, and return the provider's yes.
 
@@ -131,7 +134,7 @@ async def send(
     `DeliveryUnknown` where nobody can know; else the activity's own failure. A cancellation of the
     workflow withdraws the send, and then waits for what became of it.
     """
-    sending = _Sending(message, summary, prepared, manner)
+    sending = _Sending(message, summary, prepared, options)
     task = asyncio.create_task(sending.to_its_end())
     while True:
         try:
@@ -153,7 +156,7 @@ class _Sending:
     message: SendText | SendFlow | SendFile
     summary: str
     prepared: Preparation
-    manner: Manner
+    options: SendOptions
     cancelled: bool = False
 
     async def to_its_end(self) -> Accepted:
@@ -171,7 +174,7 @@ class _Sending:
             )
         except TimeoutError:
             too_late = True
-        standing: Standing = "in_flight"
+        standing: SendStatus = "in_flight"
         if not handle.done():
             standing = await self._withdraw(handle)
         try:
@@ -197,8 +200,8 @@ class _Sending:
         return workflow.start_activity_method(
             method,
             self.message,
-            activity_id=self.manner.activity_id,
-            priority=self.manner.priority,
+            activity_id=self.options.activity_id,
+            priority=self.options.priority,
             start_to_close_timeout=timedelta(seconds=self.prepared.start_to_close_s),
             retry_policy=_retry_policy(self.prepared, _NEVER_AGAIN if at_most_once else ()),
             # The truth of the history depends on it: a send in flight is waited for.
@@ -206,7 +209,7 @@ class _Sending:
             summary=self.summary,
         )
 
-    async def _withdraw(self, handle: ActivityHandle[Accepted]) -> Standing:
+    async def _withdraw(self, handle: ActivityHandle[Accepted]) -> SendStatus:
         """Ask for no further attempt; return how the send stood before.
 
         The server ends a send that waits between two attempts as cancelled and forgets what the
@@ -214,8 +217,8 @@ class _Sending:
         """
         try:
             standing = await workflow.execute_local_activity_method(
-                MessageActivities.send_standing,
-                self.manner.activity_id,
+                MessageActivities.stop_retries,
+                self.options.activity_id,
                 start_to_close_timeout=timedelta(seconds=10),
                 retry_policy=RetryPolicy(maximum_attempts=3),
                 summary="See how the send stands",
@@ -252,7 +255,7 @@ def _lookup_ended(error: ActivityError) -> BaseException:
 
 
 def _send_ended(
-    error: ActivityError, standing: Standing, began: datetime
+    error: ActivityError, standing: SendStatus, began: datetime
 ) -> tuple[BaseException, bool]:
     """Return what a send's end means for the run, and whether it is proven unsent."""
     cause = error.cause
@@ -261,11 +264,11 @@ def _send_ended(
             return error, True
         return delivery_unknown("withdrawn after an attempt without an answer", utc(began)), False
     if not isinstance(cause, ApplicationError) or cause.type not in _OURS:
-        return delivery_unknown(_WORKER_LOST, utc(began)), False
+        return delivery_unknown(_LOST_WORKER, utc(began)), False
     if cause.type not in RETRYABLE:
         return cause, False
     told = FailureDetails.model_validate(cause.details[0] if cause.details else {})
     if told.nothing_sent:
         return cause, True
     since = told.ambiguous_since or utc(began)
-    return delivery_unknown(told.came or "no clear answer", since), False
+    return delivery_unknown(told.detail or "no clear answer", since), False

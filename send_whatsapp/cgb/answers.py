@@ -149,14 +149,14 @@ def _object(answer: Answer, body: Any) -> dict[str, Any]:
     error = body.get("error")
     if error not in (None, False, ""):
         code = _code(error.get("code")) if isinstance(error, dict) else None
-        came = f"HTTP {answer.status} with an error inside" + (f" (code {code})" if code else "")
-        _raise_for(answer, code or 400, _words(body), came)
+        detail = f"HTTP {answer.status} with an error inside" + (f" (code {code})" if code else "")
+        _raise_for(answer, code or 400, _words(body), detail)
     if body.get("success", True) is not True:
         _raise_for(answer, 400, _words(body), f"HTTP {answer.status} without success")
     return body
 
 
-def _raise_for(answer: Answer, status: int, said: str | None, came: str) -> NoReturn:
+def _raise_for(answer: Answer, status: int, provider_message: str | None, detail: str) -> NoReturn:
     wait = retry_after(answer.headers)
     kind: type[CGBError]
     if status in (401, 403):
@@ -169,12 +169,12 @@ def _raise_for(answer: Answer, status: int, said: str | None, came: str) -> NoRe
         kind, unsent = Rejected, True
     else:
         kind, unsent = NotUnderstood, False
-    raise kind(answer.call, came, unsent, said, status, wait)
+    raise kind(answer.call, detail, unsent, provider_message, status, wait)
 
 
 def _not_understood(answer: Answer, why: str) -> NoReturn:
-    came = f"HTTP {answer.status} {why}"
-    raise NotUnderstood(answer.call, came, unsent=False, status=answer.status)
+    detail = f"HTTP {answer.status} {why}"
+    raise NotUnderstood(answer.call, detail, unsent=False, status=answer.status)
 
 
 def _decoded(answer: Answer) -> Any:

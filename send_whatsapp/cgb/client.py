@@ -210,15 +210,15 @@ class CGBClient:
                     async with aclosing(response):
                         return replace(answer, body=await _body(response))
             except TimeoutError:
-                came = "no answer came in time"
+                detail = "no answer came in time"
             except LOST:
-                came = "the connection was lost"
+                detail = "the connection was lost"
         # A status other than 2xx says all that matters, whatever became of its body.
         if answer is not None and not 200 <= answer.status <= 299:
             return answer
         if not told.connected:
-            came = "no connection could be made"
-        raise Unavailable(call, came, unsent=not told.connected)
+            detail = "no connection could be made"
+        raise Unavailable(call, detail, unsent=not told.connected)
 
 
 async def _body(response: httpx.Response) -> bytes:

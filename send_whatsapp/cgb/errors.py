@@ -13,15 +13,15 @@ class CGBError(Exception):
     """
 
     call: str
-    came: str
+    detail: str
     unsent: bool
-    said: str | None = None
+    provider_message: str | None = None
     status: int | None = None
     retry_after: float | None = None
 
     def __str__(self) -> str:
         """Return the sentence without the provider's words, safe to log."""
-        return f"{self.call}: {self.came}"
+        return f"{self.call}: {self.detail}"
 
 
 class Unauthorized(CGBError):

@@ -6,6 +6,7 @@ import io
 import os
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,12 +28,12 @@ from send_whatsapp.cli.command import FileTypes, Json, duration, run, variables
 from send_whatsapp.cli.output import Exit, err, fail, out, print_json
 from send_whatsapp.cli.waiting import LOOK_EVERY_S
 from send_whatsapp.client import batches, sends
-from send_whatsapp.client.batches import Pace
+from send_whatsapp.client.batches import BatchLimits
 from send_whatsapp.client.links import ui_link
 from send_whatsapp.client.recipients import files as batch_file
 from send_whatsapp.client.recipients.files import FileError
 from send_whatsapp.client.recipients.rows import Duplicates, each_person_once, rows_of
-from send_whatsapp.contract.batch import Counts, RowOutcome
+from send_whatsapp.contract.batch import BatchState, Counts, RowOutcome
 from send_whatsapp.contract.names import InvalidKey, batch_id
 from send_whatsapp.settings import StarterSettings
 from send_whatsapp.temporal.task_queue import no_worker
@@ -133,7 +134,7 @@ def send(
                 good,
                 rejected,
                 resend_unknown=resend_unknown,
-                pace=Pace(in_flight=in_flight, per_minute=rate, pause_after=pause_after),
+                limits=BatchLimits(in_flight=in_flight, per_minute=rate, pause_after=pause_after),
                 task_queue=settings.task_queue,
             )
         except asyncio.CancelledError:
@@ -170,13 +171,13 @@ def status(key: Key, as_json: Json = False) -> None:
     """Print the rows by outcome."""
 
     async def command(client: Client, _: StarterSettings) -> Exit:
-        state, running = await batches.state(client, key)
+        state = await batches.get_status(client, key)
         if as_json:
-            paused = {"paused": state.paused and running, "pauseReason": state.pause_reason}
+            paused = {"paused": state.paused and state.running, "pauseReason": state.pause_reason}
             print_json(_object(state.counts) | paused)
             return Exit.ACCEPTED
         _show(state.counts, as_json=False)
-        if state.paused and running:
+        if state.paused and state.running:
             out.print(f"Paused, since {state.pause_reason}.", markup=False)
         return Exit.ACCEPTED
 
@@ -186,13 +187,13 @@ def status(key: Key, as_json: Json = False) -> None:
 @app.command()
 def pause(key: Key, as_json: Json = False) -> None:
     """Begin no further row; what is in flight ends."""
-    _tell(key, as_json, "pause", True)
+    _command(key, as_json, batches.pause)
 
 
 @app.command()
 def resume(key: Key, as_json: Json = False) -> None:
     """Go on where a batch was paused."""
-    _tell(key, as_json, "pause", False)
+    _command(key, as_json, batches.resume)
 
 
 @app.command()
@@ -218,7 +219,7 @@ def cancel(key: Key, as_json: Json = False) -> None:
     """Cancel a batch; the answer says how many rows were sent all the same."""
 
     async def command(client: Client, settings: StarterSettings) -> Exit:
-        await batches.tell(client, key, "cancel")
+        await batches.cancel(client, key)
         counts = await _ended(client, settings, key)
         _show(counts, as_json=as_json)
         return Exit.ACCEPTED
@@ -237,7 +238,7 @@ def report(
     async def command(client: Client, _: StarterSettings) -> Exit:
         rows = await batches.outcomes(client, key)
         if as_json:
-            print_json([batches.report_line(row) for row in rows])
+            print_json([batches.report_row(row) for row in rows])
         else:
             text = _csv(rows)
             if to_file:
@@ -264,9 +265,11 @@ def retry_failed(key: Key, as_json: Json = False) -> None:
     run(command, as_json=as_json)
 
 
-def _tell(key: str, as_json: bool, update: str, *words: Any) -> None:
+def _command(
+    key: str, as_json: bool, change: Callable[[Client, str], Awaitable[BatchState]]
+) -> None:
     async def command(client: Client, _: StarterSettings) -> Exit:
-        _show((await batches.tell(client, key, update, *words)).counts, as_json=as_json)
+        _show((await change(client, key)).counts, as_json=as_json)
         return Exit.ACCEPTED
 
     run(command, as_json=as_json)
@@ -308,7 +311,7 @@ async def _ended(client: Client, settings: StarterSettings, key: str) -> Counts:
         last, moved, hinted, answered = "", time.monotonic(), False, time.monotonic()
         while True:
             try:
-                state, running = await batches.state(client, key)
+                state = await batches.get_status(client, key)
             except sends.TemporalUnavailable:
                 if time.monotonic() - answered > AWAY_FOR_AT_MOST_S:
                     raise
@@ -321,7 +324,7 @@ async def _ended(client: Client, settings: StarterSettings, key: str) -> Counts:
                 last, moved = words, answered
                 if bar.disable:
                     err.print(words, markup=False)
-            if not running:
+            if not state.running:
                 return counts
             if not hinted and answered - moved > LOOK_EVERY_S:
                 hinted = True
@@ -347,5 +350,5 @@ def _csv(rows: list[RowOutcome]) -> str:
     writer = csv.DictWriter(sink, batches.REPORT_COLUMNS)
     writer.writeheader()
     for row in rows:
-        writer.writerow({n: "" if v is None else v for n, v in batches.report_line(row).items()})
+        writer.writerow({n: "" if v is None else v for n, v in batches.report_row(row).items()})
     return sink.getvalue()

@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel
 from temporalio.client import Client, WorkflowUpdateRPCTimeoutOrCancelledError
@@ -20,13 +20,14 @@ from send_whatsapp.contract.batch import (
     BatchRequest,
     BatchState,
     Counts,
+    PartControl,
     PartRequest,
     PerMinuteUpdate,
     Row,
     RowOutcome,
-    Steering,
     split,
 )
+from send_whatsapp.temporal.connection import rpc
 from send_whatsapp.temporal.part_history import part_outcomes, rows_of_part
 
 PRIORITY = Priority(priority_key=4)
@@ -37,10 +38,10 @@ REPORT_COLUMNS = ("row", "to", "outcome", "contactId", "errorType", "error", "fi
 AT_ONCE = 10
 LAST_WORD = 2**31
 ENDS_WITHIN_S = 60.0
-TAKEN_WITHIN_S = 20.0
+UPDATE_TIMEOUT_S = 20.0
 
 
-class Pace(BaseModel):
+class BatchLimits(BaseModel):
     """How fast a batch goes: rows in flight, rows begun a minute, and failures that pause it."""
 
     in_flight: int = 100
@@ -56,7 +57,7 @@ async def start(
     *,
     resend_unknown: bool = False,
     whole: bool = True,
-    pace: Pace | None = None,
+    limits: BatchLimits | None = None,
     task_queue: str = names.DEFAULT_TASK_QUEUE,
 ) -> BatchState:
     """Begin a batch, go on with one whose start broke off, or send what an ended one did not.
@@ -76,7 +77,7 @@ async def start(
                 f"the batch {key} still sends other rows: wait for it, or cancel it first"
             )
         if before.request.carried is not None:
-            return (await state(client, key))[0]
+            return await get_status(client, key)
         generation = before.request.generation
     else:
         generation = before.request.generation + 1 if before else 1
@@ -89,7 +90,7 @@ async def start(
         rows, settled = _settled(rows, told, resend_unknown=resend_unknown, whole=whole)
         known += settled
         if not rows and before and not before.running and _told(known) == _told(told):
-            return (await state(client, key))[0]  # nothing to send, and nothing to tell anew
+            return await get_status(client, key)  # nothing to send, and nothing to tell anew
     parts = split(rows, known)
     if not parts:
         raise sends.KeyConflict(f"the batch {key} has no rows")
@@ -99,10 +100,10 @@ async def start(
         digest=digest,
         parts=[part.counts for part in parts],
         templates=list(dict.fromkeys(r.request.template for r in rows if r.request.template)),
-        **(pace or Pace()).model_dump(),
+        **(limits or BatchLimits()).model_dump(),
     )
     try:
-        async with sends.answers(client.service_client.config.target_host):
+        async with rpc(client):
             await client.start_workflow(
                 names.BATCH_WORKFLOW,
                 request,
@@ -129,7 +130,7 @@ async def _hand_over(
     async def one(number: int, part: PartRequest) -> None:
         async with gate:
             try:
-                async with sends.answers(client.service_client.config.target_host):
+                async with rpc(client):
                     await client.start_workflow(
                         names.PART_WORKFLOW,
                         part,
@@ -145,7 +146,7 @@ async def _hand_over(
 
     await asyncio.gather(*(one(number, part) for number, part in enumerate(parts)))
     with suppress(RPCError):
-        async with sends.answers(client.service_client.config.target_host):
+        async with rpc(client):
             # A signal, since it needs no worker; where the batch was cancelled it comes too late.
             await client.get_workflow_handle(batch).signal(names.COMPLETE_SIGNAL)
     counts = sum((part.counts for part in parts), Counts())
@@ -174,7 +175,7 @@ async def _latest(client: Client, key: str) -> _Latest | None:
             f"the id {handle.id} belongs to a {described.workflow_type}: nothing was started,"
             " use another key"
         )
-    async with sends.answers(client.service_client.config.target_host):
+    async with rpc(client):
         async for event in handle.fetch_history_events(page_size=1):
             begun = event.workflow_execution_started_event_attributes
             try:
@@ -187,11 +188,22 @@ async def _latest(client: Client, key: str) -> _Latest | None:
     return None
 
 
-async def state(client: Client, key: str) -> tuple[BatchState, bool]:
-    """Return how a batch stands, and whether anything of it goes on. Raises NotFound.
+class BatchStatus(BatchState):
+    """How a batch stands; `running` is true while a row of it may still be sent or end."""
 
-    Before its first worker, and of a batch that was ended from outside, its parts tell it: those
-    that had begun end soon after.
+    running: bool
+
+    @classmethod
+    def of(cls, state: BatchState, *, running: bool) -> Self:
+        """Return the state with `running` beside it."""
+        return cls(**state.model_dump(), running=running)
+
+
+async def get_status(client: Client, key: str) -> BatchStatus:
+    """Return how a batch stands. Raises NotFound, TemporalUnavailable.
+
+    Works without a running worker. Until a worker has taken the batch, and after the batch was
+    terminated, the counts come from the histories of its parts.
     """
     handle = client.get_workflow_handle(names.batch_id(key), result_type=BatchState)
     described = await sends.describe(client, handle)
@@ -199,62 +211,75 @@ async def state(client: Client, key: str) -> tuple[BatchState, bool]:
         raise sends.NotFound(f"no batch has the key {key}")
     status = sends.status_word(described.status)
     if status == "Completed":
-        return await handle.result(), False
-    told = await described.memo_value(names.STATE_MEMO, None, type_hint=BatchState)
-    if status == "Running" and told is not None:
-        return told, True
+        return BatchStatus.of(await handle.result(), running=False)
+    reported = await described.memo_value(names.STATE_MEMO, None, type_hint=BatchState)
+    if status == "Running" and reported is not None:
+        return BatchStatus.of(reported, running=True)
     latest = await _latest(client, key)
     if latest is None:
         raise sends.NotFound(f"no batch has the key {key}")
     request = latest.request
     if latest.running:
         counts = count(await _outcomes_of(client, key, request.generation, ask=False))
-        # Rows of parts that the starter has not handed over.
+        # Rows of parts that the starter has not started yet.
         counts += Counts(running=max(0, request.rows_planned - counts.total))
     else:
         counts = count(await outcomes(client, key))
         counts += Counts(cancelled=max(0, request.rows_planned - counts.total))
-    found = BatchState(
+    return BatchStatus(
         key=key,
         generation=request.generation,
         counts=counts,
         cancelled=not latest.running,
         complete=True,
         parts=len(request.parts),
+        running=latest.running or counts.running > 0,
     )
-    return found, latest.running or counts.running > 0
 
 
-async def tell(client: Client, key: str, update: str, *words: Any) -> BatchState:
-    """Pause, resume, cancel or pace a running batch.
+async def pause(client: Client, key: str) -> BatchState:
+    """Start no further row of a running batch; rows in flight end. Raises as `cancel`."""
+    return await _command(client, key, "pause", True)
 
-    Raises NotFound, KeyConflict where it has ended, TemporalUnavailable.
+
+async def resume(client: Client, key: str) -> BatchState:
+    """Continue a paused batch. Raises as `cancel`."""
+    return await _command(client, key, "pause", False)
+
+
+async def cancel(client: Client, key: str) -> BatchState:
+    """Cancel a running batch: rows that have not started are not sent; rows in flight end.
+
+    Raises NotFound, KeyConflict if the batch has ended, TemporalUnavailable.
     """
-    found, _ = await state(client, key)
-    try:
-        return await _update(client, key, update, *words)
-    except sends.KeyConflict:
-        raise sends.KeyConflict(f"the batch {key} has ended: {found.counts.words()}") from None
+    return await _command(client, key, "cancel")
 
 
 async def set_rate(client: Client, key: str, per_minute: int | None) -> BatchState:
-    """Begin so many rows a minute from now on; None takes the limit away. Raises as `tell`."""
-    return await tell(client, key, "rate", PerMinuteUpdate(per_minute=per_minute))
+    """Start at most `per_minute` rows a minute from now on; None: no limit. Raises as `cancel`."""
+    return await _command(client, key, "rate", PerMinuteUpdate(per_minute=per_minute))
 
 
-async def _update(client: Client, key: str, update: str, *words: Any) -> BatchState:
+async def _command(client: Client, key: str, update: str, *arguments: Any) -> BatchState:
+    status = await get_status(client, key)
+    try:
+        return await _update(client, key, update, *arguments)
+    except sends.KeyConflict:
+        raise sends.KeyConflict(f"the batch {key} has ended: {status.counts.words()}") from None
+
+
+async def _update(client: Client, key: str, update: str, *arguments: Any) -> BatchState:
     handle = client.get_workflow_handle(names.batch_id(key))
     try:
-        address = client.service_client.config.target_host
-        async with asyncio.timeout(TAKEN_WITHIN_S), sends.answers(address, within_s=60):
-            told: BatchState = await handle.execute_update(
-                update, args=words, result_type=BatchState
+        async with asyncio.timeout(UPDATE_TIMEOUT_S), rpc(client, 60):
+            state: BatchState = await handle.execute_update(
+                update, args=arguments, result_type=BatchState
             )
-            return told
+            return state
     except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
         raise sends.TemporalUnavailable(
-            f"No worker has taken it within {TAKEN_WITHIN_S:.0f} s, which it may still: see that"
-            f" one serves the task queue of the batch {key}, and ask how it stands"
+            f"No worker accepted the command within {UPDATE_TIMEOUT_S:.0f} s, though one still may:"
+            f" check that a worker serves the task queue of the batch {key}, then check its status"
         ) from None
     except RPCError as error:
         if error.status != RPCStatusCode.NOT_FOUND:
@@ -293,7 +318,7 @@ def count(rows: Iterable[RowOutcome]) -> Counts:
     return Counts.of([row.outcome for row in rows])
 
 
-def report_line(row: RowOutcome) -> dict[str, Any]:
+def report_row(row: RowOutcome) -> dict[str, Any]:
     """Return what the report says of a row, by column."""
     told = row.model_dump(mode="json", by_alias=True)
     if row.former:
@@ -351,7 +376,7 @@ async def _outcomes_of(
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(part: str) -> list[RowOutcome]:
-        async with gate, sends.answers(client.service_client.config.target_host, within_s=60):
+        async with gate, rpc(client, 60):
             return await part_outcomes(client, part, ask=ask)
 
     found: list[RowOutcome] = []
@@ -379,7 +404,7 @@ async def _wound_up(client: Client, key: str, request: BatchRequest) -> None:
 
     Raises KeyConflict where that takes too long.
     """
-    asked = Steering(batch=names.batch_id(key), number=LAST_WORD, cancelled=True)
+    asked = PartControl(batch=names.batch_id(key), number=LAST_WORD, cancelled=True)
 
     async def one(part: str) -> None:
         handle = client.get_workflow_handle(part)
@@ -391,7 +416,7 @@ async def _wound_up(client: Client, key: str, request: BatchRequest) -> None:
             if sends.status_word(described.status) != "Running":
                 return
             with suppress(RPCError):
-                await handle.signal(names.STEER_SIGNAL, asked)
+                await handle.signal(names.CONTROL_SIGNAL, asked)
             await asyncio.sleep(0.5)
 
     try:

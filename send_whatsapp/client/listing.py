@@ -16,6 +16,7 @@ from send_whatsapp.client.links import ui_link
 from send_whatsapp.contract import attributes
 from send_whatsapp.contract.names import SEND_WORKFLOW
 from send_whatsapp.contract.result import Outcome
+from send_whatsapp.temporal.connection import rpc
 
 
 class Outcomes(StrEnum):
@@ -72,7 +73,7 @@ async def rows(client: Client, wanted: Filter, limit: int, ui_url: str) -> list[
     """Return the newest sends that fit. Raises FilterNotPossible, TemporalUnavailable."""
     found: list[Row] = []
     try:
-        async with sends.answers(client.service_client.config.target_host, within_s=60):
+        async with rpc(client, 60):
             async for run in client.list_workflows(_query(wanted)):
                 row = await _row(client, run, ui_url)
                 if wanted.outcome in (None, row.outcome):

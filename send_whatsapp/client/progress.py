@@ -121,7 +121,7 @@ def _came(failure: Failure) -> str:
         details = FailureDetails.model_validate_json(payloads[0].data) if payloads else None
     except ValidationError:
         details = None
-    return details.came if details and details.came else f"failed: {failure.message}"
+    return details.detail if details and details.detail else f"failed: {failure.message}"
 
 
 def _time(message: Any, field: str) -> datetime | None:

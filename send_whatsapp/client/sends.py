@@ -26,9 +26,9 @@ from send_whatsapp.contract import names
 from send_whatsapp.contract.errors import INVALID, RETRYABLE, ErrorType, utc
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.contract.result import Outcome, SendError, SendWhatsAppResult
-from send_whatsapp.temporal.connection import NO_ANSWER, TemporalUnavailable, answers, connect
+from send_whatsapp.temporal.connection import NO_ANSWER, TemporalUnavailable, connect, rpc
 
-__all__ = ["TemporalUnavailable", "answers", "connect", "get_result", "send", "start_send"]
+__all__ = ["TemporalUnavailable", "connect", "get_result", "send", "start_send"]
 
 logger = logging.getLogger(__name__)
 
@@ -207,7 +207,7 @@ async def get_state(
 async def describe(client: Client, handle: Handle) -> WorkflowExecutionDescription:
     """Return the server's description of a run. Raises NotFound, TemporalUnavailable."""
     try:
-        async with answers(client.service_client.config.target_host):
+        async with rpc(client):
             return await handle.describe()
     except RPCError as error:
         if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
@@ -231,7 +231,7 @@ async def request_cancel(client: Client, state: State) -> None:
     """Ask a run to end; what becomes of it is its own answer. Raises TemporalUnavailable."""
     handle: Handle = client.get_workflow_handle(state.id, run_id=state.run_id)
     try:
-        async with answers(client.service_client.config.target_host):
+        async with rpc(client):
             await handle.cancel()
             described = await handle.describe()
             if (described.execution_time or described.start_time) > datetime.now(UTC):
@@ -265,7 +265,7 @@ async def resend(
 async def get_request(client: Client, state: State) -> SendWhatsAppRequest | None:
     """Return what a run was asked to send; None where that was malformed."""
     handle = client.get_workflow_handle(state.id, run_id=state.run_id)
-    async with answers(client.service_client.config.target_host):
+    async with rpc(client):
         async for event in handle.fetch_history_events(page_size=1):
             begun = event.workflow_execution_started_event_attributes
             if begun.workflow_type.name != names.SEND_WORKFLOW or len(begun.input.payloads) != 1:
@@ -307,7 +307,7 @@ async def _start(
         notes.append("Started by force after a run whose outcome is unknown.")
     if RESEND_MEMO in memo:
         notes.append(f"Sends again what {memo[RESEND_MEMO]['id']} was to send.")
-    async with answers(client.service_client.config.target_host):
+    async with rpc(client):
         return await client.start_workflow(
             names.SEND_WORKFLOW,
             request,

@@ -175,7 +175,7 @@ class PartRequest(Request):
         return known + Counts(running=len(json.loads(self.rows)))
 
 
-class Steering(_Message):
+class PartControl(_Message):
     """How a part is to go on; the first one begins it, and a late one with a lower number is void.
 
     `in_flight` rows at once, `per_minute` begun (None: no limit); `flows` of the batch's templates.
@@ -205,7 +205,7 @@ class PartProgress(_Message):
     ended: bool = False
 
 
-class Carried(_Message):
+class BatchCheckpoint(_Message):
     """How far a batch is, which it takes along when it continues as a new run.
 
     `begun` parts of all, of which some are `running` and the others have `ended`; `told` and
@@ -243,7 +243,7 @@ class BatchRequest(Request):
     in_flight: Annotated[int, Field(ge=1, le=1000)] = 100
     pause_after: Annotated[int, Field(ge=1)] = 20
     per_minute: PerMinute | None = Field(None, description="rows begun in a minute")
-    carried: Carried | None = None
+    carried: BatchCheckpoint | None = None
 
     @model_validator(mode="after")
     def _has_rows(self) -> Self:

@@ -54,7 +54,7 @@ class FailureDetails(BaseModel):
     ambiguous_since: str | None = None
     """Time (UTC, ISO 8601) of the first attempt known to have an unknown outcome."""
 
-    came: str | None = None
+    detail: str | None = None
     """What was asked of the provider and what came back, in words."""
 
 
@@ -72,7 +72,7 @@ def delivery_unknown(why: str, since: str) -> ApplicationError:
         f"Nobody can know whether the message went out at {since} or later ({why}): look for it in"
         " the provider's inbox, and only if it is missing send it again with"
         " `send-whatsapp resend`",
-        FailureDetails(nothing_sent=False, ambiguous_since=since, came=why),
+        FailureDetails(nothing_sent=False, ambiguous_since=since, detail=why),
     )
 
 

@@ -8,7 +8,7 @@ DEFAULT_TASK_QUEUE: Final = "send-whatsapp"
 
 BATCH_WORKFLOW: Final = "SendWhatsAppBatch"
 PART_WORKFLOW: Final = "SendWhatsAppBatchPart"
-STEER_SIGNAL: Final = "steer"
+CONTROL_SIGNAL: Final = "control"
 PROGRESS_SIGNAL: Final = "progress"
 COMPLETE_SIGNAL: Final = "complete"
 

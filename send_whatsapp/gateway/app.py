@@ -28,13 +28,20 @@ from send_whatsapp.contract.names import InvalidKey
 from send_whatsapp.contract.request import SendWhatsAppRequest, problems
 from send_whatsapp.gateway import openapi
 from send_whatsapp.gateway.batches import BatchRoutes
-from send_whatsapp.gateway.middleware import Guard, Problem, handlers, json_body, refused
+from send_whatsapp.gateway.middleware import (
+    GatewayMiddleware,
+    Problem,
+    handlers,
+    json_body,
+    refused,
+)
 from send_whatsapp.gateway.protocol import ProblemProtocol
 from send_whatsapp.gateway.tokens import Rates, Tokens
-from send_whatsapp.gateway.unconfirmed import Doubts
+from send_whatsapp.gateway.unconfirmed import UnconfirmedStarts
 from send_whatsapp.gateway.webhooks import Forged, Unusable, Webhook, load
 from send_whatsapp.settings import GatewaySettings, SettingsError
 from send_whatsapp.telemetry import logs, tracing
+from send_whatsapp.temporal.connection import rpc
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +78,7 @@ class Gateway:
         self.settings = settings
         self.webhooks = webhooks or {}
         self.stopping = asyncio.Event()
-        self._doubts = Doubts(client)
+        self._doubts = UnconfirmedStarts(client)
         self._places = asyncio.Semaphore(MAX_STARTS)
 
     async def post(self, request: Request) -> Response:
@@ -123,7 +130,7 @@ class Gateway:
         return JSONResponse({"status": "ready"})
 
     def _answers(self, within_s: float = ANSWER_WITHIN_S) -> AbstractAsyncContextManager[None]:
-        return sends.answers(self.client.service_client.config.target_host, within_s)
+        return rpc(self.client, within_s)
 
     async def _accept(
         self, request: Request, asked: SendWhatsAppRequest, key: str | None
@@ -248,7 +255,7 @@ def create_app(gateway: Gateway, tokens: Tokens) -> FastAPI:
         if webhook.signature
     }
     rates = Rates(gateway.settings.max_requests_per_minute)
-    app.add_middleware(Guard, tokens=tokens, rates=rates, signed=signed)
+    app.add_middleware(GatewayMiddleware, tokens=tokens, rates=rates, signed=signed)
     return app
 
 

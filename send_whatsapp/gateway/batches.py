@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-import os
-from typing import Annotated, Any
+from collections.abc import Awaitable
+from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
 
 from fastapi import FastAPI, Request
@@ -21,6 +21,8 @@ from send_whatsapp.contract.request import Request as Body
 from send_whatsapp.gateway import openapi
 from send_whatsapp.gateway.middleware import Problem, json_body, refused
 from send_whatsapp.settings import GatewaySettings
+
+T = TypeVar("T")
 
 ANSWERED_WITHIN_S = 9.5
 
@@ -79,7 +81,7 @@ class BatchRoutes:
         """Start batches with this client."""
         self._client = client
         self._settings = settings
-        self._region = os.environ.get("CGB_DEFAULT_REGION") or "US"
+        self._region = settings.default_region
 
     def add_to(self, app: FastAPI) -> None:
         """Serve the routes, the longer paths first since a key may hold slashes."""
@@ -105,7 +107,7 @@ class BatchRoutes:
         except InvalidKey as error:
             raise Problem(422, "The request is wrong", errors=[_error("key", str(error))]) from None
         rows = self._rows(asked)
-        pace = batches.Pace(per_minute=asked.per_minute, pause_after=asked.pause_after)
+        pace = batches.BatchLimits(per_minute=asked.per_minute, pause_after=asked.pause_after)
         try:
             async with asyncio.timeout(ANSWERED_WITHIN_S):
                 state = await batches.start(
@@ -114,7 +116,7 @@ class BatchRoutes:
                     rows,
                     [],
                     resend_unknown=asked.resend_unknown,
-                    pace=pace,
+                    limits=pace,
                     task_queue=self._settings.task_queue,
                 )
         except sends.KeyConflict as error:
@@ -127,42 +129,35 @@ class BatchRoutes:
 
     async def get(self, key: str) -> Response:
         """Return how a batch stands: its rows by outcome."""
-        state, running = await self._state(key)
-        return self._answer(state, running=running)
+        status = await self._found(batches.get_status(self._client, key))
+        return self._answer(status, running=status.running)
 
     async def report(self, key: str) -> Response:
         """Return a line for each row, in the order they were given in."""
-        try:
-            rows = await batches.outcomes(self._client, key)
-        except (sends.NotFound, InvalidKey):
-            raise _not_found() from None
-        return JSONResponse({"key": key, "rows": [batches.report_line(row) for row in rows]})
+        rows = await self._found(batches.outcomes(self._client, key))
+        return JSONResponse({"key": key, "rows": [batches.report_row(row) for row in rows]})
 
     async def pause(self, key: str) -> Response:
         """Begin no further row."""
-        return await self._tell(key, "pause", True)
+        return self._answer(await self._found(batches.pause(self._client, key)), running=True)
 
     async def resume(self, key: str) -> Response:
         """Go on where it was paused."""
-        return await self._tell(key, "pause", False)
+        return self._answer(await self._found(batches.resume(self._client, key)), running=True)
 
     async def cancel(self, key: str) -> Response:
         """Ask for the end: 202, since what is in flight ends first; the counts tell the truth."""
-        return await self._tell(key, "cancel", status=202)
+        state = await self._found(batches.cancel(self._client, key))
+        return self._answer(state, running=True, status=202)
 
-    async def _tell(self, key: str, update: str, *words: Any, status: int = 200) -> Response:
-        await self._state(key)
+    async def _found(self, call: Awaitable[T]) -> T:
+        """Return what a call for a batch returns; raise the problem that its error is."""
         try:
-            state = await batches.tell(self._client, key, update, *words)
+            return await call
+        except (sends.NotFound, InvalidKey):
+            raise Problem(404, "No batch has this key") from None
         except sends.KeyConflict as error:
             raise Problem(409, str(error)) from None
-        return self._answer(state, running=True, status=status)
-
-    async def _state(self, key: str) -> tuple[BatchState, bool]:
-        try:
-            return await batches.state(self._client, key)
-        except (sends.NotFound, InvalidKey):
-            raise _not_found() from None
 
     def _rows(self, asked: NewBatch) -> list[Any]:
         common = asked.model_dump(
@@ -207,10 +202,6 @@ def _cells(recipient: dict[str, Any]) -> dict[str, Any]:
 
 def _error(field: str, problem: str) -> dict[str, str]:
     return {"field": field, "problem": problem, "expected": "what the contract says"}
-
-
-def _not_found() -> Problem:
-    return Problem(404, "No batch has this key")
 
 
 def _path(key: str) -> str:

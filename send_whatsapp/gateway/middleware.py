@@ -123,13 +123,13 @@ def _methods(request: Request) -> set[str]:
     }
 
 
-class Guard:
+class GatewayMiddleware:
     """Checks each request before a route sees it, and logs it with its route afterwards."""
 
     def __init__(
         self, app: ASGIApp, tokens: Tokens, rates: Rates, signed: Mapping[str, str]
     ) -> None:
-        """Guard this application; `signed` are callers by path whose signature a route checks."""
+        """Wrap an application; `signed` maps paths to callers whose signature the route checks."""
         self._app = app
         self._tokens = tokens
         self._rates = rates

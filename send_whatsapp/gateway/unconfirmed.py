@@ -13,7 +13,7 @@ ASK_EVERY_S = 0.25
 MAX_KEPT = 1000
 
 
-class Doubts:
+class UnconfirmedStarts:
     """Cancels such runs as soon as Temporal can be asked (docs/gateway.md: "What 503 means")."""
 
     def __init__(self, client: Client) -> None:

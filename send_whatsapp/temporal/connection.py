@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
@@ -13,8 +13,8 @@ from send_whatsapp.contract.converter import contract_plugin
 from send_whatsapp.settings import SettingsError, TemporalSettings, TracingSettings
 from send_whatsapp.telemetry import tracing
 
-ANSWER_WITHIN_S = 8.0
-"""Time that Temporal gets to answer one question of a starter."""
+RPC_TIMEOUT_S = 8.0
+"""Time limit of one call to the Temporal server."""
 
 NO_ANSWER = frozenset(
     {
@@ -51,7 +51,7 @@ async def connect(
             " for example TEMPORAL_PROFILE=default"
         ) from None
     address = config.get("target_host") or "localhost:7233"
-    async with answers(address):
+    async with _rpc(address, RPC_TIMEOUT_S):
         return await Client.connect(
             **{"target_host": address, **config},  # type: ignore[arg-type]
             # The traces first: they go around what the contract refuses.
@@ -62,14 +62,20 @@ async def connect(
         )
 
 
-@asynccontextmanager
-async def answers(address: str, within_s: float = ANSWER_WITHIN_S) -> AsyncIterator[None]:
-    """Raise TemporalUnavailable for whatever means that the server does not answer in time.
+def rpc(client: Client, timeout_s: float = RPC_TIMEOUT_S) -> AbstractAsyncContextManager[None]:
+    """Run the calls of the block within `timeout_s` seconds.
 
-    The SDK retries inside, past an `rpc_timeout`, hence the timeout around it.
+    Raises TemporalUnavailable if the server does not answer in time, does not know the namespace
+    or refuses the credentials. Other RPCErrors pass.
     """
+    return _rpc(client.service_client.config.target_host, timeout_s)
+
+
+@asynccontextmanager
+async def _rpc(address: str, timeout_s: float) -> AsyncIterator[None]:
     try:
-        async with asyncio.timeout(within_s):
+        # The SDK retries past an `rpc_timeout`, hence a timeout around it.
+        async with asyncio.timeout(timeout_s):
             yield
     except RPCError as error:
         if error.status in NO_ANSWER:

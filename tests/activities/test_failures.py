@@ -18,8 +18,10 @@ PRIVATE = (KEY, PHONE, TEXT)
 SINCE = "2026-11-24T08:00:00Z"
 
 
-def error(kind: type[CGBError], *, unsent: bool = True, said: str | None = None) -> CGBError:
-    return kind("send the text", "HTTP 418", unsent, said, 418)
+def error(
+    kind: type[CGBError], *, unsent: bool = True, provider_message: str | None = None
+) -> CGBError:
+    return kind("send the text", "HTTP 418", unsent, provider_message, 418)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +122,7 @@ def test_the_providers_words_are_cleaned(words: str, shown: str) -> None:
 
 
 def test_the_providers_words_are_shown_as_its_own() -> None:
-    failed = lookup_failure(error(Rejected, said=f"no {PHONE}"), 1, PRIVATE)
+    failed = lookup_failure(error(Rejected, provider_message=f"no {PHONE}"), 1, PRIVATE)
     assert 'the provider says "no …"' in failed.message
 
 

@@ -45,7 +45,7 @@ def test_an_answer_means(call: str, case: dict[str, Any]) -> None:
         error = raised.value
         assert type(error).__name__ == case["error"]
         assert error.unsent is case["unsent"]
-        assert error.said == case.get("said")
+        assert error.provider_message == case.get("said")
         assert error.retry_after == case.get("retry_after")
         assert (case.get("said") or "\x00") not in str(error)
     else:

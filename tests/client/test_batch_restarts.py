@@ -85,7 +85,7 @@ async def test_a_second_start_that_broke_off_forgets_no_row(
     ]
 
     async def ended() -> bool:
-        return not (await batches.state(client, one))[1]
+        return not (await batches.get_status(client, one)).running
 
     async def send() -> None:
         await batches.start(client, one, whole, [], task_queue=harness.task_queue)
@@ -102,12 +102,12 @@ async def test_a_second_start_that_broke_off_forgets_no_row(
         task_queue=harness.task_queue,
     )
     await handle.terminate()
-    stands = (await batches.state(client, one))[0].counts
+    stands = (await batches.get_status(client, one)).counts
     assert stands == batches.count(await batches.outcomes(client, one))
     assert stands == Counts(accepted=2, failed=1)
     await send()
     assert sorted(m["phone"] for m in await provider.inbox()) == sorted(phones)
-    assert (await batches.state(client, one))[0].counts == Counts(accepted=3)
+    assert (await batches.get_status(client, one)).counts == Counts(accepted=3)
 
 
 async def test_a_key_that_looks_like_another_batchs_part_is_a_key_of_its_own(
@@ -163,6 +163,6 @@ async def test_rows_that_are_not_handed_over_yet_are_counted(
         id=batch_id(one),
         task_queue=f"nobody-{one}",
     )
-    assert (await batches.state(client, one))[0].counts == Counts(running=260)
+    assert (await batches.get_status(client, one)).counts == Counts(running=260)
     await handle.terminate()
-    assert (await batches.state(client, one))[0].counts == Counts(cancelled=260)
+    assert (await batches.get_status(client, one)).counts == Counts(cancelled=260)

@@ -44,16 +44,17 @@ class Batch:
 
     async def ended(self, within_s: float = 60) -> list[RowOutcome]:
         async def closed() -> bool:
-            return not (await batches.state(self.harness.client, self.key))[1]
+            return not (await batches.get_status(self.harness.client, self.key)).running
 
         await until(closed, within_s)
         return await batches.outcomes(self.harness.client, self.key)
 
     async def outcomes(self) -> list[str]:
-        state, _ = await batches.state(self.harness.client, self.key)
+        state = await batches.get_status(self.harness.client, self.key)
         report = await self.ended()
         assert (
-            batches.count(report) == (await batches.state(self.harness.client, self.key))[0].counts
+            batches.count(report)
+            == (await batches.get_status(self.harness.client, self.key)).counts
         )
         assert state.key == self.key
         assert [row.row for row in report] == [row.row for row in self.rows]
@@ -93,7 +94,7 @@ async def test_a_terminated_part_is_judged_by_its_history(
 ) -> None:
     batch = Batch(harness, rows(40))
     await provider.faults(Fault(route="send_text", kind="hang", skip=5))
-    await batch.start(pace=batches.Pace(in_flight=40))
+    await batch.start(limits=batches.BatchLimits(in_flight=40))
     await begun(provider, 15)
     part = part_id(batch_id(batch.key), 1, 0)
     await harness.client.get_workflow_handle(part).terminate()
@@ -111,7 +112,7 @@ async def test_a_terminated_batch_stops_and_the_same_key_sends_the_rest(
 ) -> None:
     batch = Batch(harness, rows(60))
     await provider.faults(WAITS.model_copy(update={"skip": 30}))
-    await batch.start(pace=batches.Pace(in_flight=20))
+    await batch.start(limits=batches.BatchLimits(in_flight=20))
     await arrived(provider, 30)
     await harness.client.get_workflow_handle(batch_id(batch.key)).terminate()
     await provider.faults()
@@ -137,7 +138,7 @@ async def test_rows_begin_at_the_rate_which_changes_while_it_runs(
     harness: SendHarness, provider: Simulator
 ) -> None:
     batch = Batch(harness, rows(30))
-    await batch.start(pace=batches.Pace(per_minute=120))
+    await batch.start(limits=batches.BatchLimits(per_minute=120))
     await arrived(provider, 6)
     seen = [request["at"] for request in await provider.requests("send_text")]
     assert seen[5] - seen[0] >= 1.5
@@ -165,14 +166,14 @@ async def test_failures_in_a_row_pause_at_the_threshold_that_is_asked_for(
 ) -> None:
     batch = Batch(harness, rows(30))
     await provider.faults(Fault(route="send_text", status=400))
-    await batch.start(pace=batches.Pace(in_flight=4, pause_after=3))
+    await batch.start(limits=batches.BatchLimits(in_flight=4, pause_after=3))
 
     async def paused() -> bool:
-        return (await batches.state(harness.client, batch.key))[0].paused
+        return (await batches.get_status(harness.client, batch.key)).paused
 
     await until(paused)
     await provider.faults()
-    await batches.tell(harness.client, batch.key, "pause", False)
+    await batches.resume(harness.client, batch.key)
     told = await batch.outcomes()
     assert 3 <= told.count("failed") <= 5
     assert told.count("accepted") == 30 - told.count("failed")

@@ -106,7 +106,7 @@ async def test_a_bad_key_pauses_and_resume_goes_on(
     begun = await cli("send", str(people), "--key", one, "--message", "x", "--no-wait", "--json")
     assert begun.code == 0
     await until(lambda: _paused(harness, one))
-    state, _ = await batches.state(harness.client, one)
+    state = await batches.get_status(harness.client, one)
     assert state.counts.ended < COUNT
     assert "refuses the key" in (state.pause_reason or "")
     assert "Paused" in (await cli("status", one)).out
@@ -168,7 +168,7 @@ async def test_a_batch_that_is_not_there_is_2(cli: Any) -> None:
 
 
 async def _paused(harness: SendHarness, one: str) -> bool:
-    return (await batches.state(harness.client, one))[0].paused
+    return (await batches.get_status(harness.client, one)).paused
 
 
 async def _arrived(provider: Simulator, count: int) -> bool:

@@ -55,12 +55,12 @@ class Batch:
             self.key,
             self.rows,
             [],
-            pace=batches.Pace(**pace),
+            limits=batches.BatchLimits(**pace),
             task_queue=self.harness.task_queue,
         )
 
     async def state(self) -> BatchState:
-        return (await batches.state(self.harness.client, self.key))[0]
+        return await batches.get_status(self.harness.client, self.key)
 
     async def run_id(self) -> str:
         return (await self.handle.describe()).run_id
@@ -79,7 +79,7 @@ class Batch:
         """Return the report once the batch has ended, which agrees with its counts."""
 
         async def closed() -> bool:
-            return not (await batches.state(self.harness.client, self.key))[1]
+            return not (await batches.get_status(self.harness.client, self.key)).running
 
         await until(closed, within_s)
         report = await batches.outcomes(self.harness.client, self.key)
@@ -97,12 +97,12 @@ async def test_every_row_is_sent_once_over_several_runs(
 
     async def closed() -> bool:
         nonlocal ended
-        state, running = await batches.state(harness.client, batch.key)
+        state = await batches.get_status(harness.client, batch.key)
         assert state.counts.total == ROWS
         assert ended <= state.counts.ended <= await arrived(provider)
         ended = state.counts.ended
         runs.add(await batch.run_id())
-        return not running
+        return not state.running
 
     await until(closed, 60)
     assert len(runs) > 1
@@ -147,7 +147,7 @@ async def test_pause_rate_and_cancel_hold_in_the_next_run(
     batch = Batch(harness)
     await batch.start(per_minute=600)
     await arrives(provider, 20)
-    assert (await batches.tell(harness.client, batch.key, "pause", True)).paused
+    assert (await batches.pause(harness.client, batch.key)).paused
     await batch.becomes_another_run(per_minute=300)
     # What was on its way when the pause came has ended before a whole chain of updates.
     sent = await arrived(provider)
@@ -159,14 +159,14 @@ async def test_pause_rate_and_cancel_hold_in_the_next_run(
     assert state.counts.total == ROWS
     assert await arrived(provider) == sent < ROWS
 
-    assert not (await batches.tell(harness.client, batch.key, "pause", False)).paused
+    assert not (await batches.resume(harness.client, batch.key)).paused
     await arrives(provider, sent + 30)
     times = sorted(request["at"] for request in await provider.requests("send_text"))[sent:]
     # Five rows a second, by one part or several: a second's worth may go out at once.
     assert times[29] - times[0] >= 3
 
     await batch.becomes_another_run(per_minute=300)
-    assert (await batches.tell(harness.client, batch.key, "cancel")).cancelled
+    assert (await batches.cancel(harness.client, batch.key)).cancelled
     # Sooner than a batch looks after parts that say nothing: each of them gave its last word.
     outcomes = [row.outcome for row in await batch.report(within_s=15)]
     assert set(outcomes) == {"accepted", "cancelled"}
