@@ -17,7 +17,7 @@ from send_whatsapp.contract.request import (
 from send_whatsapp.contract.result import SendWhatsAppResult
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-FOLDER = Path(__file__).resolve().parent.parent / "docs" / "schema"
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "schema"
 
 _WORDS = r"\S"
 _TIME = r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?([Zz]|[+-]\d{2}:?\d{2})$"
