@@ -20,6 +20,7 @@ from send_whatsapp.cgb.client import CGBClient
 from send_whatsapp.client import sends
 from send_whatsapp.contract.converter import contract_plugin
 from send_whatsapp.contract.request import SendWhatsAppRequest
+from send_whatsapp.contract.result import SendError, SendWhatsAppResult
 from send_whatsapp.settings import WorkerSettings
 from send_whatsapp.telemetry import metrics
 from send_whatsapp.telemetry.metrics import ProviderMetrics
@@ -53,6 +54,25 @@ class SendHarness:
     async def send(self, key: str | None = None, **fields: object) -> sends.State:
         started = await self.start(key, **fields)
         return await sends.get_state(self.client, started.id, run_id=started.run_id, wait=True)
+
+
+def succeeded(state: sends.State) -> SendWhatsAppResult:
+    """Return the result of a send that the provider accepted."""
+    assert state.outcome == "accepted"
+    assert state.result is not None
+    return state.result
+
+
+def send_error(state: sends.State) -> SendError:
+    """Return the error of a closed send that the provider did not accept."""
+    assert state.result is not None
+    assert state.result.error is not None
+    return state.result.error
+
+
+def error_type(state: sends.State) -> str:
+    """Return the type of the error of a closed send that the provider did not accept."""
+    return send_error(state).type
 
 
 def new_phone() -> str:

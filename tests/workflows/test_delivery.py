@@ -15,7 +15,7 @@ from temporalio.api.workflowservice.v1 import (
 from send_whatsapp.client import sends
 from simulator.faults import Fault
 from simulator.process import Simulator
-from tests.conftest import SendHarness, WorkerOn, new_phone, until
+from tests.conftest import SendHarness, WorkerOn, error_type, new_phone, until
 
 ProcessOn = Callable[..., Any]
 DELIVERIES = ["at_least_once", "at_most_once"]
@@ -117,9 +117,7 @@ async def test_what_could_not_be_sent_in_time_is_not_sent_late(
     expires = (datetime.now(UTC) + timedelta(seconds=5)).isoformat()
     state = await harness.send(message="x", expiresAt=expires)
     assert state.outcome == outcome
-    assert state.result is not None
-    assert state.result.error is not None
-    assert state.result.error.type == type_
+    assert error_type(state) == type_
     assert not await provider.inbox()
 
 
@@ -136,9 +134,7 @@ async def test_a_paused_send_expires_in_time(harness: SendHarness, provider: Sim
         )
     )
     state = await sends.get_state(harness.client, started.id, wait=True)
-    assert state.result is not None
-    assert state.result.error is not None
-    assert state.result.error.type == "Expired"
+    assert error_type(state) == "Expired"
 
 
 async def test_a_lookup_whose_answer_comes_with_the_end_of_the_time_is_expired(
@@ -155,9 +151,7 @@ async def test_a_lookup_whose_answer_comes_with_the_end_of_the_time_is_expired(
     await until(lambda: datetime.now(UTC) > expires)
     async with worker_on(TEMPORAL_TASK_QUEUE=first.task_queue):
         state = await sends.get_state(first.client, started.id, wait=True)
-    assert state.result is not None
-    assert state.result.error is not None
-    assert state.result.error.type == "Expired"
+    assert error_type(state) == "Expired"
 
 
 async def test_a_number_that_is_none_fails_at_once_though_it_was_to_go_out_later(
@@ -171,9 +165,7 @@ async def test_a_number_that_is_none_fails_at_once_though_it_was_to_go_out_later
         task_queue=harness.task_queue,
     )
     state = await sends.get_state(harness.client, handle.id, wait=True)
-    assert state.result is not None
-    assert state.result.error is not None
-    assert state.result.error.type == "InvalidPhoneNumber"
+    assert error_type(state) == "InvalidPhoneNumber"
 
 
 async def test_a_message_that_expired_before_its_start_is_never_looked_up(
@@ -181,9 +173,7 @@ async def test_a_message_that_expired_before_its_start_is_never_looked_up(
 ) -> None:
     past = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
     state = await harness.send(message="x", expiresAt=past)
-    assert state.result is not None
-    assert state.result.error is not None
-    assert state.result.error.type == "Expired"
+    assert error_type(state) == "Expired"
     assert not await provider.requests()
 
 
