@@ -22,10 +22,13 @@ from temporalio.client import Client
 from temporalio.service import RetryConfig
 
 from send_whatsapp.client import sends
+from send_whatsapp.client.errors import KeyConflict, OutcomeUnknown
 from send_whatsapp.client.links import ui_link
+from send_whatsapp.client.state import State, get_state
 from send_whatsapp.contract import names
 from send_whatsapp.contract.names import InvalidKey
-from send_whatsapp.contract.request import SendWhatsAppRequest, problems
+from send_whatsapp.contract.request import SendWhatsAppRequest
+from send_whatsapp.contract.validation import problems
 from send_whatsapp.gateway import openapi
 from send_whatsapp.gateway.batches import BatchRoutes
 from send_whatsapp.gateway.middleware import (
@@ -41,7 +44,7 @@ from send_whatsapp.gateway.unconfirmed import UnconfirmedStarts
 from send_whatsapp.gateway.webhooks import Forged, Unusable, Webhook, load
 from send_whatsapp.settings import GatewaySettings, SettingsError
 from send_whatsapp.telemetry import logs, tracing
-from send_whatsapp.temporal.connection import rpc
+from send_whatsapp.temporal.connection import TemporalUnavailable, connect, rpc
 
 logger = logging.getLogger(__name__)
 
@@ -109,12 +112,12 @@ class Gateway:
     async def get(self, id: str) -> Response:
         """Return how a message stands, with `result` once its run is closed."""
         async with self._answers():
-            return self._answer(await sends.get_state(self.client, id), 200)
+            return self._answer(await get_state(self.client, id), 200)
 
     async def delete(self, id: str) -> Response:
         """Cancel: 200 only where nothing was sent, 202 while unknown, 409 where it is too late."""
         async with self._answers():
-            state = await sends.get_state(self.client, id)
+            state = await get_state(self.client, id)
             if asked := state.outcome == "running":
                 await sends.request_cancel(self.client, state)
         if asked:
@@ -156,7 +159,7 @@ class Gateway:
         finally:
             self._places.release()
 
-    async def _start(self, asked: SendWhatsAppRequest, key: str | None) -> sends.State:
+    async def _start(self, asked: SendWhatsAppRequest, key: str | None) -> State:
         """Start, in two tries: the second finds the run that the first began but was not told of.
 
         A run that Temporal takes after our answer ends without sending, by its `start_before`.
@@ -168,9 +171,9 @@ class Gateway:
                 try:
                     async with self._answers(FIRST_TRY_S):
                         return await self._start_once(asked, workflow_id, start_before)
-                except sends.TemporalUnavailable:
+                except TemporalUnavailable:
                     return await self._start_once(asked, workflow_id, start_before)
-        except sends.TemporalUnavailable:
+        except TemporalUnavailable:
             # With a key its caller finds the run again, maybe through another gateway.
             if key is None:
                 self._doubts.add(workflow_id)
@@ -178,7 +181,7 @@ class Gateway:
 
     async def _start_once(
         self, asked: SendWhatsAppRequest, key: str, start_before: datetime
-    ) -> sends.State:
+    ) -> State:
         try:
             started = await sends.start_send(
                 self.client,
@@ -189,30 +192,30 @@ class Gateway:
             )
         except InvalidKey as error:
             raise Problem(400, f"Idempotency-Key: {error}") from None
-        except sends.OutcomeUnknown:
-            return await sends.get_state(self.client, key)
-        except sends.KeyConflict:
+        except OutcomeUnknown:
+            return await get_state(self.client, key)
+        except KeyConflict:
             raise Problem(422, "The Idempotency-Key belongs to another request") from None
         if started.existing:
-            return await sends.get_state(self.client, started.id, run_id=started.run_id)
-        return sends.State.begun(started)
+            return await get_state(self.client, started.id, run_id=started.run_id)
+        return State.just_started(started)
 
-    async def _closed_within(self, state: sends.State, seconds: float) -> sends.State:
+    async def _closed_within(self, state: State, seconds: float) -> State:
         """Return the state once it is closed; as it was when time is up or the gateway stops."""
         closed = asyncio.create_task(
-            sends.get_state(self.client, state.id, run_id=state.run_id, wait=True)
+            get_state(self.client, state.id, run_id=state.run_id, wait=True)
         )
         stop = asyncio.create_task(self.stopping.wait())
         try:
             await asyncio.wait({closed, stop}, timeout=seconds, return_when="FIRST_COMPLETED")
             # Where Temporal went away: the run is begun, so the honest answer is that it goes on.
-            gone = closed.done() and isinstance(closed.exception(), sends.TemporalUnavailable)
+            gone = closed.done() and isinstance(closed.exception(), TemporalUnavailable)
             return closed.result() if closed.done() and not gone else state
         finally:
             closed.cancel()
             stop.cancel()
 
-    def _answer(self, state: sends.State, status: int, *, with_result: bool = True) -> JSONResponse:
+    def _answer(self, state: State, status: int, *, with_result: bool = True) -> JSONResponse:
         link = ui_link(self.settings.ui_url, self.client.namespace, state.id, state.run_id)
         body: dict[str, Any] = {
             "id": state.id,
@@ -300,7 +303,7 @@ async def run(settings: GatewaySettings) -> None:
     """
     tokens = Tokens.of(settings)
     webhooks = load(Path(settings.webhooks_file)) if settings.webhooks_file else {}
-    client = await sends.connect(retry=NO_RETRIES, lazy=True)
+    client = await connect(retry=NO_RETRIES, lazy=True)
     host, _, port = settings.bind.rpartition(":")
     gateway = Gateway(client, settings, webhooks)
     loop = asyncio.get_running_loop()
@@ -320,7 +323,7 @@ def main() -> None:
         logs.set_up(settings.log_level, settings.log_format)
         tracing.set_up(settings.otlp_endpoint, "send-whatsapp-gateway")
         asyncio.run(run(settings))
-    except (SettingsError, sends.TemporalUnavailable) as error:
+    except (SettingsError, TemporalUnavailable) as error:
         sys.exit(str(error))
 
 

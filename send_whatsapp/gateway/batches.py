@@ -11,16 +11,19 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import Field, ValidationError
 from temporalio.client import Client
 
-from send_whatsapp.client import batches, sends
+from send_whatsapp.client import batches
+from send_whatsapp.client.errors import KeyConflict, NotFound
 from send_whatsapp.client.links import ui_link
 from send_whatsapp.client.recipients.rows import Duplicates, each_person_once, rows_of
 from send_whatsapp.contract.batch import BatchState, PerMinute
+from send_whatsapp.contract.fields import Delivery, FileType, Time, Variables
 from send_whatsapp.contract.names import InvalidKey, batch_id
-from send_whatsapp.contract.request import Delivery, FileType, Time, Variables, problems
 from send_whatsapp.contract.request import Request as Body
+from send_whatsapp.contract.validation import problems
 from send_whatsapp.gateway import openapi
 from send_whatsapp.gateway.middleware import Problem, json_body, refused
 from send_whatsapp.settings import GatewaySettings
+from send_whatsapp.temporal.connection import TemporalUnavailable
 
 T = TypeVar("T")
 
@@ -119,10 +122,10 @@ class BatchRoutes:
                     limits=pace,
                     task_queue=self._settings.task_queue,
                 )
-        except sends.KeyConflict as error:
+        except KeyConflict as error:
             raise Problem(409, str(error)) from None
         except TimeoutError:
-            raise sends.TemporalUnavailable("Temporal does not answer in time") from None
+            raise TemporalUnavailable("Temporal does not answer in time") from None
         answer = self._answer(state, running=state.counts.running > 0, status=202)
         answer.headers["Location"] = _path(asked.key)
         return answer
@@ -154,9 +157,9 @@ class BatchRoutes:
         """Return what a call for a batch returns; raise the problem that its error is."""
         try:
             return await call
-        except (sends.NotFound, InvalidKey):
+        except (NotFound, InvalidKey):
             raise Problem(404, "No batch has this key") from None
-        except sends.KeyConflict as error:
+        except KeyConflict as error:
             raise Problem(409, str(error)) from None
 
     def _rows(self, asked: NewBatch) -> list[Any]:

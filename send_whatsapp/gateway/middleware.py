@@ -15,11 +15,12 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from send_whatsapp.client import sends
+from send_whatsapp.client.errors import NotFound
 from send_whatsapp.contract.errors import FieldProblem
 from send_whatsapp.gateway.strict_json import NoJSON, parse_json
 from send_whatsapp.gateway.tokens import Rates, Tokens
 from send_whatsapp.telemetry import tracing
+from send_whatsapp.temporal.connection import TemporalUnavailable
 
 logger = logging.getLogger("gateway.access")
 
@@ -107,8 +108,8 @@ def handlers() -> dict[int | type[Exception], Handler]:
         Problem: problem,
         HTTPException: http,
         RequestValidationError: invalid,
-        sends.NotFound: not_found,
-        sends.TemporalUnavailable: unavailable,
+        NotFound: not_found,
+        TemporalUnavailable: unavailable,
     }
 
 

@@ -18,7 +18,8 @@ from pydantic_core import PydanticCustomError
 
 from send_whatsapp.contract.errors import FieldProblem
 from send_whatsapp.contract.names import InvalidKey, workflow_id
-from send_whatsapp.contract.request import SendWhatsAppRequest, problems
+from send_whatsapp.contract.request import SendWhatsAppRequest
+from send_whatsapp.contract.validation import problems
 from send_whatsapp.gateway.strict_json import NoJSON, parse_json
 from send_whatsapp.settings import SettingsError
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from activities.failures import backoff, clean, lookup_failure, send_failure
+from activities.failures import backoff, lookup_failure, send_failure
+from activities.redaction import redact
 from send_whatsapp.cgb.errors import (
     CGBError,
     NotUnderstood,
@@ -110,7 +111,7 @@ def test_a_rate_limit_waits_for_a_spread_out_part_of_a_minute() -> None:
         ("see www.example.com now", "see … now"),
         (f"key {KEY} is wrong", "key … is wrong"),
         (f"cannot send {TEXT}", "cannot send …"),
-        ("cannot send the CANARY SINGS", "(withheld, since they repeat the message)"),
+        ("cannot send the CANARY SINGS", "(withheld, since it repeats the message)"),
         ("code 131047", "code 131047"),
         ("two\nlines\x00", "two lines"),
         ("x" * 300, "x" * 199 + "…"),
@@ -118,7 +119,7 @@ def test_a_rate_limit_waits_for_a_spread_out_part_of_a_minute() -> None:
     ],
 )
 def test_the_providers_words_are_cleaned(words: str, shown: str) -> None:
-    assert clean(words, PRIVATE) == shown
+    assert redact(words, PRIVATE) == shown
 
 
 def test_the_providers_words_are_shown_as_its_own() -> None:

@@ -4,7 +4,10 @@ import asyncio
 import uuid
 
 from send_whatsapp.client import sends
+from send_whatsapp.client.errors import KeyConflict
+from send_whatsapp.client.state import get_state
 from send_whatsapp.contract.request import SendWhatsAppRequest
+from send_whatsapp.temporal.connection import TemporalUnavailable
 from simulator.process import Simulator
 from tests.conftest import SendHarness, new_phone, succeeded
 
@@ -27,9 +30,9 @@ async def test_a_thousand_starts_with_one_key_are_one_send(
                 result = await sends.send(
                     harness.client, asked, key=one, task_queue=harness.task_queue
                 )
-            except sends.KeyConflict:
+            except KeyConflict:
                 return "refused"
-            except sends.TemporalUnavailable:
+            except TemporalUnavailable:
                 # A small server may take longer for all of them than a caller waits for one; that
                 # the caller may then ask again is what the key is for.
                 continue
@@ -37,7 +40,7 @@ async def test_a_thousand_starts_with_one_key_are_one_send(
 
     same = [send(request) for _ in range(STARTS)]
     results = await asyncio.gather(*same, *(send(other) for _ in range(OTHERS)))
-    state = await sends.get_state(harness.client, one)
+    state = await get_state(harness.client, one)
     assert state.run_id == first.run_id
     assert set(results[:STARTS]) == {succeeded(state).model_dump_json()}
     assert set(results[STARTS:]) == {"refused"}
@@ -52,12 +55,12 @@ async def test_starts_at_once_with_two_bodies_send_one_of_them(
     async def start(text: str) -> str | None:
         try:
             started = await harness.start(one, to=phone, message=text)
-        except sends.KeyConflict:
+        except KeyConflict:
             return None
         return started.run_id
 
     texts = ["x", "y"] * 50
     runs = await asyncio.gather(*(start(text) for text in texts))
-    state = await sends.get_state(harness.client, one, wait=True)
+    state = await get_state(harness.client, one, wait=True)
     [arrived] = await provider.inbox(phone)
     assert runs == [state.run_id if text == arrived["text"] else None for text in texts]

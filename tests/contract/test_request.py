@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from send_whatsapp.contract.request import SendWhatsAppRequest, problems
+from send_whatsapp.contract.request import SendWhatsAppRequest
+from send_whatsapp.contract.validation import problems
 from tests.contract.conftest import SOUND, WRONG
 
 

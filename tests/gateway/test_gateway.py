@@ -14,7 +14,7 @@ import httpx
 import pytest
 from temporalio.client import Client
 
-from send_whatsapp.client import sends
+from send_whatsapp.client.state import Started, State
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.gateway import middleware as gateway_http
 from send_whatsapp.gateway import tokens as gateway_tokens
@@ -354,4 +354,4 @@ async def test_a_run_of_another_kind_is_no_message(
 
 
 def test_states_of_a_new_run_are_running() -> None:
-    assert sends.State.begun(sends.Started(id="a", run_id="b")).outcome == "running"
+    assert State.just_started(Started(id="a", run_id="b")).outcome == "running"

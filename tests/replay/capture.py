@@ -16,6 +16,7 @@ from temporalio.api.workflowservice.v1 import PauseActivityRequest
 from temporalio.client import Client
 
 from send_whatsapp.client import batches, sends
+from send_whatsapp.client.state import State, get_state
 from send_whatsapp.contract import names
 from send_whatsapp.contract.batch import Row
 from send_whatsapp.contract.request import SendWhatsAppRequest
@@ -92,7 +93,7 @@ def anonymous(told: Any) -> Any:
     return told
 
 
-async def start(harness: SendHarness, **fields: Any) -> sends.State:
+async def start(harness: SendHarness, **fields: Any) -> State:
     """Start a run as any SDK could, malformed or not."""
     handle = await harness.client.start_workflow(
         names.SEND_WORKFLOW,
@@ -100,11 +101,11 @@ async def start(harness: SendHarness, **fields: Any) -> sends.State:
         id=names.new_workflow_id(),
         task_queue=harness.task_queue,
     )
-    return await sends.get_state(harness.client, handle.id)
+    return await get_state(harness.client, handle.id)
 
 
-async def ended(harness: SendHarness, begun: sends.State) -> str:
-    return (await sends.get_state(harness.client, begun.id, wait=True)).outcome
+async def ended(harness: SendHarness, begun: State) -> str:
+    return (await get_state(harness.client, begun.id, wait=True)).outcome
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -222,6 +223,6 @@ async def requested(provider: Simulator, route: str) -> bool:
     return bool(await provider.requests(route))
 
 
-async def waits(harness: SendHarness, begun: sends.State) -> bool:
+async def waits(harness: SendHarness, begun: State) -> bool:
     described = await harness.client.get_workflow_handle(begun.id).describe()
     return any(a.HasField("last_failure") for a in described.raw_description.pending_activities)

@@ -26,7 +26,7 @@ from temporalio.worker import Worker
 
 import worker as worker_module
 from send_whatsapp.cgb.client import CGBClient
-from send_whatsapp.client import sends
+from send_whatsapp.client.state import Started, get_state
 from send_whatsapp.settings import WorkerSettings
 from send_whatsapp.telemetry.metrics import ProviderMetrics
 from simulator.process import Simulator
@@ -124,13 +124,13 @@ def workflows_only(
     )
 
 
-async def pending_send(harness: SendHarness, started: sends.Started) -> PendingActivityInfo | None:
+async def pending_send(harness: SendHarness, started: Started) -> PendingActivityInfo | None:
     handle = harness.client.get_workflow_handle(started.id, run_id=started.run_id)
     pending = (await handle.describe()).raw_description.pending_activities
     return next((activity for activity in pending if activity.activity_id == "send"), None)
 
 
-async def waits_for_attempt(harness: SendHarness, started: sends.Started, number: int) -> bool:
+async def waits_for_attempt(harness: SendHarness, started: Started, number: int) -> bool:
     send = await pending_send(harness, started)
     return bool(send and send.attempt == number and send.HasField("last_failure"))
 
@@ -149,7 +149,7 @@ class Both:
         self.harness = SendHarness(client, settings)
         self.provider = provider
         self.phones = {delivery: new_phone() for delivery in ("at_least_once", "at_most_once")}
-        self.runs: dict[str, sends.Started] = {}
+        self.runs: dict[str, Started] = {}
 
     async def start(self) -> None:
         for delivery, phone in self.phones.items():
@@ -162,7 +162,7 @@ class Both:
         """Wait for the runs; return the outcome and the messages that arrived, by delivery."""
         found = {}
         for delivery, run in self.runs.items():
-            state = await sends.get_state(self.harness.client, run.id, wait=True)
+            state = await get_state(self.harness.client, run.id, wait=True)
             messages = await self.provider.inbox(self.phones[delivery])
             found[delivery] = (str(state.outcome), len(messages))
         return found

@@ -10,11 +10,11 @@ from temporalio.client import Client
 from temporalio.runtime import Runtime
 
 import worker as worker_module
-from send_whatsapp.client import sends
+from send_whatsapp.client.state import Started
 from send_whatsapp.settings import WorkerSettings
 from simulator.faults import Fault
 from simulator.process import Simulator
-from tests.conftest import SendHarness, WorkerOn, new_phone, until
+from tests.conftest import SendHarness, WorkerOn, cancel, new_phone, until
 from tests.workflows.conftest import (
     Operator,
     activities_for,
@@ -37,7 +37,7 @@ async def test_during_a_lookup_nothing_was_sent_and_no_text_goes_out_instead(
     await provider.faults(Fault(route=route, kind="hang"))
     started = await harness.start(template="visa approved", message="instead", delivery=delivery)
     await until(lambda: _asked(provider, route))
-    state = await sends.cancel(harness.client, started.id)
+    state = await cancel(harness.client, started.id)
     assert (state.status, state.outcome) == ("Canceled", "cancelled")
     assert not await provider.inbox()
 
@@ -58,7 +58,7 @@ async def test_a_send_that_waits_for_its_turn_was_not_sent(
         async with workflows_only(client, settings, activities):
             started = await harness.start(to=phone, message="x", delivery=delivery)
             await until(lambda: pending_send(harness, started))
-            state = await sends.cancel(client, started.id)
+            state = await cancel(client, started.id)
     assert (state.status, state.outcome) == ("Canceled", "cancelled")
     assert len(await provider.inbox(phone)) == 1
 
@@ -70,7 +70,7 @@ async def test_between_two_attempts_that_were_refused_nothing_was_sent(
     await provider.faults(Fault(route="send_text", status=429, headers=LATER))
     started = await harness.start(message="x", delivery=delivery)
     await until(lambda: waits_for_attempt(harness, started, 2))
-    state = await sends.cancel(harness.client, started.id)
+    state = await cancel(harness.client, started.id)
     assert (state.status, state.outcome) == ("Canceled", "cancelled")
     assert not await provider.inbox()
 
@@ -82,7 +82,7 @@ async def test_between_two_attempts_of_which_one_is_in_doubt_nobody_knows(
     await provider.faults(Fault(route="send_text", status=503, headers=LATER, effect=True))
     started = await harness.start(to=phone, message="x")
     await until(lambda: waits_for_attempt(harness, started, 2))
-    state = await sends.cancel(harness.client, started.id)
+    state = await cancel(harness.client, started.id)
     assert (state.status, state.outcome) == ("Failed", "unknown")
     assert len(await provider.inbox(phone)) == 1
 
@@ -110,7 +110,7 @@ async def test_in_flight_the_answer_is_waited_for(
         async with worker_on(CGB_API_URL=url, CGB_TIMEOUT="20000") as harness:
             started = await harness.start(to=phone, message="x", delivery=delivery)
             await until(lambda: http.stopped)
-            cancelling = asyncio.create_task(sends.cancel(harness.client, started.id))
+            cancelling = asyncio.create_task(cancel(harness.client, started.id))
             await until(lambda: _is_withdrawn(harness, started))
             http.resume()
             state = await cancelling
@@ -141,7 +141,7 @@ async def test_what_attempts_said_outlives_an_operators_commands(
         activities_for(settings, runtime) as activities,
         workflows_only(harness.client, settings, activities),
     ):
-        state = await sends.cancel(harness.client, started.id)
+        state = await cancel(harness.client, started.id)
     assert state.outcome == outcome
 
 
@@ -149,6 +149,6 @@ async def _asked(provider: Simulator, route: str) -> bool:
     return bool(await provider.requests(route))
 
 
-async def _is_withdrawn(harness: SendHarness, started: sends.Started) -> bool:
+async def _is_withdrawn(harness: SendHarness, started: Started) -> bool:
     send = await pending_send(harness, started)
     return send is not None and send.state == CANCEL_REQUESTED

@@ -12,7 +12,7 @@ from temporalio.api.workflowservice.v1 import (
     ResetWorkflowExecutionRequest,
 )
 
-from send_whatsapp.client import sends
+from send_whatsapp.client.state import get_state
 from simulator.faults import Fault
 from simulator.process import Simulator
 from tests.conftest import SendHarness, WorkerOn, error_type, new_phone, until
@@ -73,7 +73,7 @@ async def test_an_activity_reset_in_flight_sends_at_most_once(
             reset_heartbeat=reset_heartbeat,
         )
     )
-    state = await sends.get_state(harness.client, started.id, wait=True)
+    state = await get_state(harness.client, started.id, wait=True)
     assert state.outcome == "unknown"
     assert len(await provider.inbox(phone)) == 1
 
@@ -97,7 +97,7 @@ async def test_a_workflow_reset_repeats_the_send_unless_at_most_once(
             request_id=new_phone(),
         )
     )
-    state = await sends.get_state(harness.client, first.id, run_id=reset.run_id, wait=True)
+    state = await get_state(harness.client, first.id, run_id=reset.run_id, wait=True)
     assert state.outcome == ("unknown" if delivery == "at_most_once" else "accepted")
     assert len(await provider.inbox(phone)) == arrived
 
@@ -133,7 +133,7 @@ async def test_a_paused_send_expires_in_time(harness: SendHarness, provider: Sim
             namespace="default", execution=WorkflowExecution(workflow_id=started.id), id="send"
         )
     )
-    state = await sends.get_state(harness.client, started.id, wait=True)
+    state = await get_state(harness.client, started.id, wait=True)
     assert error_type(state) == "Expired"
 
 
@@ -150,7 +150,7 @@ async def test_a_lookup_whose_answer_comes_with_the_end_of_the_time_is_expired(
     assert not await provider.requests("send_text")
     await until(lambda: datetime.now(UTC) > expires)
     async with worker_on(TEMPORAL_TASK_QUEUE=first.task_queue):
-        state = await sends.get_state(first.client, started.id, wait=True)
+        state = await get_state(first.client, started.id, wait=True)
     assert error_type(state) == "Expired"
 
 
@@ -164,7 +164,7 @@ async def test_a_number_that_is_none_fails_at_once_though_it_was_to_go_out_later
         id=new_phone(),
         task_queue=harness.task_queue,
     )
-    state = await sends.get_state(harness.client, handle.id, wait=True)
+    state = await get_state(harness.client, handle.id, wait=True)
     assert error_type(state) == "InvalidPhoneNumber"
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from temporalio.api.enums.v1 import EventType
 
-from send_whatsapp.client import sends
+from send_whatsapp.client.state import get_state
 from send_whatsapp.contract.names import SEND_WORKFLOW
 from simulator.faults import Fault
 from simulator.process import Simulator
@@ -78,7 +78,7 @@ async def test_a_slow_lookup_goes_on_where_operators_see_it(
         await until(pending)
         assert await pending() == ["resolve_contact"]
         assert len(await provider.requests("find_contact")) == 1
-        state = await sends.get_state(harness.client, begun.id, wait=True)
+        state = await get_state(harness.client, begun.id, wait=True)
         assert state.outcome == "accepted"
         # The one that hung, then the search by number and by digits.
         assert len(await provider.requests("find_contact")) == 3

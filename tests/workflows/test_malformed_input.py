@@ -9,6 +9,7 @@ from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
 
 from send_whatsapp.client import sends
+from send_whatsapp.client.state import get_state
 from simulator.process import Simulator
 from tests.conftest import SendHarness, send_error
 
@@ -77,11 +78,11 @@ async def test_the_run_fails_as_invalid_request(
             input=Payloads(payloads=CASES[name]),
         )
     )
-    state = await sends.get_state(harness.client, workflow_id, wait=True)
+    state = await get_state(harness.client, workflow_id, wait=True)
     assert (state.status, state.outcome) == ("Failed", "failed")
     error = send_error(state)
     assert error.type == "InvalidRequest"
-    assert "canary" not in error.message.replace("canary: is not known", "")
+    assert "canary" not in error.message.replace("canary is not a known field", "")
     assert not await provider.requests()
     history = await harness.client.get_workflow_handle(workflow_id).fetch_history()
     failed = history.events[-1].workflow_execution_failed_event_attributes.failure
