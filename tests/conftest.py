@@ -21,6 +21,7 @@ from send_whatsapp.client import sends
 from send_whatsapp.client.state import Started, State, get_state
 from send_whatsapp.contract.converter import contract_plugin
 from send_whatsapp.contract.request import SendWhatsAppRequest
+from send_whatsapp.contract.result import SendError, SendWhatsAppResult
 from send_whatsapp.settings import WorkerSettings
 from send_whatsapp.telemetry import metrics
 from send_whatsapp.telemetry.metrics import ProviderMetrics
@@ -62,6 +63,25 @@ async def cancel(client: Client, workflow_id: str) -> State:
     if state.outcome == "running":
         await sends.request_cancel(client, state)
     return await get_state(client, workflow_id, run_id=state.run_id, wait=True)
+
+
+def succeeded(state: State) -> SendWhatsAppResult:
+    """Return the result of a send that the provider accepted."""
+    assert state.outcome == "accepted"
+    assert state.result is not None
+    return state.result
+
+
+def send_error(state: State) -> SendError:
+    """Return the error of a closed send that the provider did not accept."""
+    assert state.result is not None
+    assert state.result.error is not None
+    return state.result.error
+
+
+def error_type(state: State) -> str:
+    """Return the type of the error of a closed send that the provider did not accept."""
+    return send_error(state).type
 
 
 def new_phone() -> str:

@@ -15,7 +15,7 @@ from temporalio.api.workflowservice.v1 import (
 from send_whatsapp.client.state import get_state
 from simulator.faults import Fault
 from simulator.process import Simulator
-from tests.conftest import SendHarness, WorkerOn, new_phone, until
+from tests.conftest import SendHarness, WorkerOn, error_type, new_phone, until
 
 ProcessOn = Callable[..., Any]
 DELIVERIES = ["at_least_once", "at_most_once"]
@@ -117,9 +117,7 @@ async def test_nothing_is_sent_after_expires_at(
     expires = (datetime.now(UTC) + timedelta(seconds=5)).isoformat()
     state = await harness.send(message="x", expiresAt=expires)
     assert state.outcome == outcome
-    assert state.result is not None
-    assert state.result.error is not None
-    assert state.result.error.type == type_
+    assert error_type(state) == type_
     assert not await provider.inbox()
 
 
@@ -136,9 +134,7 @@ async def test_a_paused_send_expires_in_time(harness: SendHarness, provider: Sim
         )
     )
     state = await get_state(harness.client, started.id, wait=True)
-    assert state.result is not None
-    assert state.result.error is not None
-    assert state.result.error.type == "Expired"
+    assert error_type(state) == "Expired"
 
 
 async def test_a_lookup_that_ends_at_expires_at_is_expired(
@@ -155,9 +151,7 @@ async def test_a_lookup_that_ends_at_expires_at_is_expired(
     await until(lambda: datetime.now(UTC) > expires)
     async with worker_on(TEMPORAL_TASK_QUEUE=first.task_queue):
         state = await get_state(first.client, started.id, wait=True)
-    assert state.result is not None
-    assert state.result.error is not None
-    assert state.result.error.type == "Expired"
+    assert error_type(state) == "Expired"
 
 
 async def test_an_invalid_number_fails_at_once_even_with_send_at(
@@ -171,9 +165,7 @@ async def test_an_invalid_number_fails_at_once_even_with_send_at(
         task_queue=harness.task_queue,
     )
     state = await get_state(harness.client, handle.id, wait=True)
-    assert state.result is not None
-    assert state.result.error is not None
-    assert state.result.error.type == "InvalidPhoneNumber"
+    assert error_type(state) == "InvalidPhoneNumber"
 
 
 async def test_a_message_that_expired_before_its_start_makes_no_lookup(
@@ -181,9 +173,7 @@ async def test_a_message_that_expired_before_its_start_makes_no_lookup(
 ) -> None:
     past = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
     state = await harness.send(message="x", expiresAt=past)
-    assert state.result is not None
-    assert state.result.error is not None
-    assert state.result.error.type == "Expired"
+    assert error_type(state) == "Expired"
     assert not await provider.requests()
 
 

@@ -11,7 +11,7 @@ from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
 from send_whatsapp.client import sends
 from send_whatsapp.client.state import get_state
 from simulator.process import Simulator
-from tests.conftest import SendHarness
+from tests.conftest import SendHarness, send_error
 
 SOUND = b'{"to": "+1234567890", "message": "canary"}'
 
@@ -80,10 +80,9 @@ async def test_the_run_fails_as_invalid_request(
     )
     state = await get_state(harness.client, workflow_id, wait=True)
     assert (state.status, state.outcome) == ("Failed", "failed")
-    assert state.result is not None
-    assert state.result.error is not None
-    assert state.result.error.type == "InvalidRequest"
-    assert "canary" not in state.result.error.message.replace("canary is not a known field", "")
+    error = send_error(state)
+    assert error.type == "InvalidRequest"
+    assert "canary" not in error.message.replace("canary is not a known field", "")
     assert not await provider.requests()
     history = await harness.client.get_workflow_handle(workflow_id).fetch_history()
     failed = history.events[-1].workflow_execution_failed_event_attributes.failure
