@@ -108,7 +108,7 @@ class PreparationActivities:
     async def prepare(self, request: Prepare) -> Preparation:
         """Return number, contact and flow as far as they are known, and the run's settings.
 
-        With `look_up` the provider is asked for an unknown contact, for at most LOOK_UP_WITHIN_S
+        With `look_up` an unknown contact is looked up at the provider, for at most LOOK_UP_WITHIN_S
         seconds. The flow list is never fetched here but by `find_flow`, which operators see. If the
         flow is unknown, the contact is left to `resolve_contact`, so that both run side by side.
         """

@@ -16,7 +16,7 @@ TIME_TO_ACCEPTED = "send_whatsapp_time_to_accepted"
 
 
 def requested_kind(request: SendWhatsAppRequest) -> SentAs:
-    """Return what a request asks to send, as `sentAs` would say it."""
+    """Return the kind of message that a request wants to send, as in `sentAs`."""
     if request.template is not None:
         return "template"
     return "text" if request.file_url is None else "media"

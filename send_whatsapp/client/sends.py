@@ -150,12 +150,15 @@ async def get_request(client: Client, state: State) -> SendWhatsAppRequest | Non
     handle = client.get_workflow_handle(state.id, run_id=state.run_id)
     async with rpc(client):
         async for event in handle.fetch_history_events(page_size=1):
-            begun = event.workflow_execution_started_event_attributes
-            if begun.workflow_type.name != names.SEND_WORKFLOW or len(begun.input.payloads) != 1:
+            started = event.workflow_execution_started_event_attributes
+            if (
+                started.workflow_type.name != names.SEND_WORKFLOW
+                or len(started.input.payloads) != 1
+            ):
                 return None
             try:
                 decoded = await client.data_converter.decode(
-                    begun.input.payloads, [SendWhatsAppRequest]
+                    started.input.payloads, [SendWhatsAppRequest]
                 )
             except ApplicationError:
                 return None

@@ -1,4 +1,4 @@
-"""The request: what a starter asks for, checked field by field before anything is called."""
+"""The request: checked field by field before any call."""
 
 import json
 from typing import Any, Self

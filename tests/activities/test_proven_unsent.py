@@ -1,4 +1,4 @@
-"""What never reached the provider counts as unsent, under `at_most_once` too: real sockets."""
+"""A send that never reached the provider is proven unsent, on real sockets."""
 
 import asyncio
 from collections.abc import Callable
@@ -30,7 +30,7 @@ UNREACHABLE: dict[str, Callable[[int], str]] = {
 
 @pytest.mark.parametrize("delivery", ["at_least_once", "at_most_once"])
 @pytest.mark.parametrize("way", UNREACHABLE)
-async def test_a_send_that_never_left_is_tried_again(
+async def test_a_send_that_never_left_is_retried(
     client: Client,
     runtime: Runtime,
     provider: Simulator,

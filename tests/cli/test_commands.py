@@ -254,7 +254,7 @@ async def test_the_list_tells_how_each_run_stands(
     template = f"none {uuid.uuid4()}"
     failed = await harness.send(template=template)
     fallback = await harness.send(template=template, message="instead")
-    # Long enough between two attempts for whatever is done to the run meanwhile.
+    # Leaves enough time between two attempts for what a test does to the run.
     later = {"retry-after": "60"}
     await provider.faults(Fault(route="send_text", status=503, headers=later))
     unknown = await harness.start(template=template, message="instead")

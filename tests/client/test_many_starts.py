@@ -21,20 +21,20 @@ async def test_a_thousand_starts_with_one_key_are_one_send(
     one, phone = f"order-{uuid.uuid4()}", new_phone()
     request = SendWhatsAppRequest(to=phone, message="x", delivery="at_most_once")
     other = SendWhatsAppRequest(to=phone, message="another", delivery="at_most_once")
-    # The first is known before the others come, so that it is clear which body is another one.
+    # The first start is finished before the others, so that it is clear whose request wins.
     first = await harness.start(one, to=phone, message="x", delivery="at_most_once")
 
-    async def send(asked: SendWhatsAppRequest) -> str:
+    async def send(request: SendWhatsAppRequest) -> str:
         while True:
             try:
                 result = await sends.send(
-                    harness.client, asked, key=one, task_queue=harness.task_queue
+                    harness.client, request, key=one, task_queue=harness.task_queue
                 )
             except KeyConflict:
                 return "refused"
             except TemporalUnavailable:
-                # A small server may take longer for all of them than a caller waits for one; that
-                # the caller may then ask again is what the key is for.
+                # A small server may need longer for all starts than one caller waits. The key lets
+                # the caller try again.
                 continue
             return result.model_dump_json()
 
@@ -47,7 +47,7 @@ async def test_a_thousand_starts_with_one_key_are_one_send(
     assert [message["text"] for message in await provider.inbox(phone)] == ["x"]
 
 
-async def test_starts_at_once_with_two_bodies_send_one_of_them(
+async def test_concurrent_starts_with_two_requests_send_one_of_them(
     harness: SendHarness, provider: Simulator
 ) -> None:
     one, phone = f"order-{uuid.uuid4()}", new_phone()

@@ -1,4 +1,4 @@
-"""The Python client: one key, one message; true answers to cancel, resend and status."""
+"""The Python client: one key sends one message; cancel, resend and state."""
 
 import asyncio
 import uuid
@@ -20,7 +20,7 @@ from simulator.faults import Fault
 from simulator.process import Simulator
 from tests.conftest import SendHarness, cancel, new_phone, until
 
-# Long enough between two attempts for whatever is done to the run meanwhile.
+# Leaves enough time between two attempts for what a test does to the run.
 LATER = {"retry-after": "60"}
 
 
@@ -43,7 +43,7 @@ async def test_many_starts_with_one_key_send_one_message(
     assert len(await provider.inbox(phone)) == 1
 
 
-async def test_another_body_under_the_same_key_is_refused(
+async def test_another_request_under_the_same_key_is_refused(
     harness: SendHarness, provider: Simulator
 ) -> None:
     one = key()
@@ -64,7 +64,7 @@ async def test_a_failed_run_may_start_again_under_its_key(
     assert len(await provider.inbox(phone)) == 1
 
 
-async def test_an_unknown_run_starts_again_by_force_only(
+async def test_an_unknown_run_starts_again_only_with_force(
     harness: SendHarness, provider: Simulator
 ) -> None:
     one, phone = key(), new_phone()
@@ -151,7 +151,7 @@ async def test_cancel_before_the_send_is_cancelled(
     assert not await provider.inbox()
 
 
-async def test_cancel_while_a_send_is_in_flight_waits_for_the_truth(
+async def test_cancel_while_a_send_is_in_flight_waits_for_its_answer(
     harness: SendHarness, provider: Simulator
 ) -> None:
     phone = new_phone()
@@ -215,7 +215,7 @@ async def test_an_unknown_id_is_not_found(harness: SendHarness) -> None:
         await get_state(harness.client, key())
 
 
-async def test_a_failed_send_raises_what_the_contract_says(harness: SendHarness) -> None:
+async def test_a_failed_send_raises_send_failed(harness: SendHarness) -> None:
     request = SendWhatsAppRequest(to="call me", message="x")
     with pytest.raises(SendFailed) as failed:
         await sends.send(harness.client, request, task_queue=harness.task_queue)

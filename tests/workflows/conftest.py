@@ -1,4 +1,4 @@
-"""Fixtures: `worker.py` as a process, the operator's commands, and a look at a pending send."""
+"""Fixtures: `worker.py` as a process, operator commands, and pending sends."""
 
 import asyncio
 import json
@@ -106,7 +106,7 @@ def activities_on(provider: CGBClient, settings: WorkerSettings, runtime: Runtim
 async def activities_for(
     settings: WorkerSettings, runtime: Runtime
 ) -> AsyncIterator[Sequence[Any]]:
-    """Build every activity on a client of the provider of its own."""
+    """Build every activity on a new client of the provider."""
     async with CGBClient(settings.api_url, settings.api_key.get_secret_value()) as provider:
         yield activities_on(provider, settings, runtime)
 
@@ -114,7 +114,7 @@ async def activities_for(
 def workflows_only(
     client: Client, settings: WorkerSettings, activities: Sequence[Any]
 ) -> AbstractAsyncContextManager[Worker]:
-    """Run a worker that takes no activity from the queue, so that a send stays where it is."""
+    """Run a worker that takes no activity from the queue, so that a send stays scheduled."""
     return Worker(
         client,
         task_queue=settings.task_queue,
@@ -136,14 +136,14 @@ async def waits_for_attempt(harness: SendHarness, started: Started, number: int)
 
 
 BUSY_S = 80
-"""What a worker may take to start and look up both contacts on a busy machine."""
+"""Time a worker may need to start and look up both contacts on a busy machine."""
 
 POST = b"/send/text"
-"""What the request of a text holds, for a relay to stop at."""
+"""Part of the request of a text, at which a relay stops."""
 
 
 class Both:
-    """Two sends of the same text, one under each delivery, to a person each."""
+    """Two sends of the same text to two people, one with each delivery guarantee."""
 
     def __init__(self, client: Client, provider: Simulator, settings: WorkerSettings) -> None:
         self.harness = SendHarness(client, settings)
@@ -169,7 +169,7 @@ class Both:
 
 
 def answers(log: Path, status: str = "200") -> int:
-    """Return how many sends have ended so, as the workers see it."""
+    """Return how many sends ended with this status, according to the workers' log."""
     lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
     return sum(
         line["message"] == "provider call"

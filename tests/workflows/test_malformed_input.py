@@ -36,15 +36,15 @@ CASES: dict[str, list[Payload]] = {
     "bytes": [payload(b"\x00\xff", b"binary/plain")],
     "a text": [payload(b'"canary"')],
     "a list": [payload(b"[1]")],
-    "no JSON": [payload(b"canary")],
-    "no JSON as a second argument": [payload(SOUND), payload(b"canary")],
+    "not JSON": [payload(b"canary")],
+    "a second argument that is not JSON": [payload(SOUND), payload(b"canary")],
     "nothing": [payload(b"")],
     "an unknown encoding": [payload(SOUND, b"binary/canary")],
     "no encoding": [Payload(data=SOUND)],
     "protobuf JSON": [
         payload(SOUND, b"json/protobuf", messageType=b"temporal.api.common.v1.Payload")
     ],
-    "protobuf JSON of no type": [payload(SOUND, b"json/protobuf")],
+    "protobuf JSON without a type": [payload(SOUND, b"json/protobuf")],
     "binary protobuf": [payload(SOUND, b"binary/protobuf", messageType=b"no.such.Type")],
     "wrong types": [payload(b'{"to": 5, "message": ["canary"]}')],
     "missing fields": [payload(b"{}")],

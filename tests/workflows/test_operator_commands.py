@@ -1,4 +1,4 @@
-"""Pause, unpause and reset of a send, by Temporal's own command line, keep the promise."""
+"""Pause, unpause and reset of a send with the Temporal CLI keep the delivery guarantees."""
 
 from collections.abc import Callable
 
@@ -25,7 +25,7 @@ from tools.relay import Stop, relay
 DELIVERIES = ["at_least_once", "at_most_once"]
 PAUSED = PendingActivityState.PENDING_ACTIVITY_STATE_PAUSED
 
-# What an operator does to a send that waits between two attempts.
+# Operator commands for a send that waits between two attempts.
 COMMANDS: dict[str, list[list[str]]] = {
     "pause, unpause": [["pause"], ["unpause"]],
     "reset": [["reset"]],
@@ -37,7 +37,7 @@ COMMANDS: dict[str, list[list[str]]] = {
 
 @pytest.mark.parametrize("delivery", DELIVERIES)
 @pytest.mark.parametrize("commands", COMMANDS)
-async def test_between_two_attempts(
+async def test_commands_between_two_attempts(
     harness: SendHarness, provider: Simulator, operator: Operator, delivery: str, commands: str
 ) -> None:
     phone = new_phone()
@@ -47,7 +47,7 @@ async def test_between_two_attempts(
     await until(lambda: waits_for_attempt(harness, started, 2))
     for command, *flags in COMMANDS[commands]:
         await operator(command, started.id, *flags)
-    # At once, since unpause and reset do not wait for the provider's Retry-After.
+    # Unpause and reset do not wait for the provider's Retry-After.
     state = await get_state(harness.client, started.id, wait=True)
     assert state.outcome == "accepted"
     assert len(await provider.inbox(phone)) == 1
@@ -55,7 +55,7 @@ async def test_between_two_attempts(
 
 @pytest.mark.parametrize("delivery", DELIVERIES)
 @pytest.mark.parametrize(("command", "flags"), [("pause", ()), ("reset", ("--reset-heartbeats",))])
-async def test_in_flight_the_send_goes_on(
+async def test_an_attempt_in_flight_continues(
     worker_on: WorkerOn,
     provider: Simulator,
     operator: Operator,
@@ -85,7 +85,7 @@ async def test_in_flight_the_send_goes_on(
         ("at_least_once", ["reset", "--reset-heartbeats"]),
     ],
 )
-async def test_paused_in_flight_and_then_in_doubt(
+async def test_a_send_paused_in_flight_that_becomes_ambiguous(
     worker_on: WorkerOn,
     provider: Simulator,
     operator: Operator,

@@ -1,4 +1,4 @@
-"""Sends on a real server: every path to the provider's yes, and every end without one."""
+"""Sends on a real server: each way to be accepted, and each way to fail."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -81,7 +81,7 @@ async def test_a_flow_without_variables_is_sent_by_its_own_call(
     assert [r["body"] for r in await provider.requests("send_flow")] == [{}]
 
 
-async def test_a_configured_flow_is_used_without_asking(
+async def test_a_configured_flow_is_used_without_a_provider_call(
     worker_on: WorkerOn, provider: Simulator
 ) -> None:
     async with worker_on(CGB_TEMPLATE_REMINDER="1752250957768") as harness:
@@ -144,7 +144,7 @@ async def test_a_file_goes_out_byte_for_byte(
         ({"to": "+0123456789", "template": "visa approved"}, "InvalidPhoneNumber"),
     ],
 )
-async def test_what_cannot_be_sent_fails_at_once(
+async def test_an_invalid_request_fails_at_once(
     harness: SendHarness, provider: Simulator, fields: dict[str, str], type_: str
 ) -> None:
     state = await harness.send(**fields)
@@ -224,7 +224,7 @@ async def test_a_rate_limit_is_waited_for(harness: SendHarness, provider: Simula
     assert (await harness.send(message="x", delivery="at_most_once")).outcome == "accepted"
 
 
-async def test_a_rate_limit_that_lasts_proves_that_nothing_was_sent(
+async def test_a_lasting_rate_limit_proves_that_nothing_was_sent(
     harness: SendHarness, provider: Simulator
 ) -> None:
     await provider.faults(Fault(route="send_text", status=429, headers={"retry-after": "0"}))
@@ -233,7 +233,7 @@ async def test_a_rate_limit_that_lasts_proves_that_nothing_was_sent(
     assert (error.type, error.retryable) == ("RateLimited", True)
 
 
-async def test_a_contact_the_provider_forgot_is_resolved_anew(
+async def test_a_contact_that_the_provider_forgot_is_resolved_again(
     harness: SendHarness, provider: Simulator
 ) -> None:
     phone = new_phone()
@@ -245,12 +245,12 @@ async def test_a_contact_the_provider_forgot_is_resolved_anew(
     assert len(await provider.requests("find_contact")) > before
 
 
-async def test_concurrent_sends_to_a_new_phone_make_one_contact(
+async def test_concurrent_sends_to_a_new_phone_create_one_contact(
     harness: SendHarness, provider: Simulator
 ) -> None:
     phone = new_phone()
-    begun = [await harness.start(to=phone, message=str(number)) for number in range(10)]
-    for started in begun:
+    runs = [await harness.start(to=phone, message=str(number)) for number in range(10)]
+    for started in runs:
         await sends.get_result(harness.client, started.id)
     assert len(await provider.requests("create_contact")) == 1
     assert len(await provider.inbox(phone)) == 10
@@ -263,7 +263,7 @@ async def test_a_send_waits_for_its_time(harness: SendHarness) -> None:
     assert sent_at >= send_at.replace(microsecond=0)
 
 
-async def test_the_workflow_itself_waits_where_the_starter_did_not(harness: SendHarness) -> None:
+async def test_the_workflow_waits_for_send_at_without_a_start_delay(harness: SendHarness) -> None:
     send_at = datetime.now(UTC) + timedelta(seconds=2)
     handle = await harness.client.start_workflow(
         "SendWhatsApp",
