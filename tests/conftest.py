@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import sys
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -165,6 +166,16 @@ def worker_on(
 async def harness(worker_on: WorkerOn) -> AsyncIterator[SendHarness]:
     async with worker_on() as running:
         yield running
+
+
+def require_program(program: str) -> None:
+    """Skip the test, or the module that calls this, if a program is missing; in CI, fail."""
+    if shutil.which(program):
+        return
+    reason = f"{program} is missing: run `make system-packages` as root on Debian"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason, allow_module_level=True)
 
 
 async def until(condition: Callable[[], object], within_s: float = 30) -> None:

@@ -101,7 +101,7 @@ async def browser_page() -> AsyncIterator[Page]:
     """Open a page in Debian's chromium. Raises NoBrowser."""
     chromium = shutil.which("chromium")
     if chromium is None:
-        raise NoBrowser("chromium is missing; on Debian: apt-get install chromium")
+        raise NoBrowser("chromium is missing: run `make system-packages` as root on Debian")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
