@@ -40,10 +40,10 @@ system-packages: ## Install the Debian packages that some tests and `make bench`
 	@$(PYTHON) tools/system_packages.py
 
 temporal: setup ## Install the Temporal CLI as .venv/bin/temporal (built once per machine)
-	@$(BIN)/python -m tools.dev_server install
+	@$(BIN)/python -m tools.temporal_cli
 
 server: temporal ## Run a Temporal dev server with Web UI; it keeps its data in .data/temporal.db
-	@$(BIN)/python -m tools.dev_server run
+	@$(BIN)/python -m tools.dev_server
 
 worker: setup ## Run the worker; needs CGB_API_KEY and a Temporal server
 	@$(BIN)/python worker.py

@@ -17,7 +17,8 @@ from bench.peers import speed, truth
 from bench.peers.systems import PEERS, PLAIN
 from bench.stage import Stage, stage
 from tools import system_packages
-from tools.dev_server import ROOT, VERSION
+from tools.dev_server import ROOT
+from tools.temporal_cli import VERSION
 
 SAVED = ROOT / "bench" / "results" / "latest.json"
 

@@ -28,7 +28,8 @@ from send_whatsapp.telemetry import metrics
 from send_whatsapp.telemetry.metrics import ProviderMetrics
 from send_whatsapp.temporal.search_attributes import register_search_attributes
 from simulator.process import Simulator, simulator
-from tools.dev_server import DevServer, NoServer, dev_server
+from tools.dev_server import DevServer, dev_server
+from tools.temporal_cli import NoServer
 
 # The first number loads the library's data; machines are slow or busy.
 hypothesis_settings.register_profile("ours", deadline=None, derandomize=True)

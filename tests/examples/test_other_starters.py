@@ -16,7 +16,8 @@ from temporalio.client import Client
 from simulator.faults import Fault
 from simulator.process import Simulator
 from tests.conftest import ROOT, SendHarness, WorkerOn, new_phone, require_program, until
-from tools.dev_server import INSTALLED, DevServer
+from tools.dev_server import DevServer
+from tools.temporal_cli import INSTALLED
 
 TYPESCRIPT = ROOT / "examples" / "typescript"
 DOCUMENT = (ROOT / "docs" / "starters.md").read_text()
