@@ -8,8 +8,9 @@ from typing import Any
 import openpyxl
 import pytest
 
-from send_whatsapp.client.recipients.files import FileError, read
-from send_whatsapp.client.recipients.rows import WrongRow, rows_of
+from send_whatsapp.client.recipients.cells import FileError, WrongRow
+from send_whatsapp.client.recipients.files import read
+from send_whatsapp.client.recipients.rows import rows_of
 
 
 def rows(path: Path, **common: Any) -> tuple[list[Any], list[WrongRow]]:
