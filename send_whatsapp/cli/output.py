@@ -81,7 +81,9 @@ class Output:
         for line in _state_lines(state):
             self.stdout.print(f"  {line}", markup=False)
         if state.outcome == "accepted":
-            self.stdout.print("  accepted by the provider, which is not yet delivered", style="dim")
+            self.stdout.print(
+                "  accepted by the provider, which does not confirm delivery", style="dim"
+            )
         if link:
             self.stdout.print(f"  {link}", markup=False, style="dim")
 
