@@ -1,4 +1,4 @@
-"""Waits for the end of a batch, shows meanwhile how many rows have ended, then their outcomes."""
+"""Waits for the end of a batch, and shows its progress and its rows by outcome."""
 
 import asyncio
 import sys
@@ -27,10 +27,10 @@ from send_whatsapp.temporal.task_queue import no_worker
 
 REFRESH_S: Final = 0.5
 NO_PROGRESS_S: Final = 2.0
-"""A batch without progress for this long makes us look for its worker."""
+"""After this time without progress we check whether the batch has a worker."""
 
 OUTAGE_S: Final = 60.0
-"""An outage of Temporal of up to this length does not end the wait."""
+"""How long Temporal may be away before the wait ends with an error."""
 
 
 def show_counts(output: Output, counts: Counts, more: dict[str, Any] | None = None) -> None:
@@ -53,8 +53,8 @@ async def follow_batch(session: Session, key: str) -> Exit:
 async def wait_for_batch(session: Session, key: str) -> Counts:
     """Return the final counts of a batch once it has ended.
 
-    Prints its progress on standard error. Raises TemporalUnavailable if the server is away for more
-    than a minute.
+    Prints its progress on standard error. Raises TemporalUnavailable if Temporal does not answer
+    for more than a minute.
     """
     with _ProgressDisplay(session) as display:
         last_change, hint_given = time.monotonic(), False
@@ -72,7 +72,7 @@ async def wait_for_batch(session: Session, key: str) -> Counts:
 
 
 async def _status(session: Session, key: str) -> BatchStatus:
-    """Return the status, also if Temporal is away for up to `OUTAGE_S`."""
+    """Return the status; try again for up to `OUTAGE_S` if Temporal does not answer."""
     deadline = time.monotonic() + OUTAGE_S
     while True:
         try:

@@ -20,7 +20,7 @@ REFRESH_S: Final = 2.0
 async def wait_for_end(session: Session, state: State, timeout_s: float) -> State:
     """Return the state of a send once it is closed, or after `timeout_s` seconds.
 
-    Prints its progress on standard error. Raises TemporalUnavailable if the server stays away.
+    Prints its progress on standard error. Raises TemporalUnavailable if Temporal stops answering.
     """
     if state.outcome != "running":
         return state
