@@ -248,7 +248,7 @@ def webhook(
     """Show what a webhook makes of a sample body, as JSON, without sending anything."""
     try:
         made = webhooks.dry_run(file, name, sample.read())
-    except (SettingsError, webhooks.Unusable) as error:
+    except (SettingsError, webhooks.InvalidWebhookBody) as error:
         fail(Exit.INVALID, str(error))
     print_json(made)
     leave(Exit.ACCEPTED)

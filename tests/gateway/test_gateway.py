@@ -1,4 +1,4 @@
-"""The HTTP gateway on a real socket: contract, keys, waiting, cancelling, tokens."""
+"""Single messages over HTTP on a real socket: keys, waiting, cancelling, errors, tokens."""
 
 import asyncio
 import json
@@ -16,9 +16,9 @@ from temporalio.client import Client
 
 from send_whatsapp.client import sends
 from send_whatsapp.contract.request import SendWhatsAppRequest
-from send_whatsapp.gateway import middleware as gateway_http
-from send_whatsapp.gateway import tokens as gateway_tokens
-from send_whatsapp.gateway.tokens import Rates, Tokens
+from send_whatsapp.gateway import middleware, time_limits
+from send_whatsapp.gateway.rate_limit import RateLimit
+from send_whatsapp.gateway.tokens import Tokens, parse_tokens
 from send_whatsapp.settings import GatewaySettings, SettingsError
 from simulator.faults import Fault
 from simulator.process import Simulator
@@ -28,7 +28,7 @@ from tests.gateway.conftest import PROBLEM, gateway, has_status, key, post
 LATER = {"retry-after": "60"}
 
 
-async def test_a_message_is_accepted_and_its_state_is_found(
+async def test_a_message_is_accepted_and_its_status_url_shows_the_result(
     http: httpx.AsyncClient, provider: Simulator
 ) -> None:
     phone = new_phone()
@@ -56,7 +56,7 @@ async def test_prefer_wait_answers_with_the_result(http: httpx.AsyncClient) -> N
     assert failed.json()["result"]["error"]["type"] == "InvalidPhoneNumber"
 
 
-async def test_a_wait_that_is_too_short_answers_running(
+async def test_the_answer_is_running_if_the_wait_is_too_short(
     http: httpx.AsyncClient, provider: Simulator
 ) -> None:
     await provider.faults(Fault(route="find_contact", status=503, headers=LATER))
@@ -65,7 +65,7 @@ async def test_a_wait_that_is_too_short_answers_running(
 
 
 @pytest.mark.parametrize("quoted", [False, True])
-async def test_a_key_gives_the_existing_run(
+async def test_a_repeated_key_answers_with_the_existing_run(
     http: httpx.AsyncClient, provider: Simulator, quoted: bool
 ) -> None:
     one, phone = key(), new_phone()
@@ -83,7 +83,7 @@ async def test_a_key_gives_the_existing_run(
     assert len(await provider.inbox(phone)) == 1
 
 
-async def test_a_failed_key_starts_again_and_an_unknown_one_never(
+async def test_a_failed_key_starts_again_but_an_unknown_one_never_does(
     http: httpx.AsyncClient, provider: Simulator
 ) -> None:
     wait = {"Prefer": "wait=20"}
@@ -103,12 +103,14 @@ async def test_a_failed_key_starts_again_and_an_unknown_one_never(
     assert len(await provider.inbox(phone)) == 1
 
 
-async def test_delete_tells_the_truth(http: httpx.AsyncClient, provider: Simulator) -> None:
+async def test_delete_cancels_a_message_that_was_not_sent(
+    http: httpx.AsyncClient, provider: Simulator
+) -> None:
     await provider.faults(Fault(route="find_contact", status=503, headers=LATER))
-    begun = (await post(http)).json()
-    cancelled = await http.delete(begun["statusUrl"])
+    running = (await post(http)).json()
+    cancelled = await http.delete(running["statusUrl"])
     assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")
-    again = await http.delete(begun["statusUrl"])
+    again = await http.delete(running["statusUrl"])
     assert again.status_code == 200
     await provider.faults()
     done = (await post(http, headers={"Prefer": "wait=20"})).json()
@@ -118,12 +120,12 @@ async def test_delete_tells_the_truth(http: httpx.AsyncClient, provider: Simulat
 
 
 @pytest.mark.parametrize("bad", ["", '""', '"', '"a', '"a"b', "x" * 201, '"a\\b"', "\x7f"])
-async def test_a_wrong_key_is_refused(http: httpx.AsyncClient, bad: str) -> None:
+async def test_a_malformed_key_is_refused(http: httpx.AsyncClient, bad: str) -> None:
     answer = await post(http, headers={"Idempotency-Key": bad})
     assert (answer.status_code, answer.json()["status"]) == (400, 400)
 
 
-async def test_two_keys_are_refused(http: httpx.AsyncClient) -> None:
+async def test_several_keys_are_refused(http: httpx.AsyncClient) -> None:
     answer = await http.post(
         "/v1/messages",
         json={},
@@ -133,30 +135,32 @@ async def test_two_keys_are_refused(http: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "field"),
+    ("body", "status", "fields"),
     [
-        (b'{"to": "+1234567890"}', 422, "request"),
-        (b'{"to": 5, "message": "canary"}', 422, "to"),
-        (b'{"to": "+1", "message": "x", "canary": 1}', 422, "canary"),
-        (b'{"to": "+1", "template": "t", "variables": {"name": null}}', 422, "variables.name"),
+        (b'{"to": "+1234567890"}', 422, ["request"]),
+        (b'{"to": 5, "message": "canary"}', 422, ["to"]),
+        (b'{"to": "+1", "message": "x", "canary": 1}', 422, ["canary"]),
+        (b'{"to": "+1", "message": "x", "send_at": "2027-01-31T09:00:00Z"}', 422, ["send_at"]),
+        (b'{"to": "+1", "message": "x", "sendAt": 1801386000}', 422, ["sendAt"]),
+        (b'{"to": "+1", "template": "t", "variables": {"name": null}}', 422, ["variables.name"]),
         (b'{"to": "+1", "message": "x", "to": "+2"}', 400, None),
         (b'{"to": "+1", "template": "t", "variables": {"a": 1, "a": 2}}', 400, None),
         (b'{"to": "+1", "template": "t", "variables": {"a": NaN}}', 400, None),
         (b'{"to": "+1", "template": "t", "variables": {"a": Infinity}}', 400, None),
-        (b'{"to": "+1", "template": "t", "variables": {"a": 1e999}}', 422, None),
-        (b'{"to": "+1", "message": "\\ud800"}', 422, None),
+        (b'{"to": "+1", "template": "t", "variables": {"a": 1e999}}', 422, ["variables.a"]),
+        (b'{"to": "+1", "message": "\\ud800"}', 422, ["message"]),
         (b"[" * 30_000, 400, None),
-        (b'{"a":' * 300 + b"1" + b"}" * 300, 422, "request"),
-        (b'{"a":' * 600 + b"1" + b"}" * 600, 422, "request"),
+        (b'{"a":' * 300 + b"1" + b"}" * 300, 422, ["to", "a"]),
+        (b'{"a":' * 600 + b"1" + b"}" * 600, 422, ["to", "a"]),
         (b'{"a":' * 2000 + b"1" + b"}" * 2000, 400, None),
         (b"", 400, None),
         (b"\xff", 400, None),
-        (b"[]", 422, "request"),
+        (b"[]", 422, ["request"]),
         (b'{"a": "' + b"x" * 70_000 + b'"}', 413, None),
     ],
 )
-async def test_a_wrong_body_is_refused_by_its_fields_path(
-    http: httpx.AsyncClient, body: bytes, status: int, field: str | None
+async def test_an_invalid_body_is_refused_and_its_fields_are_named(
+    http: httpx.AsyncClient, body: bytes, status: int, fields: list[str] | None
 ) -> None:
     headers = {"content-type": "application/json; charset=utf-8"}
     answer = await http.post("/v1/messages", content=body, headers=headers)
@@ -165,8 +169,8 @@ async def test_a_wrong_body_is_refused_by_its_fields_path(
     problem = answer.json()
     assert problem["status"] == status
     assert problem["title"]
-    if field:
-        assert [e["field"] for e in problem["errors"]] == [field]
+    if fields:
+        assert [e["field"] for e in problem["errors"]] == fields
 
 
 @pytest.mark.parametrize(
@@ -188,7 +192,7 @@ async def test_a_wrong_body_is_refused_by_its_fields_path(
         ("POST", "/v1/messages", {f"x{i}": "y" for i in range(101)}, 431),
     ],
 )
-async def test_every_refusal_is_a_problem(
+async def test_every_error_is_a_problem(
     http: httpx.AsyncClient, method: str, path: str, headers: dict[str, str], status: int
 ) -> None:
     answer = await http.request(method, path, headers=headers)
@@ -206,7 +210,7 @@ async def test_every_refusal_is_a_problem(
         ("/readyz", "GET"),
     ],
 )
-async def test_a_wrong_method_is_told_the_right_ones(
+async def test_a_wrong_method_gets_the_allowed_ones(
     http: httpx.AsyncClient, path: str, allow: str
 ) -> None:
     answer = await http.request("PATCH", path)
@@ -219,20 +223,20 @@ async def test_send_at_starts_later_and_can_be_cancelled_at_once(
 ) -> None:
     soon = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
     phone = new_phone()
-    begun = await post(http, to=phone, sendAt=soon, headers={"Prefer": "wait=1"})
-    assert (begun.status_code, begun.json()["status"]) == (202, "running")
+    delayed = await post(http, to=phone, sendAt=soon, headers={"Prefer": "wait=1"})
+    assert (delayed.status_code, delayed.json()["status"]) == (202, "running")
     far = (datetime.now(UTC) + timedelta(days=2)).isoformat()
     later = (await post(http, sendAt=far)).json()
     cancelled = await http.delete(later["statusUrl"])
     assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")
-    await until(lambda: has_status(http, begun.json()["statusUrl"], "accepted"))
+    await until(lambda: has_status(http, delayed.json()["statusUrl"], "accepted"))
     assert [sent["phone"] for sent in await provider.inbox()] == [phone]
 
 
-async def test_a_caller_that_asks_too_often_is_told_when_to_come_back(
+async def test_a_caller_above_its_rate_limit_gets_retry_after(
     client: Client, harness: SendHarness
 ) -> None:
-    tokens = Tokens(gateway_tokens.parse(["crm:one", "shop:two"]), None)
+    tokens = Tokens(parse_tokens(["crm:one", "shop:two"]), None)
     limit = {"GATEWAY_MAX_REQUESTS_PER_MINUTE": "2"}
     async with gateway(client, harness.task_queue, tokens, **limit) as http:
         crm, shop = ({"Authorization": f"Bearer {token}"} for token in ("one", "two"))
@@ -245,20 +249,20 @@ async def test_a_caller_that_asks_too_often_is_told_when_to_come_back(
         assert (await http.get("/healthz")).status_code == 200
 
 
-def test_a_rate_fills_again_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rate_limit_refills_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    rates = Rates(6)
-    assert [rates.wait_of("a") for _ in range(8)] == [0] * 6 + [10, 10]
+    limit = RateLimit(6)
+    assert [limit.take("a") for _ in range(8)] == [0] * 6 + [10, 10]
     now += 9
-    assert rates.wait_of("a") == 1
+    assert limit.take("a") == 1
     now += 1
-    assert [rates.wait_of("a"), rates.wait_of("a")] == [0, 10]
-    assert [rates.wait_of("b"), Rates(None).wait_of("a")] == [0, 0]
+    assert [limit.take("a"), limit.take("a")] == [0, 10]
+    assert [limit.take("b"), RateLimit(None).take("a")] == [0, 0]
 
 
-async def test_a_token_is_needed_where_there_are_some(client: Client, harness: SendHarness) -> None:
-    tokens = Tokens(gateway_tokens.parse(["crm:secret", "shop:other"]), None)
+async def test_a_token_is_required_if_there_are_any(client: Client, harness: SendHarness) -> None:
+    tokens = Tokens(parse_tokens(["crm:secret", "shop:other"]), None)
     async with gateway(client, harness.task_queue, tokens) as http:
         for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic secret"}):
             refused = await post(http, headers=headers)
@@ -270,53 +274,53 @@ async def test_a_token_is_needed_where_there_are_some(client: Client, harness: S
             assert (await http.get(path)).status_code == 200
 
 
-async def test_the_tokens_file_is_read_again(
+async def test_a_changed_tokens_file_is_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway_tokens, "READ_AGAIN_AFTER_S", 0.0)
+    monkeypatch.setattr(time_limits, "TOKENS_FILE_CHECK_S", 0.0)
     file = tmp_path / "tokens"
     file.write_text("# ours\ncrm:one\n")
     tokens = Tokens({}, file)
-    assert tokens.name_of([b"Bearer one"]) == "crm"
+    assert tokens.caller([b"Bearer one"]) == "crm"
     file.write_text("crm:two\n")
-    assert tokens.name_of([b"Bearer one"]) is None
-    assert tokens.name_of([b"bearer two"]) == "crm"
+    assert tokens.caller([b"Bearer one"]) is None
+    assert tokens.caller([b"bearer two"]) == "crm"
     file.write_text("nonsense\n")
-    assert tokens.name_of([b"Bearer two"]) == "crm"
+    assert tokens.caller([b"Bearer two"]) == "crm"
     file.unlink()
-    assert tokens.name_of([b"Bearer two", b"Bearer two"]) is None
+    assert tokens.caller([b"Bearer two", b"Bearer two"]) is None
 
 
 @pytest.mark.parametrize(
-    ("variables", "says"),
+    ("variables", "problem"),
     [
         ({"GATEWAY_BIND": "0.0.0.0:8080"}, "GATEWAY_TOKENS is not set"),
         ({"GATEWAY_BIND": "example.com:80"}, "GATEWAY_TOKENS is not set"),
-        ({"GATEWAY_TOKENS": "canary"}, "no name:token"),
+        ({"GATEWAY_TOKENS": "canary"}, "name:token entries"),
         ({"GATEWAY_TOKENS_FILE": "no-such-file"}, "cannot be read"),
         ({"GATEWAY_BIND": "canary"}, "GATEWAY_BIND"),
     ],
 )
-def test_it_refuses_to_start(variables: dict[str, str], says: str) -> None:
-    with pytest.raises(SettingsError, match=says) as wrong:
-        Tokens.of(GatewaySettings.load(variables))
+def test_wrong_settings_are_refused(variables: dict[str, str], problem: str) -> None:
+    with pytest.raises(SettingsError, match=problem) as wrong:
+        Tokens.from_settings(GatewaySettings.load(variables))
     assert "canary" not in str(wrong.value)
 
 
 def test_loopback_needs_no_token() -> None:
     for bind in ("127.0.0.1:1", "[::1]:1", "localhost:1"):
-        assert Tokens.of(GatewaySettings.load({"GATEWAY_BIND": bind})).name_of([])
+        assert Tokens.from_settings(GatewaySettings.load({"GATEWAY_BIND": bind})).caller([])
 
 
-async def test_more_at_once_than_it_can_bear_is_refused(
+async def test_too_many_requests_at_once_are_refused(
     http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway_http, "MAX_IN_FLIGHT", 0)
+    monkeypatch.setattr(middleware, "MAX_IN_FLIGHT", 0)
     answer = await post(http)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
 
 
-async def test_the_openapi_document_has_the_contract(http: httpx.AsyncClient) -> None:
+async def test_the_openapi_document_contains_the_contract(http: httpx.AsyncClient) -> None:
     document = (await http.get("/openapi.json")).json()
     body = document["paths"]["/v1/messages"]["post"]["requestBody"]["content"]["application/json"]
     assert "fileUrl" in body["schema"]["properties"]
@@ -343,7 +347,7 @@ async def test_the_access_log_has_the_route_and_no_data(
     assert "canary" not in json.dumps(vars(caplog.records[-1]), default=lambda o: "")
 
 
-async def test_a_run_of_another_kind_is_no_message(
+async def test_a_run_of_another_workflow_type_is_not_a_message(
     http: httpx.AsyncClient, client: Client, harness: SendHarness
 ) -> None:
     other = await client.start_workflow("Other", id=f"other-{uuid.uuid4()}", task_queue="nobody")
@@ -353,5 +357,5 @@ async def test_a_run_of_another_kind_is_no_message(
     await other.terminate()
 
 
-def test_states_of_a_new_run_are_running() -> None:
+def test_a_new_run_is_running() -> None:
     assert sends.State.begun(sends.Started(id="a", run_id="b")).outcome == "running"

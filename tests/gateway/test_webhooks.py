@@ -1,4 +1,4 @@
-"""Webhooks: signatures, mappings, the examples, and the file's errors in one line."""
+"""Webhooks: signatures, mappings, the examples, and one-line errors for a wrong file."""
 
 import base64
 import hashlib
@@ -15,7 +15,13 @@ from typing import Any
 import httpx
 import pytest
 
-from send_whatsapp.gateway.webhooks import Forged, Unusable, Webhook, dry_run, load
+from send_whatsapp.gateway.webhooks import (
+    InvalidSignature,
+    InvalidWebhookBody,
+    Webhook,
+    dry_run,
+    load_webhooks,
+)
 from send_whatsapp.settings import SettingsError
 from simulator.process import Simulator
 from tests.conftest import ROOT, SendHarness, new_phone
@@ -72,7 +78,7 @@ async def running(
 async def refusing(
     server: DevServer, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[GatewayProcess]:
-    """A gateway without a worker, for what never gets that far."""
+    """A gateway without a worker, for requests that never reach Temporal."""
     folder = tmp_path_factory.mktemp("gateway")
     async with gateway_process(folder, **variables("nobody", server.address)) as process:
         yield process
@@ -90,7 +96,7 @@ async def call(http: httpx.AsyncClient, name: str, body: bytes, **headers: str) 
     return await http.post(f"/v1/webhooks/{name}", content=body, headers=headers)
 
 
-async def test_a_signed_body_sends_once_however_often_it_comes(
+async def test_a_signed_body_sends_once_even_if_it_arrives_again(
     running: GatewayProcess, provider: Simulator
 ) -> None:
     phone = new_phone()
@@ -109,7 +115,7 @@ async def test_a_signed_body_sends_once_however_often_it_comes(
     assert phone not in running.log()
 
 
-async def test_a_body_that_asks_for_nothing_is_taken_and_sends_nothing(
+async def test_a_body_for_which_when_does_not_hold_sends_nothing(
     running: GatewayProcess, provider: Simulator
 ) -> None:
     body = b'{"event": "order.created"}'
@@ -136,7 +142,7 @@ async def test_a_body_that_asks_for_nothing_is_taken_and_sends_nothing(
         ("nobody", b"{}", {"Content-Type": "application/json"}, 401),
     ],
 )
-async def test_what_is_not_signed_or_not_usable_is_refused(
+async def test_unsigned_and_invalid_bodies_are_refused(
     refusing: GatewayProcess, name: str, body: bytes, headers: dict[str, str], status: int
 ) -> None:
     raw = [(n.encode(), v.encode("latin-1")) for n, v in headers.items()]
@@ -164,28 +170,28 @@ async def test_a_webhook_without_a_signature_needs_a_token(
 @pytest.mark.parametrize(
     ("offset", "good"), [(0, True), (-299, True), (299, True), (-301, False), (301, False)]
 )
-def test_a_signed_time_holds_in_its_window_only(offset: int, good: bool) -> None:
-    visa = load(FILE, SECRETS)["visa"]
+def test_a_signed_time_is_valid_in_its_window_only(offset: int, good: bool) -> None:
+    visa = load_webhooks(FILE, SECRETS)["visa"]
     at = datetime.fromtimestamp(NOW.timestamp() + offset, UTC)
     headers = httpx.Headers(visa_headers(b"{}", at))
     if good:
         visa.verify(headers, b"{}", NOW)
     else:
-        with pytest.raises(Forged, match="time"):
+        with pytest.raises(InvalidSignature, match="time"):
             visa.verify(headers, b"{}", NOW)
     headers["X-Visa-Timestamp"] = str(int(NOW.timestamp()) + 1 + offset)
-    with pytest.raises(Forged, match="signature"):
+    with pytest.raises(InvalidSignature, match="signature"):
         visa.verify(headers, b"{}", NOW)
 
 
-def test_a_signature_may_come_in_base64() -> None:
+def test_a_signature_may_be_base64() -> None:
     declared = {"header": "X-Shopify-Hmac-Sha256", "encoding": "base64", "secret": "S"}
     webhook = Webhook.model_validate(
         {"key": "id", "request": {"to": "to"}, "signature": declared, "secret": "s"}
     )
     good = base64.b64encode(hmac_of("s", b"{}")).decode()
     webhook.verify({"X-Shopify-Hmac-Sha256": good}, b"{}", NOW)
-    with pytest.raises(Forged):
+    with pytest.raises(InvalidSignature):
         webhook.verify({"X-Shopify-Hmac-Sha256": hmac_of("s", b"{}").hex()}, b"{}", NOW)
 
 
@@ -251,13 +257,13 @@ def test_each_example_shows_what_it_would_send(
         (b"canary", "body"),
     ],
 )
-def test_a_body_that_gives_no_request_is_told_by_field_without_its_values(
+def test_an_error_in_a_body_names_the_field_and_not_its_value(
     tmp_path: Path, body: bytes, field: str
 ) -> None:
     file = tmp_path / "w.yaml"
     request = "{to: to, message: message, variables: 'n && sum(n)'}"
     file.write_text(f"webhooks: {{w: {{key: id, request: {request}}}}}")
-    with pytest.raises(Unusable) as wrong:
+    with pytest.raises(InvalidWebhookBody) as wrong:
         dry_run(file, "w", body)
     assert field in {problem.field for problem in wrong.value.problems}
     assert "canary" not in str(wrong.value)
@@ -267,55 +273,55 @@ GOOD = "webhooks: {w: {key: id, request: {to: to, message: text}}}"
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
-        (": :", "no YAML"),
+        (": :", "not valid YAML"),
         ("[]", "the file"),
         ("webhooks: {W!: {key: id, request: {to: to}}}", "webhooks.W!"),
         (GOOD.replace("key: id, ", ""), "webhooks.w.key: field required"),
-        (GOOD.replace("key: id", "key: 'a['"), "webhooks.w.key: is no JMESPath"),
-        (GOOD.replace("to: to, ", ""), "does not say where `to`"),
-        (GOOD.replace("message:", "text:"), "names text, which no request has"),
+        (GOOD.replace("key: id", "key: 'a['"), "webhooks.w.key: is not a valid JMESPath"),
+        (GOOD.replace("to: to, ", ""), "must contain an expression for `to`"),
+        (GOOD.replace("message:", "text:"), "contains text, which is not a field"),
         (GOOD.replace("message: text", "message: 'a b'"), "webhooks.w.request.message"),
         (GOOD.replace("key: id", "key: id, more: 1"), "webhooks.w.more"),
         (GOOD.replace("key: id", "key: id, signature: {header: X}"), "signature.secret"),
         (
             GOOD.replace("key: id", "key: id, signature: {header: X, secret: NOT_SET}"),
-            "NOT_SET is not set, and the webhook w",
+            "NOT_SET is not set, but the webhook w",
         ),
         (
             GOOD.replace(
                 "key: id",
                 "key: id, signature: {header: X, secret: S, timestamp: {header: T, signed: b}}",
             ),
-            "signed: holds not {timestamp} and then {body}",
+            "signed: must contain {timestamp} and then {body}",
         ),
     ],
 )
-def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, text: str, says: str) -> None:
+def test_an_error_in_the_file_is_one_line(tmp_path: Path, text: str, message: str) -> None:
     file = tmp_path / "webhooks.yaml"
     file.write_text(text)
-    with pytest.raises(SettingsError, match=re.escape(says)) as wrong:
-        load(file, {"S": "s"})
+    with pytest.raises(SettingsError, match=re.escape(message)) as wrong:
+        load_webhooks(file, {"S": "s"})
     assert "\n" not in str(wrong.value)
 
 
 def test_a_missing_file_is_refused() -> None:
     with pytest.raises(SettingsError, match="cannot be read"):
-        load(Path("no-such-file"), {})
+        load_webhooks(Path("no-such-file"), {})
 
 
-def test_no_secret_shows() -> None:
-    assert "shop secret" not in repr(load(FILE, SECRETS))
+def test_repr_hides_the_secrets() -> None:
+    assert "shop secret" not in repr(load_webhooks(FILE, SECRETS))
 
 
-def test_the_example_shows_in_the_command_line() -> None:
+def test_the_command_line_shows_the_example() -> None:
     command = [str(Path(sys.executable).with_name("send-whatsapp")), "webhook", str(FILE)]
     sample = ["--sample", str(EXAMPLES / "shop.json")]
     shown = subprocess.run([*command, "shop", *sample], capture_output=True, text=True)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert json.loads(shown.stdout)["key"] == "shop-4711"
-    for words in (["nobody", *sample], ["visa", *sample]):
-        refused = subprocess.run([*command, *words], capture_output=True, text=True)
+    for arguments in (["nobody", *sample], ["visa", *sample]):
+        refused = subprocess.run([*command, *arguments], capture_output=True, text=True)
         assert (refused.returncode, refused.stdout) == (2, "")
         assert len(refused.stderr.splitlines()) == 1
