@@ -55,7 +55,7 @@ class GatewayMiddleware:
             await _refuse(problem, receive, send_and_note)
         except Exception as error:
             logger.exception("internal error of the gateway")
-            if not entry.answered:
+            if entry.status is None:
                 title = f"Internal error of the gateway ({type(error).__name__})"
                 await Problem(500, title).response()(scope, receive, send_and_note)
         finally:
@@ -108,16 +108,14 @@ class _AccessLogEntry:
 
     def __init__(self, scope: Scope) -> None:
         self.caller: str | None = None
+        self.status: int | None = None
         self._scope = scope
-        self._status = 500
         self._started_at = time.perf_counter()
-        self.answered = False
 
     def note(self, message: Message) -> None:
         """Take the status from the answer."""
         if message["type"] == "http.response.start":
-            self._status = message["status"]
-            self.answered = True
+            self.status = message["status"]
 
     def write(self) -> None:
         """Write the line."""
@@ -126,7 +124,7 @@ class _AccessLogEntry:
             extra={
                 "method": self._scope["method"],
                 "route": getattr(self._scope.get("route"), "path", "-"),
-                "status": self._status,
+                "status": self.status or 500,
                 "ms": round((time.perf_counter() - self._started_at) * 1000),
                 "caller": self.caller or "-",
             },
@@ -134,7 +132,7 @@ class _AccessLogEntry:
 
 
 def _check_headers(scope: Scope) -> None:
-    """Raise Problem for a request that is refused whatever its route and caller."""
+    """Raise Problem for headers that no caller may send, on any route."""
     headers: list[tuple[bytes, bytes]] = scope["headers"]
     names = [name for name, _ in headers]
     if scope["http_version"] not in ("1.0", "1.1"):

@@ -197,7 +197,7 @@ DELETE_MESSAGE: dict[str, Any] = {
     "summary": "Cancel a message",
     "responses": {
         200: _message("Cancelled: nothing was sent", cancelled=_CANCELLED),
-        202: _message("The run was asked to stop and has not ended yet", running=_RUNNING),
+        202: _message("Cancellation is requested; the run has not ended yet", running=_RUNNING),
     }
     | _problems(401, 404, 409, 429, 503),
     "dependencies": _WITH_TOKEN,

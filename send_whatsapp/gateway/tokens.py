@@ -29,7 +29,7 @@ class Tokens:
     def from_settings(cls, settings: GatewaySettings) -> "Tokens":
         """Return the tokens of these settings.
 
-        Raises SettingsError if there are none although others than this machine can connect.
+        Raises SettingsError if there are no tokens but other machines can connect.
         """
         file = Path(settings.tokens_file) if settings.tokens_file else None
         tokens = cls(parse_tokens(settings.tokens.get_secret_value().split(",")), file)
