@@ -18,10 +18,13 @@ from send_whatsapp.gateway.app import create_app
 from send_whatsapp.gateway.server import serving
 from send_whatsapp.gateway.tokens import Tokens
 from send_whatsapp.settings import GatewaySettings
-from tests.conftest import SendHarness, new_phone, until
+from tests.conftest import ROOT, SendHarness, new_phone, until
 from tools.dev_server import free_port
 
 PROBLEM = "application/problem+json"
+WEBHOOK_EXAMPLES = ROOT / "examples" / "webhooks"
+WEBHOOKS_FILE = WEBHOOK_EXAMPLES / "webhooks.yaml"
+WEBHOOK_SECRETS = {"SHOP_WEBHOOK_SECRET": "shop secret", "VISA_WEBHOOK_SECRET": "visa secret"}
 COMMAND = [str(Path(sys.executable).with_name("send-whatsapp")), "gateway"]
 
 
