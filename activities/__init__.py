@@ -1,1 +1,1 @@
-"""The steps of a send that reach out of the workflow: contacts, flows, messages."""
+"""The activities: everything a send does outside of its workflow."""

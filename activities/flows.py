@@ -10,8 +10,9 @@ from pydantic import BaseModel
 from temporalio import activity
 
 from activities.contacts import OnCache
-from activities.failures import lookup_failure
-from activities.provider import Provider, SingleFlight, map_unexpected_errors
+from activities.failures import lookup_failure, map_unexpected_errors
+from activities.provider import Provider
+from activities.single_flight import SingleFlight
 from send_whatsapp.cgb.answers import Flow
 from send_whatsapp.cgb.client import Budget
 from send_whatsapp.cgb.errors import CGBError
@@ -26,7 +27,7 @@ MatchedBy = Literal["configured", "exact", "case-insensitive", "partial"]
 
 
 class FlowMatch(BaseModel):
-    """The outcome of a lookup: the flow and how it matched, or why there is none."""
+    """The result of a lookup: the flow and how it matched, or the reason why no flow matches."""
 
     flow_id: str | None = None
     matched_by: MatchedBy | None = None
@@ -34,15 +35,16 @@ class FlowMatch(BaseModel):
 
 
 def variable_name(template: str) -> str:
-    """Return `<NAME>` of the variable `CGB_TEMPLATE_<NAME>` that maps a template."""
+    """Return `<NAME>` of the setting `CGB_TEMPLATE_<NAME>` that maps a template to a flow."""
     return re.sub(r"[^A-Z0-9]+", "_", template.upper())
 
 
 def match(template: str, flows: Sequence[Flow]) -> FlowMatch:
-    """Return the flow a template's name means; the first step with one hit wins.
+    """Return the flow that a template name means; the first step with one match wins.
 
-    Exact name; the same name when case, blanks, `-` and `_` are ignored; the one flow whose name
-    holds each word of the template. Several hits at a step are no hit, and the reason lists them.
+    Exact name; the same name if case, spaces, `-` and `_` are ignored; the one flow whose name
+    contains each word of the template. Several matches at a step are no match, and the reason
+    lists them (docs/request.md, "Templates").
     """
     folded, words = _folded(template), set(_words(template))
     steps: list[tuple[MatchedBy, list[Flow]]] = [
@@ -64,7 +66,10 @@ def match(template: str, flows: Sequence[Flow]) -> FlowMatch:
 
 
 class FlowActivities:
-    """Looks templates up; holds the configured mappings and the cache of the flow list."""
+    """Looks templates up; holds the configured mappings and the cache of the flow list.
+
+    `configured` maps names from `CGB_TEMPLATE_<NAME>` to flow ids.
+    """
 
     def __init__(
         self,
@@ -74,16 +79,15 @@ class FlowActivities:
         cache_timeout_s: float,
         on_cache: OnCache = lambda cache, hit: None,
     ) -> None:
-        """Use the provider's client; `configured` maps `<NAME>` to flow ids."""
         self._provider = provider
         self._configured = configured
         self._on_cache = on_cache
         self._list: TTLCache[str, list[Flow]] = TTLCache(1, cache_timeout_s)
         self._listed_at = -REFRESH_INTERVAL_S
-        self._flight = SingleFlight[list[Flow]]()
+        self._fetches = SingleFlight[list[Flow]]()
 
     def cached(self, template: str) -> FlowMatch | None:
-        """Return the flow where no call is needed to know it."""
+        """Return the flow if it is configured or in the cached list."""
         configured = self._configured.get(variable_name(template))
         if configured:
             return FlowMatch(flow_id=configured, matched_by="configured")
@@ -95,10 +99,10 @@ class FlowActivities:
 
     @activity.defn
     async def find_flow(self, template: str) -> FlowMatch:
-        """Return the flow of a template; none, with the reason, is an answer and not an error.
+        """Return the flow of a template, or the reason why no flow matches.
 
-        A configured id is used without asking the provider. A provider failure while looking is
-        a failure, never "no such template".
+        A configured id is used without a provider call. A failed provider call is a failure, never
+        "no such template".
         """
         with map_unexpected_errors():
             known = self.cached(template)
@@ -109,17 +113,17 @@ class FlowActivities:
                 flows = await self._flows(budget)
             except CGBError as error:
                 failed = lookup_failure(error, budget.attempt, (self._provider.key,))
-                raise self._provider.failed(failed) from None
+                raise self._provider.counted(failed) from None
             return match(template, flows)
 
     async def _flows(self, budget: Budget) -> list[Flow]:
-        """Return the list, fetched anew unless that was done a moment ago."""
+        """Return the cached list if it was fetched within the last few seconds, else a new one."""
         flows = self._list.get(_FLOWS)
         fresh = time.monotonic() - self._listed_at < REFRESH_INTERVAL_S
         self._on_cache(_FLOWS, flows is not None and fresh)
         if flows is not None and fresh:
             return flows
-        return await self._flight.do(_FLOWS, lambda: self._fetch(budget))
+        return await self._fetches.do(_FLOWS, lambda: self._fetch(budget))
 
     async def _fetch(self, budget: Budget) -> list[Flow]:
         flows = await self._provider.client.flows(budget)

@@ -3,7 +3,7 @@
 from pydantic import BaseModel
 from temporalio import activity
 
-from activities.provider import map_unexpected_errors
+from activities.failures import map_unexpected_errors
 from send_whatsapp.contract.batch import Counts
 from send_whatsapp.temporal.part_history import part_outcomes
 

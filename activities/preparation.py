@@ -1,20 +1,23 @@
-"""The first step of a run: what is known or quickly looked up, and the settings the run keeps."""
+"""The first step of a run: what the worker knows or can quickly look up, and the run's settings."""
+
+import asyncio
 
 from pydantic import BaseModel
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.contacts import Contact, ContactActivities
+from activities.failures import AttemptFailure, map_unexpected_errors
 from activities.flows import FlowActivities, FlowMatch
-from activities.provider import START_TO_CLOSE_MARGIN_S, map_unexpected_errors
+from activities.provider import START_TO_CLOSE_MARGIN_S
 
 LOOK_UP_WITHIN_S = 1.0
-"""A lookup of the first step that is not done by then goes on as an activity, which operators see
-and which a cancellation of the run reaches (ADR 0005)."""
+"""A lookup in the first step that takes longer continues in an activity, which operators see and
+which the run can cancel (ADR 0005)."""
 
 
 class Prepare(BaseModel):
-    """Whom and what a run is about to look up, and whether this step may ask the provider."""
+    """The recipient and the template of a send, and whether the provider may be called."""
 
     to: str
     template: str | None = None
@@ -22,16 +25,18 @@ class Prepare(BaseModel):
 
 
 class Preparation(BaseModel):
-    """What the worker that began a run knows, recorded in its history.
+    """What the worker that began a run knows, recorded in the run's history.
 
-    Workflow code cannot read settings (they may change between replays), so the run gets them here:
-    `start_to_close_s` and `attempts` of its activities, and whether search attributes are usable.
-    `invalid` is why the phone number is none; `contact` and `flow` are null where not known.
+    Workflow code cannot read settings, which may change between replays. So it gets them here:
+    start-to-close timeout (seconds) and attempts of its activities, and whether search attributes
+    are usable. `invalid` says why `to` is not a phone number. `contact` and `flow` are null if they
+    are not known yet; `failed_lookup` is the failure of the quick lookup, if there was one.
     """
 
     to: str | None = None
     invalid: str | None = None
     contact: Contact | None = None
+    failed_lookup: AttemptFailure | None = None
     flow: FlowMatch | None = None
     start_to_close_s: float
     attempts: int
@@ -39,13 +44,13 @@ class Preparation(BaseModel):
 
 
 class PrepareRows(BaseModel):
-    """The numbers of several rows of a batch, as they were given."""
+    """The numbers of several rows of a batch, as the caller wrote them."""
 
     to: list[str]
 
 
 class RowPreparation(BaseModel):
-    """What is known of one row: its number (or why it is none), and its contact if there is one."""
+    """A row's number in E.164, or why it is not a phone number; its contact id if known."""
 
     to: str | None = None
     invalid: str | None = None
@@ -53,13 +58,13 @@ class RowPreparation(BaseModel):
 
 
 class PreparedRows(BaseModel):
-    """The settings that all rows keep, and each row by the place it had in the question."""
+    """The settings of all rows, and the rows in the order of the request."""
 
     settings: Preparation
     rows: list[RowPreparation]
 
     def each(self, flows: list[FlowMatch | None]) -> list[Preparation]:
-        """Return the preparation of every row, with the flow that is known for it."""
+        """Return the preparation of each row, with its flow if that is known."""
         return [
             self.settings.model_copy(
                 update={
@@ -76,7 +81,11 @@ class PreparedRows(BaseModel):
 
 
 class PreparationActivities:
-    """The first step, as a local activity: of one run, or of many rows of a batch."""
+    """The first step, as a local activity: for one send, or for many rows of a batch.
+
+    Every run that begins on this worker gets these settings. With `one_request` the first step
+    makes no provider call: local activities bypass the task queue and so its rate limit.
+    """
 
     def __init__(
         self,
@@ -88,11 +97,6 @@ class PreparationActivities:
         search_attributes: bool,
         one_request: bool = False,
     ) -> None:
-        """Hand out these settings to every run that begins on this worker.
-
-        With `one_request` a single send's first step asks the provider nothing: local activities go
-        around the queue, and so around its limit.
-        """
         self._contacts = contacts
         self._flows = flows
         self._timeout_s = timeout_s
@@ -101,41 +105,42 @@ class PreparationActivities:
         self._one_request = one_request
 
     @activity.defn
-    async def prepare(self, asked: Prepare) -> Preparation:
-        """Return the number in E.164 (or why it is none), contact and flow, and the settings.
+    async def prepare(self, request: Prepare) -> Preparation:
+        """Return number, contact and flow as far as they are known, and the run's settings.
 
-        Asks the provider for the contact only where that is wanted, and never longer than
-        LOOK_UP_WITHIN_S: what fails or takes longer is left to `resolve_contact`. A flow is known
-        or not: its list is fetched once for many sends, by `find_flow`, where operators see it;
-        then the contact is left to its activity as well, since both run side by side.
+        With `look_up` an unknown contact is looked up at the provider, for at most LOOK_UP_WITHIN_S
+        seconds. The flow list is never fetched here but by `find_flow`, which operators see. If the
+        flow is unknown, the contact is left to `resolve_contact`, so that both run side by side.
         """
         with map_unexpected_errors():
             prepared = self._settings()
             try:
-                to = self._contacts.e164(asked.to)
+                prepared.to = self._contacts.e164(request.to)
             except ApplicationError as error:
-                return prepared.model_copy(update={"invalid": error.message})
-            flow = self._flows.cached(asked.template) if asked.template else None
-            # A flow that is not known is asked for by its activity, and the contact beside it.
-            whole = asked.template is None or flow is not None
-            if asked.look_up and whole and not self._one_request:
-                contact_id = await self._contacts.resolve_in_passing(to, LOOK_UP_WITHIN_S)
-            else:
-                contact_id = self._contacts.cached(to)
-            contact = Contact(to=to, contact_id=contact_id) if contact_id else None
-            return prepared.model_copy(update={"to": to, "contact": contact, "flow": flow})
+                prepared.invalid = error.message
+                return prepared
+            prepared.flow = self._flows.cached(request.template) if request.template else None
+            contact_id = self._contacts.cached(prepared.to)
+            flow_known = request.template is None or prepared.flow is not None
+            if contact_id is None and request.look_up and flow_known and not self._one_request:
+                try:
+                    async with asyncio.timeout(LOOK_UP_WITHIN_S):
+                        contact_id = await self._contacts.look_up(prepared.to)
+                except TimeoutError:
+                    pass  # The call continues; `resolve_contact` joins it.
+                except ApplicationError as error:
+                    prepared.failed_lookup = AttemptFailure.of(error)
+            if contact_id is not None:
+                prepared.contact = Contact(to=prepared.to, contact_id=contact_id)
+            return prepared
 
     @activity.defn
-    async def prepare_rows(self, asked: PrepareRows) -> PreparedRows:
-        """Return what `prepare` does for each row, with its contact resolved where that is easy.
-
-        A lookup that fails, or that the limit on requests forbids here, is left to the row itself,
-        where operators see it and it is tried again; the first failure ends the lookups.
-        """
+    async def prepare_rows(self, request: PrepareRows) -> PreparedRows:
+        """Return the same for many rows, with the contacts that could be resolved."""
         with map_unexpected_errors():
-            rows = [self._row(to) for to in asked.to]
+            rows = [self._row(to) for to in request.to]
             numbers = {row.to for row in rows if row.to}
-            found = await self._contacts.resolve_many(sorted(numbers))
+            found = await self._contacts.look_up_many(sorted(numbers))
             return PreparedRows(
                 settings=self._settings(),
                 rows=[

@@ -18,11 +18,13 @@ from typing import Any
 
 from temporalio.client import Client
 
-from send_whatsapp.client import batches, sends
+from send_whatsapp.client import batches
 from send_whatsapp.contract.batch import BatchState, Row
 from send_whatsapp.contract.converter import contract_plugin
+from send_whatsapp.contract.fields import Delivery
 from send_whatsapp.contract.names import batch_id, part_id
-from send_whatsapp.contract.request import Delivery, SendWhatsAppRequest
+from send_whatsapp.contract.request import SendWhatsAppRequest
+from send_whatsapp.temporal.connection import TemporalUnavailable
 from simulator.process import Simulator, simulator
 from tools.dev_server import ROOT, DevServer, dev_server
 
@@ -70,7 +72,7 @@ class Proof:
         """Return how the batch says it stands, and note where that is more than what arrived."""
         try:
             state = await batches.get_status(client, self.key)
-        except sends.TemporalUnavailable:
+        except TemporalUnavailable:
             return None
         counts = state.counts
         self.arrived = len({message["phone"] for message in await self.provider.inbox()})

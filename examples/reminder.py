@@ -13,9 +13,9 @@ from temporalio.client import (
     ScheduleSpec,
 )
 
-from send_whatsapp.client.sends import connect
 from send_whatsapp.contract.names import DEFAULT_TASK_QUEUE, SEND_WORKFLOW
 from send_whatsapp.contract.request import SendWhatsAppRequest
+from send_whatsapp.temporal.connection import connect
 
 REMINDER = Schedule(
     action=ScheduleActionStartWorkflow(

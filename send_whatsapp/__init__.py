@@ -10,19 +10,15 @@ Start a send and wait for the provider's answer:
 `key` is the idempotency key: the same key with the same request sends one message.
 """
 
-from send_whatsapp.client.sends import (
+from send_whatsapp.client.errors import (
     DeliveryUnknown,
     KeyConflict,
     NotFound,
     OutcomeUnknown,
     SendFailed,
-    Started,
-    State,
-    get_result,
-    get_state,
-    send,
-    start_send,
 )
+from send_whatsapp.client.sends import get_result, send, start_send
+from send_whatsapp.client.state import Started, State, get_state
 from send_whatsapp.contract.names import InvalidKey
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.contract.result import SendError, SendWhatsAppResult

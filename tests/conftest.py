@@ -18,8 +18,10 @@ from temporalio.runtime import Runtime
 import worker as worker_module
 from send_whatsapp.cgb.client import CGBClient
 from send_whatsapp.client import sends
+from send_whatsapp.client.state import Started, State, get_state
 from send_whatsapp.contract.converter import contract_plugin
 from send_whatsapp.contract.request import SendWhatsAppRequest
+from send_whatsapp.contract.result import SendError, SendWhatsAppResult
 from send_whatsapp.settings import WorkerSettings
 from send_whatsapp.telemetry import metrics
 from send_whatsapp.telemetry.metrics import ProviderMetrics
@@ -46,13 +48,40 @@ class SendHarness:
         self.settings = settings
         self.task_queue = settings.task_queue
 
-    async def start(self, key: str | None = None, **fields: object) -> sends.Started:
+    async def start(self, key: str | None = None, **fields: object) -> Started:
         request = SendWhatsAppRequest.model_validate({"to": new_phone(), **fields})
         return await sends.start_send(self.client, request, key=key, task_queue=self.task_queue)
 
-    async def send(self, key: str | None = None, **fields: object) -> sends.State:
+    async def send(self, key: str | None = None, **fields: object) -> State:
         started = await self.start(key, **fields)
-        return await sends.get_state(self.client, started.id, run_id=started.run_id, wait=True)
+        return await get_state(self.client, started.id, run_id=started.run_id, wait=True)
+
+
+async def cancel(client: Client, workflow_id: str) -> State:
+    """Cancel the latest run of an id and return its state once it is closed."""
+    state = await get_state(client, workflow_id)
+    if state.outcome == "running":
+        await sends.request_cancel(client, state)
+    return await get_state(client, workflow_id, run_id=state.run_id, wait=True)
+
+
+def succeeded(state: State) -> SendWhatsAppResult:
+    """Return the result of a send that the provider accepted."""
+    assert state.outcome == "accepted"
+    assert state.result is not None
+    return state.result
+
+
+def send_error(state: State) -> SendError:
+    """Return the error of a closed send that the provider did not accept."""
+    assert state.result is not None
+    assert state.result.error is not None
+    return state.result.error
+
+
+def error_type(state: State) -> str:
+    """Return the type of the error of a closed send that the provider did not accept."""
+    return send_error(state).type
 
 
 def new_phone() -> str:

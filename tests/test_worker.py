@@ -11,6 +11,7 @@ import pytest
 from temporalio.client import Client
 
 from send_whatsapp.client import sends
+from send_whatsapp.client.state import State, get_state
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from simulator.faults import Fault
 from simulator.process import Simulator
@@ -77,13 +78,13 @@ async def test_nothing_private_is_in_any_log_or_failure(
         LOG_FORMAT="json",
     )
 
-    async def send(**fields: str) -> sends.State:
+    async def send(**fields: str) -> State:
         started = await sends.start_send(
             client,
             SendWhatsAppRequest.model_validate({"to": phone, **fields}),
             task_queue=queue,
         )
-        return await sends.get_state(client, started.id, wait=True)
+        return await get_state(client, started.id, wait=True)
 
     states = [
         await send(message=text),
@@ -94,7 +95,7 @@ async def test_nothing_private_is_in_any_log_or_failure(
         await send(template="nothing"),
     ]
     await client.start_workflow("SendWhatsApp", text, id=f"x-{queue}", task_queue=queue)
-    await sends.get_state(client, f"x-{queue}", wait=True)
+    await get_state(client, f"x-{queue}", wait=True)
     process.send_signal(signal.SIGTERM)
     _, err = await process.communicate()
     assert process.returncode == 0

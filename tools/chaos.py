@@ -18,8 +18,11 @@ from temporalio.client import Client
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 
 from send_whatsapp.client import sends
+from send_whatsapp.client.errors import OutcomeUnknown
+from send_whatsapp.client.state import get_state
 from send_whatsapp.contract.converter import contract_plugin
 from send_whatsapp.contract.request import SendWhatsAppRequest
+from send_whatsapp.temporal.connection import TemporalUnavailable
 from simulator.faults import Fault
 from simulator.process import Simulator, simulator
 from tools.chaos_report import Report, Sent, show
@@ -161,13 +164,13 @@ async def _send(client: Client, one: Sent, chance: random.Random) -> None:
         {"to": one.phone, "delivery": one.delivery} | fields
     )
     # One whose answer got lost and that is unknown already is not started again.
-    with suppress(sends.OutcomeUnknown):
+    with suppress(OutcomeUnknown):
         await _persist(lambda: sends.start_send(client, request, key=one.id))
     if chance.random() < CANCELLED:
         await asyncio.sleep(chance.uniform(0, 3))
-        state = await _persist(lambda: sends.get_state(client, one.id))
+        state = await _persist(lambda: get_state(client, one.id))
         await _persist(lambda: sends.request_cancel(client, state))
-    ended = await _persist(lambda: sends.get_state(client, one.id, wait=True))
+    ended = await _persist(lambda: get_state(client, one.id, wait=True))
     one.outcome = ended.outcome
 
 
@@ -176,7 +179,7 @@ async def _persist(ask: Callable[[], Awaitable[T]]) -> T:
     while True:
         try:
             return await ask()
-        except sends.TemporalUnavailable:
+        except TemporalUnavailable:
             await asyncio.sleep(0.2)
 
 

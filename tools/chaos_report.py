@@ -10,7 +10,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 
-from send_whatsapp.contract.request import Delivery
+from send_whatsapp.contract.fields import Delivery
 from send_whatsapp.contract.result import Outcome
 
 ENDS: tuple[Outcome, ...] = ("accepted", "failed", "unknown", "cancelled")

@@ -17,6 +17,7 @@ from temporalio.client import Client
 
 from send_whatsapp.client import sends
 from send_whatsapp.client.links import ui_link
+from send_whatsapp.client.state import get_state
 from send_whatsapp.contract.converter import contract_plugin
 from send_whatsapp.contract.names import DEFAULT_TASK_QUEUE
 from send_whatsapp.contract.request import SendWhatsAppRequest
@@ -91,7 +92,7 @@ async def send_all(client: Client, ui_url: str) -> None:
         began = time.perf_counter()
         request = SendWhatsAppRequest.model_validate(fields)
         started = await sends.start_send(client, request)
-        state = await sends.get_state(client, started.id, wait=True)
+        state = await get_state(client, started.id, wait=True)
         took = f"{(time.perf_counter() - began) * 1000:.0f}"
         result = state.result
         outcome = f"[green]{state.outcome}[/]" if state.outcome == "accepted" else state.outcome

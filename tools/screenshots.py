@@ -15,6 +15,7 @@ from playwright.async_api import FloatRect, Page, async_playwright
 from temporalio.client import Client
 
 from send_whatsapp.client import sends
+from send_whatsapp.client.state import get_state
 from send_whatsapp.contract import attributes
 from send_whatsapp.contract.converter import contract_plugin
 from send_whatsapp.contract.names import DEFAULT_TASK_QUEUE
@@ -72,7 +73,7 @@ async def scene() -> AsyncIterator[Scene]:
             request = SendWhatsAppRequest.model_validate({"to": PERSON, **fields})
             started = await sends.start_send(client, request, key=key)
             if wait:
-                await sends.get_state(client, started.id, wait=True)
+                await get_state(client, started.id, wait=True)
 
         name = {"name": "John"}
         await send("order-4709", template="visa_approved", variables=name)
@@ -91,7 +92,7 @@ async def scene() -> AsyncIterator[Scene]:
 
 
 async def _waits_for_retry(client: Client, workflow_id: str) -> bool:
-    progress = (await sends.get_state(client, workflow_id)).progress
+    progress = (await get_state(client, workflow_id)).progress
     return progress is not None and progress.attempt == 2 and progress.last_failure is not None
 
 

@@ -1,1 +1,1 @@
-"""The workflows: what happens to a message, from request to the provider's yes or no."""
+"""The workflows: what happens to a message, from the request to the provider's answer."""

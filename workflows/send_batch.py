@@ -139,7 +139,7 @@ class SendWhatsAppBatch:
                 break
             prepared = await steps.prepare("", template)
             try:
-                found = await steps.find_flow(template, prepared, steps.SINGLE)
+                found = await steps.find_flow(template, prepared, steps.SINGLE_SEND)
             except FailureError:
                 continue
             if found:

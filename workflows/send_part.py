@@ -29,8 +29,9 @@ with workflow.unsafe.imports_passed_through():
     )
     from send_whatsapp.contract.result import Outcome
     from workflows import steps
-    from workflows.record import RowRecord, count
     from workflows.send_whatsapp import deliver
+    from workflows.sending import is_lost_worker
+    from workflows.visibility import RowVisibility, count_send
 
 ROW_PRIORITY = 4
 """Below a single send's 2: one urgent message overtakes a running batch."""
@@ -166,7 +167,7 @@ class SendWhatsAppBatchPart:
         await asyncio.gather(*self._in_flight, return_exceptions=True)
 
     async def _send(self, row: Row, prepared: Preparation) -> None:
-        record = RowRecord(row.request)
+        record = RowVisibility(row.request)
         priority = Priority(priority_key=ROW_PRIORITY, fairness_key=self._steered.batch[:64])
         options = steps.SendOptions(row_activity_id(row.row), priority)
         began = workflow.now()
@@ -185,8 +186,8 @@ class SendWhatsAppBatchPart:
                 error_type, said = (failed.type, failed.message) if failed else (None, str(error))
                 outcome = "unknown" if error_type == ErrorType.DELIVERY_UNKNOWN else "failed"
                 self._end(row, outcome, to=record.to, error_type=error_type, error=said)
-                worker_was_lost = failed is not None and steps.is_lost_worker(failed)
-        count(record.kind, outcome, error_type, began, row.row)
+                worker_was_lost = failed is not None and is_lost_worker(failed)
+        count_send(record.kind, outcome, error_type, began, row.row)
         # A killed worker takes along all it had in flight; that says nothing of the next rows.
         if not worker_was_lost:
             self._watch_failures(outcome, error_type)

@@ -6,80 +6,78 @@ from datetime import datetime
 from typing import TypeVar
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
+from temporalio.exceptions import ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from activities.contacts import Contact
     from activities.flows import FlowMatch
     from activities.messages import Send, SendFile, SendFlow, SendText
     from activities.preparation import Preparation
-    from send_whatsapp.contract.errors import ErrorType, expired, failure
+    from send_whatsapp.contract.errors import ErrorType, expired, failure, outcome_of
     from send_whatsapp.contract.names import SEND_WORKFLOW, START_BEFORE_MEMO
     from send_whatsapp.contract.request import SendWhatsAppRequest
     from send_whatsapp.contract.result import SendWhatsAppResult, SentAs
     from workflows import steps
-    from workflows.record import Record, RowRecord, count
+    from workflows.sending import Message, send
+    from workflows.steps import SINGLE_SEND, SendOptions
+    from workflows.visibility import RowVisibility, RunVisibility, count_send
 
 T = TypeVar("T")
 
 
 @workflow.defn(name=SEND_WORKFLOW)
 class SendWhatsApp:
-    """Sends one message. Completed: the provider accepted it. Failed: not, or nobody knows."""
+    """Sends one message. Completed: the provider accepted it. Failed: it did not, or may have."""
 
     @workflow.run
     async def run(self, request: SendWhatsAppRequest) -> SendWhatsAppResult:
         """Return what the provider accepted; fail as one of `ErrorType`, or end as cancelled."""
-        record = Record(request)
+        visibility = RunVisibility(request)
         try:
-            check_start()
-            result = await deliver(request, record)
+            check_start_time()
+            result = await deliver(request, visibility)
         except (asyncio.CancelledError, FailureError) as error:
-            if is_cancelled_exception(error):
-                record.ended("cancelled", said="Nothing was sent.")
-            elif isinstance(error, ApplicationError):
-                unknown = error.type == ErrorType.DELIVERY_UNKNOWN
-                record.ended("unknown" if unknown else "failed", error.type, error.message)
+            visibility.ended(outcome_of(error), error)
             raise
-        record.ended("accepted", said="The provider took the message; delivery is not known.")
+        visibility.ended("accepted")
         return result
 
-    def refused(self, refusal: ApplicationError) -> None:
-        """Count a run whose input is no request, so that `run` never begins."""
-        count(None, "failed", refusal.type)
+    def input_is_invalid(self, failure: ApplicationError) -> None:
+        """Count a run whose input is not a request; `run` is not called for it."""
+        count_send(None, "failed", failure.type)
 
 
-def check_start() -> None:
-    """Fail where Temporal took the run after its starter had told the caller that it would not."""
-    before = workflow.memo_value(START_BEFORE_MEMO, None, type_hint=str)
-    if before and workflow.info().workflow_start_time > datetime.fromisoformat(before):
+def check_start_time() -> None:
+    """Fail if the run started after its starter had reported to the caller that it did not."""
+    start_before = workflow.memo_value(START_BEFORE_MEMO, None, type_hint=str)
+    if start_before and workflow.info().workflow_start_time > datetime.fromisoformat(start_before):
         raise failure(
             ErrorType.EXPIRED,
-            "Not sent, because Temporal took it after its caller had been told that Temporal does"
-            " not answer: send it again if the caller did not (where this is wrong, the clocks of"
-            " gateway and Temporal differ)",
+            "Nothing was sent, because Temporal started the run only after its caller was answered"
+            " that Temporal is not available: send it again unless the caller has done so. If the"
+            " caller got no such answer, the clocks of gateway and Temporal differ",
         )
 
 
 async def deliver(
     request: SendWhatsAppRequest,
-    record: Record | RowRecord,
-    options: steps.SendOptions = steps.SINGLE,
+    visibility: RunVisibility | RowVisibility,
+    options: SendOptions = SINGLE_SEND,
     known: Preparation | None = None,
 ) -> SendWhatsAppResult:
-    """Take one message from the request to the provider's yes.
+    """Take one message from the request to the provider's answer.
 
-    Rows of a batch come with another options, and prepared together with others.
+    Rows of a batch have other options, and are prepared together with other rows.
     """
-    prepared = await prepare(request, record, known)
+    prepared = await prepare(request, visibility, known)
     if request.send_at and request.send_at > workflow.now():
-        record.waits_for(f"Waits until {request.send_at.isoformat()}.")
+        visibility.waits_for(f"Waits until {request.send_at.isoformat()}.")
         await asyncio.sleep((request.send_at - workflow.now()).total_seconds())
-        # What was cached then may have changed since.
-        prepared = await prepare(request, record)
+        # What was in the worker's cache then may have changed.
+        prepared = await prepare(request, visibility)
 
-    record.waits_for("Looks up the contact and the template.", prepared)
-    contact, flow = await before(
+    visibility.waits_for("Looks up the contact and the template.", prepared)
+    contact, flow = await until_expiry(
         request.expires_at,
         asyncio.gather(
             steps.resolve_contact(request.to, prepared, options),
@@ -88,9 +86,9 @@ async def deliver(
     )
 
     message, kind, summary = outgoing(request, contact, flow)
-    record.sending(kind)
-    record.waits_for(f"{summary}.", prepared)
-    accepted = await steps.send(message, summary, prepared, options)
+    visibility.sending(kind)
+    visibility.waits_for(f"{summary}.", prepared)
+    accepted = await send(message, summary, prepared, options)
 
     return SendWhatsAppResult(
         contact_id=contact.contact_id,
@@ -104,17 +102,19 @@ async def deliver(
 
 
 async def prepare(
-    request: SendWhatsAppRequest, record: Record | RowRecord, known: Preparation | None = None
+    request: SendWhatsAppRequest,
+    visibility: RunVisibility | RowVisibility,
+    known: Preparation | None = None,
 ) -> Preparation:
-    """Return what a worker knows of the recipient; fail where the number is none."""
-    record.waits_for("Prepares the send.")
+    """Return what a worker knows about the recipient; fail if `to` is not a phone number."""
+    visibility.waits_for("Prepares the send.")
     now = workflow.now()
-    later = request.send_at is not None and request.send_at > now
-    too_late = request.expires_at is not None and request.expires_at <= now
+    is_later = request.send_at is not None and request.send_at > now
+    is_expired = request.expires_at is not None and request.expires_at <= now
     prepared = known or await steps.prepare(
-        request.to, request.template, look_up=not later and not too_late
+        request.to, request.template, look_up=not is_later and not is_expired
     )
-    record.prepared(prepared)
+    visibility.prepared(prepared)
     if prepared.invalid is not None:
         raise failure(ErrorType.INVALID_PHONE_NUMBER, prepared.invalid)
     return prepared
@@ -122,9 +122,9 @@ async def prepare(
 
 def outgoing(
     request: SendWhatsAppRequest, contact: Contact, flow: FlowMatch | None
-) -> tuple[SendText | SendFlow | SendFile, SentAs, str]:
-    """Return what goes out, as what, and a summary in words; fail where no template was found."""
-    send = Send(
+) -> tuple[Message, SentAs, str]:
+    """Return the message to send, its kind, and a summary; fail if there is nothing to send."""
+    common = Send(
         contact_id=contact.contact_id,
         delivery=request.delivery,
         origin_run_id=workflow.info().original_execution_run_id,
@@ -132,10 +132,10 @@ def outgoing(
     ).model_dump()
     if request.template is not None and flow and flow.flow_id:
         variables = request.template_variables
-        message = SendFlow(**send, flow_id=flow.flow_id, variables=variables)
-        return message, "template", f"Send template {steps.shown(request.template)}"
+        message = SendFlow(**common, flow_id=flow.flow_id, variables=variables)
+        return message, "template", f"Send template {steps.shortened(request.template)}"
     if request.file_url is not None and request.file_type is not None:
-        file = SendFile(**send, url=request.file_url, file_type=request.file_type)
+        file = SendFile(**common, url=request.file_url, file_type=request.file_type)
         return file, "media", f"Send {request.file_type}"
     text = request.message if request.template is None else request.fallback_text
     if text is None:
@@ -145,15 +145,15 @@ def outgoing(
             " map the template with CGB_TEMPLATE_<NAME>, or give a fallback text",
         )
     instead = "" if request.template is None else " instead of the template"
-    return SendText(**send, text=text), "text", f"Send text{instead}, {len(text):,} characters"
+    return SendText(**common, text=text), "text", f"Send text{instead}, {len(text):,} characters"
 
 
-async def before(expires_at: datetime | None, lookups: Awaitable[T]) -> T:
-    """Return what the lookups find; fail as `Expired` where that takes until then."""
+async def until_expiry(expires_at: datetime | None, lookups: Awaitable[T]) -> T:
+    """Return what the lookups find; fail as `Expired` if they take longer than `expires_at`."""
     if expires_at is None:
         return await lookups
     try:
-        left = max((expires_at - workflow.now()).total_seconds(), 0)
-        return await asyncio.wait_for(lookups, left)
+        seconds = max((expires_at - workflow.now()).total_seconds(), 0)
+        return await asyncio.wait_for(lookups, seconds)
     except TimeoutError:
         raise expired() from None

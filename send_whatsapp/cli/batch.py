@@ -27,7 +27,7 @@ from temporalio.client import Client
 from send_whatsapp.cli.command import FileTypes, Json, duration, run, variables
 from send_whatsapp.cli.output import Exit, err, fail, out, print_json
 from send_whatsapp.cli.waiting import LOOK_EVERY_S
-from send_whatsapp.client import batches, sends
+from send_whatsapp.client import batches
 from send_whatsapp.client.batches import BatchLimits
 from send_whatsapp.client.links import ui_link
 from send_whatsapp.client.recipients import files as batch_file
@@ -36,6 +36,7 @@ from send_whatsapp.client.recipients.rows import Duplicates, each_person_once, r
 from send_whatsapp.contract.batch import BatchState, Counts, RowOutcome
 from send_whatsapp.contract.names import InvalidKey, batch_id
 from send_whatsapp.settings import StarterSettings
+from send_whatsapp.temporal.connection import TemporalUnavailable
 from send_whatsapp.temporal.task_queue import no_worker
 
 AWAY_FOR_AT_MOST_S = 60
@@ -312,7 +313,7 @@ async def _ended(client: Client, settings: StarterSettings, key: str) -> Counts:
         while True:
             try:
                 state = await batches.get_status(client, key)
-            except sends.TemporalUnavailable:
+            except TemporalUnavailable:
                 if time.monotonic() - answered > AWAY_FOR_AT_MOST_S:
                     raise
                 continue

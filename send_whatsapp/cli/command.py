@@ -11,11 +11,12 @@ import typer
 from temporalio.client import Client
 
 from send_whatsapp.cli.output import Exit, fail
-from send_whatsapp.client import sends
+from send_whatsapp.client.errors import KeyConflict, NotFound, OutcomeUnknown
 from send_whatsapp.client.listing import FilterNotPossible
 from send_whatsapp.contract.names import InvalidKey
 from send_whatsapp.settings import SettingsError, StarterSettings
 from send_whatsapp.telemetry import logs, tracing
+from send_whatsapp.temporal.connection import TemporalUnavailable, connect
 from send_whatsapp.temporal.process import leave
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON alone on standard output.")]
@@ -45,17 +46,17 @@ def run(
     tracing.set_up(settings.otlp_endpoint, "send-whatsapp-cli")
 
     async def connected() -> Exit:
-        return await command(await sends.connect(), settings)
+        return await command(await connect(), settings)
 
     try:
         code = asyncio.run(connected())
-    except sends.TemporalUnavailable as error:
+    except TemporalUnavailable as error:
         fail(Exit.NO_TEMPORAL, str(error), as_json=as_json, type_="TemporalUnavailable")
-    except sends.OutcomeUnknown as error:
+    except OutcomeUnknown as error:
         fail(Exit.UNKNOWN, str(error), as_json=as_json, type_="DeliveryUnknown")
     except (
-        sends.KeyConflict,
-        sends.NotFound,
+        KeyConflict,
+        NotFound,
         InvalidKey,
         FilterNotPossible,
         SettingsError,

@@ -9,9 +9,9 @@ from temporalio.service import RPCError
 from send_whatsapp.cgb.client import Budget, CGBClient
 from send_whatsapp.cgb.errors import CGBError, Unauthorized
 from send_whatsapp.cli.output import Exit, out
-from send_whatsapp.client import sends
 from send_whatsapp.contract import attributes
 from send_whatsapp.settings import SettingsError, WorkerSettings, unknown_variables
+from send_whatsapp.temporal.connection import TemporalUnavailable, connect
 from send_whatsapp.temporal.task_queue import no_worker
 
 Finding = tuple[bool, str]
@@ -47,8 +47,8 @@ def _show(finding: Finding) -> bool:
 
 async def _temporal(task_queue: str) -> AsyncIterator[Finding]:
     try:
-        client = await sends.connect()
-    except (sends.TemporalUnavailable, SettingsError) as error:
+        client = await connect()
+    except (TemporalUnavailable, SettingsError) as error:
         yield False, f"Temporal: {error}"
         return
     address = client.service_client.config.target_host

@@ -25,7 +25,9 @@ from send_whatsapp.cli.output import (
 from send_whatsapp.cli.waiting import wait_for_end
 from send_whatsapp.client import listing, sends
 from send_whatsapp.client.links import ui_link
-from send_whatsapp.contract.request import SendWhatsAppRequest, problems
+from send_whatsapp.client.state import Started, State, get_state
+from send_whatsapp.contract.request import SendWhatsAppRequest
+from send_whatsapp.contract.validation import problems
 from send_whatsapp.gateway import webhooks
 from send_whatsapp.settings import SettingsError, StarterSettings
 from send_whatsapp.temporal.process import leave
@@ -128,7 +130,7 @@ def status(
     """Say how a send stands; the exit code is that of `send`, and 5 while it runs."""
 
     async def command(client: Client, settings: StarterSettings) -> Exit:
-        state = await sends.get_state(client, id)
+        state = await get_state(client, id)
         show_state(state, _link(client, settings, state), as_json=as_json)
         return exit_code(state)
 
@@ -147,7 +149,7 @@ def cancel(
     """
 
     async def command(client: Client, settings: StarterSettings) -> Exit:
-        before = await sends.get_state(client, id)
+        before = await get_state(client, id)
         if before.outcome == "running":
             await sends.request_cancel(client, before)
         state = await wait_for_end(client, before, timeout, settings.task_queue)
@@ -257,12 +259,12 @@ def webhook(
 async def _follow(
     client: Client,
     settings: StarterSettings,
-    started: sends.Started,
+    started: Started,
     no_wait: bool,
     timeout: float,
     as_json: bool,
 ) -> Exit:
-    state = await sends.get_state(client, started.id, run_id=started.run_id or None)
+    state = await get_state(client, started.id, run_id=started.run_id or None)
     link = _link(client, settings, state)
     if no_wait:
         show_state(state, link, as_json=as_json)
@@ -280,7 +282,7 @@ async def _follow(
     return exit_code(state)
 
 
-def _link(client: Client, settings: StarterSettings, state: sends.State) -> str | None:
+def _link(client: Client, settings: StarterSettings, state: State) -> str | None:
     return ui_link(settings.ui_url, client.namespace, state.id, state.run_id)
 
 

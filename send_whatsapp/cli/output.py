@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from rich.console import Console
 
-from send_whatsapp.client.sends import State, is_invalid
+from send_whatsapp.client.state import State, is_invalid
 from send_whatsapp.contract.errors import ErrorType
 from send_whatsapp.temporal.process import leave
 

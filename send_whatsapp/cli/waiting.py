@@ -9,7 +9,9 @@ from rich.status import Status
 from temporalio.client import Client
 
 from send_whatsapp.cli.output import err
-from send_whatsapp.client.sends import NotFound, State, TemporalUnavailable, get_state
+from send_whatsapp.client.errors import NotFound
+from send_whatsapp.client.state import State, get_state
+from send_whatsapp.temporal.connection import TemporalUnavailable
 from send_whatsapp.temporal.task_queue import no_worker
 
 LOOK_EVERY_S = 2.0

@@ -13,7 +13,8 @@ from temporalio.common import Priority, WorkflowIDConflictPolicy, WorkflowIDReus
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from send_whatsapp.client import sends
+from send_whatsapp.client.errors import KeyConflict, NotFound
+from send_whatsapp.client.state import describe, status_name
 from send_whatsapp.contract import names
 from send_whatsapp.contract.batch import (
     REJECTED,
@@ -27,7 +28,7 @@ from send_whatsapp.contract.batch import (
     RowOutcome,
     split,
 )
-from send_whatsapp.temporal.connection import rpc
+from send_whatsapp.temporal.connection import TemporalUnavailable, rpc
 from send_whatsapp.temporal.part_history import part_outcomes, rows_of_part
 
 PRIORITY = Priority(priority_key=4)
@@ -73,7 +74,7 @@ async def start(
     before = await _latest(client, key)
     if before is not None and before.running:
         if before.request.digest != digest:
-            raise sends.KeyConflict(
+            raise KeyConflict(
                 f"the batch {key} still sends other rows: wait for it, or cancel it first"
             )
         if before.request.carried is not None:
@@ -93,7 +94,7 @@ async def start(
             return await get_status(client, key)  # nothing to send, and nothing to tell anew
     parts = split(rows, known)
     if not parts:
-        raise sends.KeyConflict(f"the batch {key} has no rows")
+        raise KeyConflict(f"the batch {key} has no rows")
     request = BatchRequest(
         key=key,
         generation=generation,
@@ -117,7 +118,7 @@ async def start(
     except WorkflowAlreadyStartedError:
         now = await _latest(client, key)
         if now is None or now.request.digest != digest or now.request.generation != generation:
-            raise sends.KeyConflict(f"the batch {key} was started by someone else") from None
+            raise KeyConflict(f"the batch {key} was started by someone else") from None
     return await _hand_over(client, key, generation, parts, task_queue)
 
 
@@ -167,11 +168,11 @@ async def _latest(client: Client, key: str) -> _Latest | None:
     """
     handle = client.get_workflow_handle(names.batch_id(key))
     try:
-        described = await sends.describe(client, handle)
-    except sends.NotFound:
+        described = await describe(client, handle)
+    except NotFound:
         return None
     if described.workflow_type != names.BATCH_WORKFLOW:
-        raise sends.KeyConflict(
+        raise KeyConflict(
             f"the id {handle.id} belongs to a {described.workflow_type}: nothing was started,"
             " use another key"
         )
@@ -183,7 +184,7 @@ async def _latest(client: Client, key: str) -> _Latest | None:
                 [request] = await client.data_converter.decode(payloads, [BatchRequest])
             except (ApplicationError, ValueError):
                 return None
-            running = sends.status_word(described.status) == "Running"
+            running = status_name(described.status) == "Running"
             return _Latest(request=request, running=running)
     return None
 
@@ -206,10 +207,10 @@ async def get_status(client: Client, key: str) -> BatchStatus:
     terminated, the counts come from the histories of its parts.
     """
     handle = client.get_workflow_handle(names.batch_id(key), result_type=BatchState)
-    described = await sends.describe(client, handle)
+    described = await describe(client, handle)
     if described.workflow_type != names.BATCH_WORKFLOW:
-        raise sends.NotFound(f"no batch has the key {key}")
-    status = sends.status_word(described.status)
+        raise NotFound(f"no batch has the key {key}")
+    status = status_name(described.status)
     if status == "Completed":
         return BatchStatus.of(await handle.result(), running=False)
     reported = await described.memo_value(names.STATE_MEMO, None, type_hint=BatchState)
@@ -217,7 +218,7 @@ async def get_status(client: Client, key: str) -> BatchStatus:
         return BatchStatus.of(reported, running=True)
     latest = await _latest(client, key)
     if latest is None:
-        raise sends.NotFound(f"no batch has the key {key}")
+        raise NotFound(f"no batch has the key {key}")
     request = latest.request
     if latest.running:
         counts = count(await _outcomes_of(client, key, request.generation, ask=False))
@@ -264,8 +265,8 @@ async def _command(client: Client, key: str, update: str, *arguments: Any) -> Ba
     status = await get_status(client, key)
     try:
         return await _update(client, key, update, *arguments)
-    except sends.KeyConflict:
-        raise sends.KeyConflict(f"the batch {key} has ended: {status.counts.words()}") from None
+    except KeyConflict:
+        raise KeyConflict(f"the batch {key} has ended: {status.counts.words()}") from None
 
 
 async def _update(client: Client, key: str, update: str, *arguments: Any) -> BatchState:
@@ -277,24 +278,24 @@ async def _update(client: Client, key: str, update: str, *arguments: Any) -> Bat
             )
             return state
     except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
-        raise sends.TemporalUnavailable(
+        raise TemporalUnavailable(
             f"No worker accepted the command within {UPDATE_TIMEOUT_S:.0f} s, though one still may:"
             f" check that a worker serves the task queue of the batch {key}, then check its status"
         ) from None
     except RPCError as error:
         if error.status != RPCStatusCode.NOT_FOUND:
             raise
-        raise sends.KeyConflict(f"the batch {key} has ended") from None
+        raise KeyConflict(f"the batch {key} has ended") from None
 
 
 async def outcomes(client: Client, key: str) -> list[RowOutcome]:
     """Return the present truth of every row, in the order of the file. Raises NotFound."""
     try:
         latest = await _latest(client, key)
-    except sends.KeyConflict:
+    except KeyConflict:
         latest = None
     if latest is None:
-        raise sends.NotFound(f"no batch has the key {key}")
+        raise NotFound(f"no batch has the key {key}")
     request = latest.request
     return await _outcomes(client, key, request.generation, request.rows_planned)
 
@@ -410,10 +411,10 @@ async def _wound_up(client: Client, key: str, request: BatchRequest) -> None:
         handle = client.get_workflow_handle(part)
         while True:
             try:
-                described = await sends.describe(client, handle)
-            except sends.NotFound:
+                described = await describe(client, handle)
+            except NotFound:
                 return
-            if sends.status_word(described.status) != "Running":
+            if status_name(described.status) != "Running":
                 return
             with suppress(RPCError):
                 await handle.signal(names.CONTROL_SIGNAL, asked)
@@ -423,7 +424,7 @@ async def _wound_up(client: Client, key: str, request: BatchRequest) -> None:
         async with asyncio.timeout(ENDS_WITHIN_S):
             await asyncio.gather(*(one(part) for part in _part_names(key, request)))
     except TimeoutError:
-        raise sends.KeyConflict(
+        raise KeyConflict(
             f"sends of the run before under the key {key} have not ended: nothing was started,"
             " see that a worker serves the task queue and try again in a minute"
         ) from None

@@ -13,6 +13,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from send_whatsapp.client import sends
 from send_whatsapp.client.links import ui_link
+from send_whatsapp.client.state import State, get_state, status_name
 from send_whatsapp.contract import attributes
 from send_whatsapp.contract.names import SEND_WORKFLOW
 from send_whatsapp.contract.result import Outcome
@@ -146,11 +147,11 @@ async def _row(client: Client, run: WorkflowExecution, ui_url: str) -> Row:
             outcome = attribute
         case _:
             # A run that ended without a word of its own keeps its last attribute for ever.
-            state = await sends.get_state(client, run.id, run_id=run.run_id)
+            state = await get_state(client, run.id, run_id=run.run_id)
             outcome = state.outcome
             error_type = state.result.error.type if state.result and state.result.error else None
     if attribute is None and template is None:
-        state = sends.State(
+        state = State(
             id=run.id, run_id=run.run_id, status="", outcome=outcome, started_at=run.start_time
         )
         request = await sends.get_request(client, state)
@@ -158,7 +159,7 @@ async def _row(client: Client, run: WorkflowExecution, ui_url: str) -> Row:
     return Row(
         id=run.id,
         run_id=run.run_id,
-        status=sends.status_word(run.status),
+        status=status_name(run.status),
         outcome=outcome,
         template=template,
         kind=known.get(attributes.KIND),

@@ -1,1 +1,1 @@
-"""What starters and worker agree on: request, result, names, error types and the data converter."""
+"""What starters and workers agree on: pure types and rules, and the data converter."""

@@ -1,4 +1,4 @@
-"""The search attributes of a run: one registry for worker, workflows and starters."""
+"""The search attributes of a run, by which operators filter the list of runs."""
 
 from typing import Final
 
@@ -8,10 +8,10 @@ OUTCOME: Final = SearchAttributeKey.for_keyword("WhatsAppOutcome")
 """`running`, then `accepted`, `failed`, `unknown` or `cancelled`."""
 
 KIND: Final = SearchAttributeKey.for_keyword("WhatsAppKind")
-"""What was sent (before that: asked for): `text`, `template` or `media`."""
+"""What was sent (until then: requested): `text`, `template` or `media`."""
 
 TEMPLATE: Final = SearchAttributeKey.for_keyword("WhatsAppTemplate")
-"""The template's name as it was asked for."""
+"""The template name in the request."""
 
 PHONE_LAST4: Final = SearchAttributeKey.for_keyword("WhatsAppPhoneLast4")
 """Last four digits of the recipient's number."""
@@ -20,6 +20,6 @@ ERROR_TYPE: Final = SearchAttributeKey.for_keyword("WhatsAppErrorType")
 """Type of the failure, from contract/errors.py."""
 
 PROGRESS: Final = SearchAttributeKey.for_keyword("WhatsAppProgress")
-"""How far a batch is, in words."""
+"""Progress of a batch, as a sentence."""
 
 ALL: Final = (OUTCOME, KIND, TEMPLATE, PHONE_LAST4, ERROR_TYPE, PROGRESS)

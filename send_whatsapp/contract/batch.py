@@ -18,8 +18,9 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from send_whatsapp.contract.errors import invalid_request
-from send_whatsapp.contract.request import Request, SendWhatsAppRequest, problems
+from send_whatsapp.contract.request import Request, SendWhatsAppRequest
 from send_whatsapp.contract.result import Outcome
+from send_whatsapp.contract.validation import problems
 
 MAX_PART_ROWS = 250
 """Rows of one part: each costs up to 11 events, and the server warns at 10,240 (ADR 0004)."""

@@ -3,18 +3,19 @@
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
-from pydantic_core import PydanticCustomError
 
 from send_whatsapp.contract.batch import PerMinute
+from send_whatsapp.contract.fields import Delivery, FileType, Time, Variables
 from send_whatsapp.contract.names import MAX_BATCH_KEY_LENGTH, MAX_KEY_LENGTH, InvalidKey, batch_id
-from send_whatsapp.contract.request import Delivery, FileType, Request, Time, Variables
+from send_whatsapp.contract.request import Request
+from send_whatsapp.contract.validation import refusal
 
 
 def _batch_key(value: str) -> str:
     try:
         batch_id(value)
     except InvalidKey as error:
-        raise PydanticCustomError("request", "{problem}", {"problem": str(error)}) from None
+        raise refusal(str(error), "a key such as jan-2027") from None
     return value
 
 
@@ -43,7 +44,7 @@ class BatchContent(Request):
     template: str | None = Field(None, description="template name")
     variables: Variables | None = Field(None, description="template variables by name")
     file_url: str | None = Field(None, description="http(s) URL of a file on a public host")
-    file_type: FileType | None = Field(None, description="what the file is")
+    file_type: FileType | None = Field(None, description="kind of file")
 
 
 class BatchRecipient(BatchContent):
@@ -61,9 +62,9 @@ class BatchBody(BatchContent):
     key: BatchKey
     rows: Annotated[list[BatchRecipient], Field(min_length=1)]
     delivery: Delivery = Field(
-        "at_least_once", description="what to do when nobody knows whether a send went out"
+        "at_least_once", description="what to do if nobody can know whether a send went out"
     )
-    expires_at: Time | None = Field(None, description="not to be sent after this time (ISO 8601)")
+    expires_at: Time | None = Field(None, description="do not send after this time (ISO 8601)")
     per_minute: PerMinute | None = Field(None, description="how many rows start in a minute")
     pause_after: Annotated[int, Field(ge=1)] = Field(
         20, description="how many failures in a row pause the batch"

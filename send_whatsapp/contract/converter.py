@@ -1,4 +1,4 @@
-"""Data converter and interceptor: malformed input ends a run at once, as `InvalidRequest`."""
+"""Data converter and interceptor: a malformed input fails its run at once, as `InvalidRequest`."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -19,22 +19,22 @@ from temporalio.worker import (
 
 with workflow.unsafe.imports_passed_through():
     from send_whatsapp.contract.errors import FieldProblem, invalid_request
-    from send_whatsapp.contract.request import Request, SendWhatsAppRequest, problems
+    from send_whatsapp.contract.request import Request, SendWhatsAppRequest
+    from send_whatsapp.contract.validation import problems
 
-_WHOLE = "request"
+_WHOLE_INPUT = "request"
 
 
-def _one_object(problem: str) -> ApplicationError:
-    return invalid_request(
-        [FieldProblem(field=_WHOLE, problem=problem, expected="one JSON object as only argument")]
-    )
+def _not_one_object(problem: str) -> ApplicationError:
+    expected = "one JSON object as the only argument"
+    return invalid_request([FieldProblem(field=_WHOLE_INPUT, problem=problem, expected=expected)])
 
 
 class RequestPayloadConverter(PydanticPayloadConverter):
-    """Pydantic's converter, with one change: a request that does not decode fails its run.
+    """Pydantic's converter, with one change: a malformed request fails the run.
 
-    Left alone, it would fail the workflow task, which Temporal retries for ever. Activity results
-    keep the SDK's errors, since only a request is somebody else's to correct.
+    The SDK would fail the workflow task instead, which Temporal retries forever. Other values, such
+    as activity results, keep the SDK's behavior: only a request can be corrected by a caller.
     """
 
     def from_payloads(
@@ -42,10 +42,10 @@ class RequestPayloadConverter(PydanticPayloadConverter):
         payloads: Sequence[temporalio.api.common.v1.Payload],
         type_hints: list[type] | None = None,
     ) -> list[Any]:
-        """Decode payloads; raise `InvalidRequest` where what stands for a request cannot be.
+        """Decode payloads. Raises `InvalidRequest` if a request cannot be decoded.
 
-        The request of a send comes as that failure instead, for its run to raise: what is raised
-        here ends a run before any code of ours could count it.
+        The input of `SendWhatsApp` is returned as that failure instead of raised: an error raised
+        here ends the run before our interceptor could count it.
         """
         expects_request = type_hints is None or any(_is_request(hint) for hint in type_hints)
         try:
@@ -53,14 +53,14 @@ class RequestPayloadConverter(PydanticPayloadConverter):
         except Exception as error:
             if not expects_request:
                 raise
-            refusal = (
+            invalid = (
                 invalid_request(problems(error))
                 if isinstance(error, ValidationError)
-                else _one_object("cannot be decoded")
+                else _not_one_object("cannot be decoded")
             )
         if type_hints == [SendWhatsAppRequest]:
-            return [refusal]
-        raise refusal
+            return [invalid]
+        raise invalid
 
 
 def _is_request(hint: Any) -> bool:
@@ -68,11 +68,11 @@ def _is_request(hint: Any) -> bool:
 
 
 @runtime_checkable
-class Refusing(Protocol):
-    """A workflow that is told, before it fails for it, that its input is no request."""
+class CountsInvalidInput(Protocol):
+    """A workflow class that counts runs whose input is not a request."""
 
-    def refused(self, refusal: ApplicationError) -> None:
-        """Take note; the run ends with this failure."""
+    def input_is_invalid(self, failure: ApplicationError) -> None:
+        """Count the run, which is about to fail with this failure."""
 
 
 class _RequestInbound(WorkflowInboundInterceptor):
@@ -80,21 +80,20 @@ class _RequestInbound(WorkflowInboundInterceptor):
         count = len(input.args)
         if count == 1 and isinstance(input.args[0], Request):
             return await super().execute_workflow(input)
-        refusal = (
-            input.args[0]
-            if count == 1 and isinstance(input.args[0], ApplicationError)
-            else _one_object(
-                "is missing" if not count else f"comes as {count} arguments or as no object"
-            )
-        )
-        run = workflow.instance()
-        if isinstance(run, Refusing):
-            run.refused(refusal)
-        raise refusal
+        if count == 1 and isinstance(input.args[0], ApplicationError):
+            failure = input.args[0]
+        elif count == 1:
+            failure = _not_one_object("is not an object")
+        else:
+            failure = _not_one_object(f"has {count} arguments" if count else "is missing")
+        instance = workflow.instance()
+        if isinstance(instance, CountsInvalidInput):
+            instance.input_is_invalid(failure)
+        raise failure
 
 
 class RequestInterceptor(Interceptor):
-    """Refuses what never reaches pydantic: no argument, two, null, bytes."""
+    """Refuses inputs that never reach pydantic: no argument, two arguments, null, bytes."""
 
     def workflow_interceptor_class(
         self, input: WorkflowInterceptorClassInput
@@ -107,7 +106,7 @@ data_converter = DataConverter(payload_converter_class=RequestPayloadConverter)
 
 
 def contract_plugin() -> SimplePlugin:
-    """Return the plugin that every client, worker and replayer of this project takes."""
+    """Return the plugin that every client, worker and replayer of this project needs."""
     return SimplePlugin(
         "send-whatsapp-contract",
         data_converter=data_converter,

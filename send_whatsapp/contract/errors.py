@@ -1,4 +1,7 @@
-"""The error types of a run: what each means, whether it is retried, what its failure carries."""
+"""The error types of a run: what each means, whether it is retried, and what its failure carries.
+
+docs/errors.md explains each type to callers and operators.
+"""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -6,11 +9,13 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, is_cancelled_exception
+
+from send_whatsapp.contract.result import Outcome
 
 
 class ErrorType(StrEnum):
-    """Type of the `ApplicationError` that a run ends with (design: "Errors")."""
+    """Type of the `ApplicationError` that a failed run ends with."""
 
     INVALID_REQUEST = "InvalidRequest"
     INVALID_PHONE_NUMBER = "InvalidPhoneNumber"
@@ -26,79 +31,99 @@ class ErrorType(StrEnum):
 
 FIRST_BACKOFF_S = 1.0
 MAX_BACKOFF_S = 60.0
-"""Backoff of every provider call: 1 s, doubled, at most 60 s."""
+"""Backoff between attempts: 1 s, doubled each time, at most 60 s."""
 
 RETRYABLE = frozenset({ErrorType.RATE_LIMITED, ErrorType.PROVIDER_UNAVAILABLE})
-"""Types that Temporal tries again; a starter may also start a run anew that ended with one."""
+"""Types that Temporal retries. A caller may also start a run again that ended with one of them."""
 
 INVALID = frozenset({ErrorType.INVALID_REQUEST, ErrorType.INVALID_PHONE_NUMBER})
-"""Types that say the caller must change the request."""
+"""Types that mean: the caller must correct the request."""
 
 
 class FieldProblem(BaseModel):
-    """One thing wrong with a request: where, what, and what is expected; never the value."""
+    """One problem of a request: which field, what is wrong, what is expected; never the value."""
 
     field: str
     problem: str
     expected: str
 
+    def __str__(self) -> str:
+        """Return the problem as part of a sentence."""
+        return f"{self.field} {self.problem} (expected {self.expected})"
+
 
 class FailureDetails(BaseModel):
-    """First detail of a failure that a provider call caused."""
+    """First detail of a failure that was caused by a provider call."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore")
 
     nothing_sent: bool = True
-    """True where it is proven that no attempt so far has sent the message."""
+    """True only if it is proven that no attempt so far has sent the message."""
 
     ambiguous_since: str | None = None
-    """Time (UTC, ISO 8601) of the first attempt known to have an unknown outcome."""
+    """Start (UTC, ISO 8601) of the period in which the message may have been sent."""
 
     detail: str | None = None
-    """What was asked of the provider and what came back, in words."""
+    """What the call was and how the provider answered, as part of a sentence."""
+
+
+def failure_details(error: ApplicationError) -> FailureDetails:
+    """Return the details of a failure that was caused by a provider call."""
+    return FailureDetails.model_validate(error.details[0] if error.details else {})
+
+
+def outcome_of(error: BaseException) -> Outcome:
+    """Return the outcome of a message whose run (or row of a batch) ended with this error."""
+    if is_cancelled_exception(error):
+        return "cancelled"
+    unknown = isinstance(error, ApplicationError) and error.type == ErrorType.DELIVERY_UNKNOWN
+    return "unknown" if unknown else "failed"
 
 
 def failure(
     type_: ErrorType, message: str, *details: FailureDetails | list[FieldProblem]
 ) -> ApplicationError:
-    """Return the failure of one of our types, not retried, to be raised by the workflow."""
+    """Return a failure of one of our types that Temporal does not retry."""
     return ApplicationError(message, *details, type=type_, non_retryable=True)
 
 
-def delivery_unknown(why: str, since: str) -> ApplicationError:
-    """Return the failure for a message that may or may not have gone out since that time."""
+def delivery_unknown(reason: str, since: str) -> ApplicationError:
+    """Return the failure of a message that may have been sent at `since` (UTC) or later."""
     return failure(
         ErrorType.DELIVERY_UNKNOWN,
-        f"Nobody can know whether the message went out at {since} or later ({why}): look for it in"
-        " the provider's inbox, and only if it is missing send it again with"
-        " `send-whatsapp resend`",
-        FailureDetails(nothing_sent=False, ambiguous_since=since, detail=why),
+        f"The message may have been sent at {since} or later, but nobody can know ({reason}):"
+        " look for it in the provider's inbox, and send it again with `send-whatsapp resend` only"
+        " if it is missing",
+        FailureDetails(nothing_sent=False, ambiguous_since=since, detail=reason),
     )
 
 
 def expired(ambiguous_since: str | None = None) -> ApplicationError:
-    """Return the failure of a send that its `expiresAt` overtook."""
+    """Return the failure of a send that did not finish before `expiresAt`.
+
+    `ambiguous_since` is the time since when the message may have been sent; None: it was not sent.
+    """
     if ambiguous_since is not None:
         return delivery_unknown("no clear answer before expiresAt", ambiguous_since)
     return failure(
         ErrorType.EXPIRED,
-        "Not sent, because it could not be sent before expiresAt: send it again with a later time"
-        " if it still matters",
+        "Nothing was sent, because the message could not be sent before expiresAt: send it again"
+        " with a later time if it still matters",
         FailureDetails(),
     )
 
 
-def utc(time: datetime) -> str:
-    """Return a time as this project writes it: UTC, ISO 8601, to the second."""
-    return time.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
 def invalid_request(problems: Sequence[FieldProblem]) -> ApplicationError:
     """Return the `InvalidRequest` failure that names every wrong field."""
-    listed = "; ".join(f"{p.field}: {p.problem} (expected {p.expected})" for p in problems[:5])
-    more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
+    listed = "; ".join(str(problem) for problem in problems[:5])
+    more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
     return failure(
         ErrorType.INVALID_REQUEST,
         f"Correct the request and start it again: {listed}{more}",
         list(problems[:100]),
     )
+
+
+def utc(time: datetime) -> str:
+    """Return a time in UTC, ISO 8601, to the second: `2027-01-31T09:00:00Z`."""
+    return time.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

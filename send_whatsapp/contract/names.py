@@ -1,4 +1,4 @@
-"""The names under which starters and worker find each other on the Temporal server."""
+"""Names on the Temporal server: workflow types, signals, memos, and the rules for ids and keys."""
 
 import uuid
 from typing import Final
@@ -13,13 +13,13 @@ PROGRESS_SIGNAL: Final = "progress"
 COMPLETE_SIGNAL: Final = "complete"
 
 SEND_ACTIVITY_ID: Final = "send"
-"""Activity id of the send in every SendWhatsApp run, for an operator's commands."""
+"""Activity id of the send in every SendWhatsApp run; operators use it in commands."""
 
 START_BEFORE_MEMO: Final = "startBefore"
-"""Memo of a run (ISO 8601): taken by Temporal later than this, it must not send."""
+"""Memo (ISO 8601): a run that Temporal starts after this time must not send."""
 
 STATE_MEMO: Final = "state"
-"""Memo of a running batch: how it stands, a `BatchState`."""
+"""Memo of a running batch: its current `BatchState`."""
 
 SEND_ACTIVITIES: Final = ("send_text", "send_flow", "send_file")
 
@@ -28,25 +28,25 @@ MAX_BATCH_KEY_LENGTH: Final = 100
 
 
 class InvalidKey(ValueError):
-    """The idempotency key cannot become a workflow id."""
+    """The idempotency key cannot be used as a workflow id; the message says why."""
 
 
 def new_workflow_id() -> str:
-    """Return a fresh workflow id for a send without a key; it says nothing about the recipient."""
+    """Return a random workflow id for a send without a key."""
     return f"send-{uuid.uuid4()}"
 
 
 def batch_id(key: str) -> str:
-    """Return the workflow id of a batch; raises InvalidKey where it cannot be made."""
+    """Return the workflow id of a batch. Raises InvalidKey."""
     if len(key) > MAX_BATCH_KEY_LENGTH:
-        raise InvalidKey(f"a batch's key has 1 to {MAX_BATCH_KEY_LENGTH} characters")
+        raise InvalidKey(f"the key of a batch must have 1 to {MAX_BATCH_KEY_LENGTH} characters")
     return f"batch-{workflow_id(key)}"
 
 
 def part_id(batch: str, generation: int, number: int) -> str:
-    """Return the workflow id of a part of a batch's run; `generation` counts its starts.
+    """Return the workflow id of a part; `generation` counts the starts of its batch.
 
-    A key is ASCII (`workflow_id`), so no other batch and no send can have this id.
+    Keys are ASCII (see `workflow_id`), so no send and no other batch can have this id.
     """
     return f"{batch}·{generation}·{number}"
 
@@ -59,13 +59,13 @@ def row_activity_id(row: int) -> str:
 def workflow_id(key: str) -> str:
     """Return the workflow id of an idempotency key, which is the key itself.
 
-    Raises InvalidKey unless the key is 1 to 200 printable ASCII characters without blanks at
-    either end (the rule of the HTTP gateway, so that one key means one run on every way in).
+    Raises InvalidKey unless the key has 1 to 200 printable ASCII characters and no space at
+    either end. HTTP headers cannot carry more, and a key must mean the same run for every starter.
     """
     if not 1 <= len(key) <= MAX_KEY_LENGTH or key != key.strip():
         raise InvalidKey(
-            f"a key has 1 to {MAX_KEY_LENGTH} characters, none of them a blank at an end"
+            f"a key must have 1 to {MAX_KEY_LENGTH} characters, without a space at either end"
         )
     if not all(" " <= character <= "~" for character in key):
-        raise InvalidKey("a key consists of printable ASCII characters, for example order-4711")
+        raise InvalidKey("a key must consist of printable ASCII characters, for example order-4711")
     return key

@@ -1,4 +1,4 @@
-"""The result: what the provider accepted, or, for starters that want a value, why it did not."""
+"""The result of a send: what the provider accepted, or why it did not."""
 
 from typing import Any, Literal
 
@@ -7,7 +7,7 @@ from pydantic.alias_generators import to_camel
 
 SentAs = Literal["text", "template", "media"]
 Outcome = Literal["running", "accepted", "failed", "unknown", "cancelled"]
-"""How a message stands, in the words of search attributes, gateway and batches."""
+"""Outcome of a message, as search attributes, gateway and batches write it."""
 
 
 class SendError(BaseModel):
@@ -19,10 +19,10 @@ class SendError(BaseModel):
 
 
 class SendWhatsAppResult(BaseModel):
-    """What came of a send (design: "Contract"). Accepted by the provider is not yet delivered.
+    """Result of a send (docs/request.md). Accepted by the provider does not mean delivered.
 
-    `message_id` is null unless the provider gave one; `timestamp` is UTC, ISO 8601; `error` is
-    present where `success` is false only.
+    `message_id` is null unless the provider returned one; `timestamp` is UTC, ISO 8601; `error` is
+    present only if `success` is false.
     """
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore")

@@ -9,7 +9,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from temporalio.client import Client
 
-from send_whatsapp.client import batches, sends
+from send_whatsapp.client import batches
+from send_whatsapp.client.errors import KeyConflict, NotFound
 from send_whatsapp.client.links import ui_link
 from send_whatsapp.client.recipients.rows import Duplicates, each_person_once, rows_of
 from send_whatsapp.contract.batch import BatchState, Row
@@ -140,9 +141,9 @@ def _batch_problems() -> Iterator[None]:
     """Turn the client's errors about a batch into problem details."""
     try:
         yield
-    except (sends.NotFound, InvalidKey):
+    except (NotFound, InvalidKey):
         raise Problem(404, "No batch has this key") from None
-    except sends.KeyConflict as error:
+    except KeyConflict as error:
         raise Problem(409, str(error)) from None
 
 

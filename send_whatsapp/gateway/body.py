@@ -8,7 +8,7 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from starlette.types import Receive, Scope
 
-from send_whatsapp.contract.request import problems
+from send_whatsapp.contract.validation import problems
 from send_whatsapp.gateway import time_limits
 from send_whatsapp.gateway.problems import CLOSE, Problem, invalid_fields
 from send_whatsapp.gateway.strict_json import InvalidJSON, parse_json

@@ -8,8 +8,9 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from temporalio.client import Client
 
-from send_whatsapp.client import sends
 from send_whatsapp.client.links import ui_link
+from send_whatsapp.client.sends import request_cancel
+from send_whatsapp.client.state import State, get_state
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.gateway import openapi, time_limits
 from send_whatsapp.gateway.body import typed_body
@@ -17,7 +18,7 @@ from send_whatsapp.gateway.headers import idempotency_key, preferred_wait_s
 from send_whatsapp.gateway.problems import Problem
 from send_whatsapp.gateway.starts import SendStarter
 from send_whatsapp.settings import GatewaySettings
-from send_whatsapp.temporal.connection import rpc
+from send_whatsapp.temporal.connection import TemporalUnavailable, rpc
 
 
 class MessageRoutes:
@@ -44,7 +45,7 @@ class MessageRoutes:
     async def get(self, id: str) -> Response:
         """Return the state of a message, with `result` once its run is closed."""
         async with rpc(self._client, time_limits.TEMPORAL_S):
-            return self._message(await sends.get_state(self._client, id), 200)
+            return self._message(await get_state(self._client, id), 200)
 
     async def delete(self, id: str) -> Response:
         """Cancel a message.
@@ -52,9 +53,9 @@ class MessageRoutes:
         200: nothing was sent. 202: not known yet. 409: the message can no longer be cancelled.
         """
         async with rpc(self._client, time_limits.TEMPORAL_S):
-            state = await sends.get_state(self._client, id)
+            state = await get_state(self._client, id)
             if running := state.outcome == "running":
-                await sends.request_cancel(self._client, state)
+                await request_cancel(self._client, state)
         if running:
             state = await self._wait_until_closed(state, time_limits.CANCEL_WAIT_S)
         match state.outcome:
@@ -78,28 +79,26 @@ class MessageRoutes:
         response.headers["Location"] = _path(state.id)
         return response
 
-    async def _wait_until_closed(self, state: sends.State, seconds: float) -> sends.State:
+    async def _wait_until_closed(self, state: State, seconds: float) -> State:
         """Return the state once the run is closed, or as it was if something ends the wait.
 
         That is the end of the time, the gateway's stop, or Temporal's absence: the run exists, so
         the answer is that it still runs.
         """
         closed = asyncio.create_task(
-            sends.get_state(self._client, state.id, run_id=state.run_id, wait=True)
+            get_state(self._client, state.id, run_id=state.run_id, wait=True)
         )
         stopping = asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait({closed, stopping}, timeout=seconds, return_when="FIRST_COMPLETED")
             return closed.result() if closed.done() else state
-        except sends.TemporalUnavailable:
+        except TemporalUnavailable:
             return state
         finally:
             closed.cancel()
             stopping.cancel()
 
-    def _message(
-        self, state: sends.State, status: int, *, with_result: bool = True
-    ) -> JSONResponse:
+    def _message(self, state: State, status: int, *, with_result: bool = True) -> JSONResponse:
         body: dict[str, Any] = {
             "id": state.id,
             "status": state.outcome,

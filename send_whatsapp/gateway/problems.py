@@ -10,9 +10,10 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
-from send_whatsapp.client import sends
+from send_whatsapp.client.errors import NotFound
 from send_whatsapp.contract.errors import FieldProblem
 from send_whatsapp.gateway import time_limits
+from send_whatsapp.temporal.connection import TemporalUnavailable
 
 MEDIA_TYPE = "application/problem+json"
 CLOSE: Mapping[str, str] = {"Connection": "close"}
@@ -76,8 +77,8 @@ def exception_handlers() -> dict[int | type[Exception], Handler]:
         Problem: problem,
         HTTPException: http,
         RequestValidationError: invalid,
-        sends.NotFound: not_found,
-        sends.TemporalUnavailable: unavailable,
+        NotFound: not_found,
+        TemporalUnavailable: unavailable,
     }
 
 

@@ -10,14 +10,16 @@ from datetime import UTC, datetime, timedelta
 
 from temporalio.client import Client
 
-from send_whatsapp.client import sends
+from send_whatsapp.client.errors import KeyConflict, OutcomeUnknown
+from send_whatsapp.client.sends import start_send
+from send_whatsapp.client.state import State, get_state
 from send_whatsapp.contract import names
 from send_whatsapp.contract.names import InvalidKey
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.gateway import time_limits
 from send_whatsapp.gateway.problems import Problem, unavailable_problem
 from send_whatsapp.gateway.unconfirmed import UnconfirmedStarts
-from send_whatsapp.temporal.connection import rpc
+from send_whatsapp.temporal.connection import TemporalUnavailable, rpc
 
 MAX_CONCURRENT_STARTS = 32
 """Starts at once. If Temporal got more than it can accept in time, it would accept some of them
@@ -33,7 +35,7 @@ class SendStarter:
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_STARTS)
         self._unconfirmed = UnconfirmedStarts(client)
 
-    async def start(self, request: SendWhatsAppRequest, key: str | None) -> sends.State:
+    async def start(self, request: SendWhatsAppRequest, key: str | None) -> State:
         """Start the send and return its state, or the state of the run that the key already has.
 
         Raises TemporalUnavailable, and Problem: 400 for an invalid key, 422 if the key belongs to
@@ -43,7 +45,7 @@ class SendStarter:
         async with self._start_slot():
             try:
                 return await self._start_in_two_tries(request, workflow_id)
-            except sends.TemporalUnavailable:
+            except TemporalUnavailable:
                 # A caller with a key finds the run again, perhaps through another gateway.
                 if key is None:
                     self._unconfirmed.add(workflow_id)
@@ -62,9 +64,7 @@ class SendStarter:
         finally:
             self._slots.release()
 
-    async def _start_in_two_tries(
-        self, request: SendWhatsAppRequest, workflow_id: str
-    ) -> sends.State:
+    async def _start_in_two_tries(self, request: SendWhatsAppRequest, workflow_id: str) -> State:
         """Start, and try once more if no answer arrives.
 
         If the first try did start the run and only its answer was lost, the second finds the run.
@@ -75,14 +75,14 @@ class SendStarter:
             try:
                 async with rpc(self._client, time_limits.FIRST_TRY_S):
                     return await self._start_once(request, workflow_id, start_before)
-            except sends.TemporalUnavailable:
+            except TemporalUnavailable:
                 return await self._start_once(request, workflow_id, start_before)
 
     async def _start_once(
         self, request: SendWhatsAppRequest, workflow_id: str, start_before: datetime
-    ) -> sends.State:
+    ) -> State:
         try:
-            started = await sends.start_send(
+            started = await start_send(
                 self._client,
                 request,
                 key=workflow_id,
@@ -91,10 +91,10 @@ class SendStarter:
             )
         except InvalidKey as error:
             raise Problem(400, f"Idempotency-Key: {error}") from None
-        except sends.OutcomeUnknown:
-            return await sends.get_state(self._client, workflow_id)
-        except sends.KeyConflict:
+        except OutcomeUnknown:
+            return await get_state(self._client, workflow_id)
+        except KeyConflict:
             raise Problem(422, "The Idempotency-Key belongs to another request") from None
         if started.existing:
-            return await sends.get_state(self._client, started.id, run_id=started.run_id)
-        return sends.State.begun(started)
+            return await get_state(self._client, started.id, run_id=started.run_id)
+        return State.just_started(started)

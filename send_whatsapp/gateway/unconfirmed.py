@@ -5,8 +5,11 @@ import logging
 
 from temporalio.client import Client
 
-from send_whatsapp.client import sends
+from send_whatsapp.client.errors import NotFound
+from send_whatsapp.client.sends import request_cancel
+from send_whatsapp.client.state import get_state
 from send_whatsapp.gateway import time_limits
+from send_whatsapp.temporal.connection import TemporalUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -39,16 +42,16 @@ class UnconfirmedStarts:
                 for workflow_id in list(self._ids):
                     await self._cancel(workflow_id)
                     self._ids.discard(workflow_id)
-            except sends.TemporalUnavailable:
+            except TemporalUnavailable:
                 continue
 
     async def _cancel(self, workflow_id: str) -> None:
         try:
-            state = await sends.get_state(self._client, workflow_id)
-        except sends.NotFound:
+            state = await get_state(self._client, workflow_id)
+        except NotFound:
             return
         if state.outcome == "running":
-            await sends.request_cancel(self._client, state)
+            await request_cancel(self._client, state)
             logger.warning(
                 "cancelled a run whose start was answered 503", extra={"run_id": state.run_id}
             )

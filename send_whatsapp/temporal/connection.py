@@ -1,4 +1,4 @@
-"""The way to Temporal: a connected client, and one error for every kind of no answer."""
+"""A connected Temporal client, and one error for every way in which the server does not answer."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,22 +24,21 @@ NO_ANSWER = frozenset(
         RPCStatusCode.UNKNOWN,
     }
 )
-"""What the server, or the way to it, says where asking again may help."""
+"""Status codes that mean the server did not answer; another call may succeed."""
 
 
 class TemporalUnavailable(Exception):
-    """Temporal does not answer; the message says at which address and what to do."""
+    """Temporal does not answer; the message names the address and says what to do."""
 
 
 async def connect(
     runtime: Runtime | None = None, retry: RetryConfig | None = None, *, lazy: bool = False
 ) -> Client:
-    """Return a client of the server that `TEMPORAL_*` names.
+    """Return a client of the server that the `TEMPORAL_*` variables name.
 
-    Raises TemporalUnavailable, and SettingsError for a wrong variable.
-
-    A lazy client connects at its first call. Traces go where `OTEL_EXPORTER_OTLP_ENDPOINT` says,
-    or where the calling program sends its own.
+    A lazy client connects at its first call. Traces go to `OTEL_EXPORTER_OTLP_ENDPOINT`, or to the
+    tracer provider of the calling program. Raises TemporalUnavailable, and SettingsError for a
+    wrong variable.
     """
     tracing.set_up(TracingSettings.load().otlp_endpoint, "send-whatsapp-client")
     TemporalSettings.load()
@@ -47,14 +46,14 @@ async def connect(
         config = ClientConfig.load_client_connect_config()
     except RuntimeError:
         raise SettingsError(
-            "TEMPORAL_PROFILE or TEMPORAL_CONFIG_FILE names no profile that can be read;"
+            "TEMPORAL_PROFILE or TEMPORAL_CONFIG_FILE must name a readable profile;"
             " for example TEMPORAL_PROFILE=default"
         ) from None
     address = config.get("target_host") or "localhost:7233"
     async with _rpc(address, RPC_TIMEOUT_S):
         return await Client.connect(
             **{"target_host": address, **config},  # type: ignore[arg-type]
-            # The traces first: they go around what the contract refuses.
+            # Tracing first, so that it also covers what the contract refuses.
             plugins=[*tracing.plugins(), contract_plugin()],
             runtime=runtime,
             retry_config=retry,

@@ -8,10 +8,10 @@ from send_whatsapp.telemetry import tracing
 
 
 def leave(code: int) -> NoReturn:
-    """End the process at once.
+    """Flush traces and output, then end the process without the interpreter's shutdown.
 
-    The SDK's runtime may abort while the interpreter shuts down (sdk-python issue 300), which would
-    turn a good exit code into SIGABRT.
+    The SDK's runtime may abort during that shutdown (sdk-python issue 300), which would turn a
+    good exit code into SIGABRT.
     """
     tracing.flush()
     sys.stdout.flush()

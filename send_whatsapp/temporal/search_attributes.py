@@ -1,4 +1,4 @@
-"""Registers the search attributes on the server, or says how an administrator does."""
+"""Registers the search attributes on the server, or logs how an administrator can."""
 
 import asyncio
 import logging
@@ -23,9 +23,9 @@ _KEYWORD = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
 async def register_search_attributes(client: Client) -> bool:
     """Return whether every search attribute is registered and usable.
 
-    An upsert of an unregistered attribute fails its workflow task for ever, so a worker begins to
-    poll only after this. Where registering is not allowed, for whatever reason, the command for an
-    administrator is logged once and runs go on without attributes.
+    A worker polls only after this, because the upsert of an unregistered attribute fails its
+    workflow task forever. If the server does not allow the registration, for any reason, the
+    command for an administrator is logged, and runs work without attributes.
     """
     names = [key.name for key in attributes.ALL]
     try:
@@ -42,21 +42,21 @@ async def register_search_attributes(client: Client) -> bool:
             )
         await _until_usable(client, names)
     except (RPCError, TimeoutError) as error:
-        words = " ".join(f"--name {name} --type Keyword" for name in names)
+        arguments = " ".join(f"--name {name} --type Keyword" for name in names)
         reason = error.status.name if isinstance(error, RPCError) else "not usable in time"
         logger.warning(
-            "search attributes cannot be registered (%s), going on without them; an administrator"
-            " can run: temporal operator search-attribute create --namespace %s %s",
+            "cannot register search attributes (%s), working without them; an administrator can"
+            " run: temporal operator search-attribute create --namespace %s %s",
             reason,
             client.namespace,
-            words,
+            arguments,
         )
         return False
     return True
 
 
 async def _until_usable(client: Client, names: list[str]) -> None:
-    """Return when the server takes each name in a query; it caches what is registered."""
+    """Wait until the server accepts each name in a query; it caches the registered names."""
     query = " OR ".join(f'{name} = "-"' for name in names)
     async with asyncio.timeout(USABLE_WITHIN_S):
         while True:

@@ -1,8 +1,9 @@
-"""Failures: which type, tried again or not, when, and in which words."""
+"""Failures: their types, retries, delays and messages."""
 
 import pytest
 
-from activities.failures import backoff, clean, lookup_failure, send_failure
+from activities.failures import backoff, lookup_failure, send_failure
+from activities.redaction import redact
 from send_whatsapp.cgb.errors import (
     CGBError,
     NotUnderstood,
@@ -74,9 +75,9 @@ def test_a_send_fails_as(
         since,
     )
     assert (failed.type, failed.non_retryable) == (type_, not retried)
-    told = failed.details[0]
-    assert isinstance(told, FailureDetails)
-    assert told.nothing_sent is (since is None)
+    details = failed.details[0]
+    assert isinstance(details, FailureDetails)
+    assert details.nothing_sent is (since is None)
     if type_ == ErrorType.DELIVERY_UNKNOWN:
         assert SINCE in failed.message
 
@@ -87,19 +88,19 @@ def test_the_backoff_doubles_up_to_a_minute() -> None:
 
 
 def test_retry_after_never_shortens_the_wait() -> None:
-    asked = error(Unavailable)
-    asked.retry_after = 10
-    assert [backoff(attempt, asked) for attempt in (1, 5)] == [10, 16]
+    limited = error(Unavailable)
+    limited.retry_after = 10
+    assert [backoff(attempt, limited) for attempt in (1, 5)] == [10, 16]
 
 
-def test_a_rate_limit_waits_for_a_spread_out_part_of_a_minute() -> None:
+def test_a_rate_limit_waits_for_a_random_part_of_a_minute() -> None:
     first = {backoff(1, error(RateLimited)) for _ in range(50)}
     assert all(10 <= wait <= 20 for wait in first)
     assert len(first) > 40
     assert 30 <= backoff(3, error(RateLimited)) <= 60
-    asked = error(RateLimited)
-    asked.retry_after = 3
-    assert backoff(1, asked) == 3
+    limited = error(RateLimited)
+    limited.retry_after = 3
+    assert backoff(1, limited) == 3
 
 
 @pytest.mark.parametrize(
@@ -110,18 +111,18 @@ def test_a_rate_limit_waits_for_a_spread_out_part_of_a_minute() -> None:
         ("see www.example.com now", "see … now"),
         (f"key {KEY} is wrong", "key … is wrong"),
         (f"cannot send {TEXT}", "cannot send …"),
-        ("cannot send the CANARY SINGS", "(withheld, since they repeat the message)"),
+        ("cannot send the CANARY SINGS", "(withheld, since it repeats the message)"),
         ("code 131047", "code 131047"),
         ("two\nlines\x00", "two lines"),
         ("x" * 300, "x" * 199 + "…"),
         ("contact 1234567 gone", "contact … gone"),
     ],
 )
-def test_the_providers_words_are_cleaned(words: str, shown: str) -> None:
-    assert clean(words, PRIVATE) == shown
+def test_the_providers_message_is_redacted(words: str, shown: str) -> None:
+    assert redact(words, PRIVATE) == shown
 
 
-def test_the_providers_words_are_shown_as_its_own() -> None:
+def test_the_providers_message_is_quoted() -> None:
     failed = lookup_failure(error(Rejected, provider_message=f"no {PHONE}"), 1, PRIVATE)
     assert 'the provider says "no …"' in failed.message
 

@@ -1,4 +1,4 @@
-"""Template names: which flow one means, and what is said where none does."""
+"""Template names: which flow a name means, and the reason if there is none."""
 
 import pytest
 
@@ -32,27 +32,27 @@ FLOWS = [Flow(str(number), name) for number, name in enumerate(NAMES)]
         ("approved", "Visa Approved", "partial"),
     ],
 )
-def test_the_first_step_with_one_hit_wins(template: str, name: str, matched_by: str) -> None:
+def test_the_first_step_with_one_match_wins(template: str, name: str, matched_by: str) -> None:
     found = match(template, FLOWS)
     assert found.flow_id == str(NAMES.index(name))
     assert found.matched_by == matched_by
 
 
 @pytest.mark.parametrize("template", ["approve", "visa approved now", "-_ ", "!", "nothing"])
-def test_parts_of_words_are_no_match(template: str) -> None:
+def test_parts_of_words_do_not_match(template: str) -> None:
     found = match(template, FLOWS)
     assert found.flow_id is None
     assert found.reason == "no flow matches the template"
 
 
 @pytest.mark.parametrize(("template", "name"), [("twin", "twin"), ("welcome", "Welcome new")])
-def test_several_hits_are_none_and_are_listed(template: str, name: str) -> None:
+def test_several_matches_are_no_match_and_are_listed(template: str, name: str) -> None:
     found = match(template, FLOWS)
     assert found.flow_id is None
     assert name in (found.reason or "")
 
 
-def test_a_long_list_of_hits_is_cut() -> None:
+def test_a_long_list_of_matches_is_cut() -> None:
     reason = match("same", [Flow(str(i), "same\x00" + "x" * 99) for i in range(9)]).reason
     assert reason == "no flow matches the template"
     reason = match("same", [Flow(str(i), f"same {i}") for i in range(9)]).reason

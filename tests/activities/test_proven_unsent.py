@@ -1,4 +1,4 @@
-"""What never reached the provider counts as unsent, under `at_most_once` too: real sockets."""
+"""A send that never reached the provider is proven unsent, on real sockets."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from temporalio.runtime import Runtime
 import worker as worker_module
 from send_whatsapp.cgb import transport
 from send_whatsapp.cgb.client import Budget, CGBClient
-from send_whatsapp.client import sends
+from send_whatsapp.client.state import get_state
 from send_whatsapp.settings import WorkerSettings
 from simulator.faults import Fault
 from simulator.process import Simulator
@@ -30,7 +30,7 @@ UNREACHABLE: dict[str, Callable[[int], str]] = {
 
 @pytest.mark.parametrize("delivery", ["at_least_once", "at_most_once"])
 @pytest.mark.parametrize("way", UNREACHABLE)
-async def test_a_send_that_never_left_is_tried_again(
+async def test_a_send_that_never_left_is_retried(
     client: Client,
     runtime: Runtime,
     provider: Simulator,
@@ -60,6 +60,6 @@ async def test_a_send_that_never_left_is_tried_again(
         busy.cancel()
         await asyncio.wait([busy])
         async with worker_module.build_worker(client, settings, well):
-            state = await sends.get_state(client, started.id, wait=True)
+            state = await get_state(client, started.id, wait=True)
     assert state.outcome == "accepted"
     assert len(await provider.inbox(phone)) == 1

@@ -10,7 +10,7 @@ import pytest
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import PauseActivityRequest
 
-from send_whatsapp.client import sends
+from send_whatsapp.client.state import get_state
 from simulator.faults import Fault
 from simulator.process import Simulator
 from tests.conftest import (
@@ -254,7 +254,7 @@ async def test_the_list_tells_how_each_run_stands(
     template = f"none {uuid.uuid4()}"
     failed = await harness.send(template=template)
     fallback = await harness.send(template=template, message="instead")
-    # Long enough between two attempts for whatever is done to the run meanwhile.
+    # Leaves enough time between two attempts for what a test does to the run.
     later = {"retry-after": "60"}
     await provider.faults(Fault(route="send_text", status=503, headers=later))
     unknown = await harness.start(template=template, message="instead")
@@ -265,7 +265,7 @@ async def test_the_list_tells_how_each_run_stands(
     malformed = await harness.client.start_workflow(
         "SendWhatsApp", 5, id=f"malformed-{uuid.uuid4()}", task_queue=harness.task_queue
     )
-    await sends.get_state(harness.client, malformed.id, wait=True)
+    await get_state(harness.client, malformed.id, wait=True)
     expected = {
         failed.id: ("Failed", "failed", template),
         fallback.id: ("Completed", "accepted", template),

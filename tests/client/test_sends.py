@@ -1,4 +1,4 @@
-"""The Python client: one key, one message; true answers to cancel, resend and status."""
+"""The Python client: one key sends one message; cancel, resend and state."""
 
 import asyncio
 import uuid
@@ -6,13 +6,21 @@ import uuid
 import pytest
 
 from send_whatsapp.client import sends
+from send_whatsapp.client.errors import (
+    DeliveryUnknown,
+    KeyConflict,
+    NotFound,
+    OutcomeUnknown,
+    SendFailed,
+)
+from send_whatsapp.client.state import get_state
 from send_whatsapp.contract.names import InvalidKey
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from simulator.faults import Fault
 from simulator.process import Simulator
-from tests.conftest import SendHarness, new_phone, until
+from tests.conftest import SendHarness, cancel, new_phone, until
 
-# Long enough between two attempts for whatever is done to the run meanwhile.
+# Leaves enough time between two attempts for what a test does to the run.
 LATER = {"retry-after": "60"}
 
 
@@ -35,13 +43,13 @@ async def test_many_starts_with_one_key_send_one_message(
     assert len(await provider.inbox(phone)) == 1
 
 
-async def test_another_body_under_the_same_key_is_refused(
+async def test_another_request_under_the_same_key_is_refused(
     harness: SendHarness, provider: Simulator
 ) -> None:
     one = key()
     phone = new_phone()
     await harness.send(one, to=phone, message="x")
-    with pytest.raises(sends.KeyConflict, match="another request"):
+    with pytest.raises(KeyConflict, match="another request"):
         await harness.start(one, to=phone, message="y")
     assert len(await provider.inbox(phone)) == 1
 
@@ -56,16 +64,16 @@ async def test_a_failed_run_may_start_again_under_its_key(
     assert len(await provider.inbox(phone)) == 1
 
 
-async def test_an_unknown_run_starts_again_by_force_only(
+async def test_an_unknown_run_starts_again_only_with_force(
     harness: SendHarness, provider: Simulator
 ) -> None:
     one, phone = key(), new_phone()
     await provider.faults(Fault(route="send_text", kind="cut", effect=True, times=1))
     request = SendWhatsAppRequest(to=phone, message="x", delivery="at_most_once")
-    with pytest.raises(sends.DeliveryUnknown) as unknown:
+    with pytest.raises(DeliveryUnknown) as unknown:
         await sends.send(harness.client, request, key=one, task_queue=harness.task_queue)
     assert unknown.value.result.success is False
-    with pytest.raises(sends.OutcomeUnknown, match="--force"):
+    with pytest.raises(OutcomeUnknown, match="--force"):
         await sends.start_send(harness.client, request, key=one, task_queue=harness.task_queue)
     forced = await sends.start_send(
         harness.client, request, key=one, force=True, task_queue=harness.task_queue
@@ -84,9 +92,9 @@ async def test_a_terminated_run_counts_as_unknown_for_its_key(
     await harness.start(one, to=phone, message="x")
     await until(lambda: _has_requests(provider, "send_text"))
     await harness.client.get_workflow_handle(one).terminate()
-    state = await sends.get_state(harness.client, one)
+    state = await get_state(harness.client, one)
     assert (state.status, state.outcome) == ("Terminated", "unknown")
-    with pytest.raises(sends.OutcomeUnknown):
+    with pytest.raises(OutcomeUnknown):
         await harness.start(one, to=phone, message="x")
 
 
@@ -98,7 +106,7 @@ async def test_a_run_terminated_before_its_send_failed(
     await harness.start(one, message="x")
     await until(lambda: _has_requests(provider, "find_contact"))
     await harness.client.get_workflow_handle(one).terminate()
-    state = await sends.get_state(harness.client, one)
+    state = await get_state(harness.client, one)
     assert (state.status, state.outcome) == ("Terminated", "failed")
 
 
@@ -121,15 +129,15 @@ async def test_a_running_or_malformed_run_cannot_be_resent(
     one = key()
     await provider.faults(Fault(route="find_contact", status=503, headers=LATER, times=1))
     await harness.start(one, message="x")
-    with pytest.raises(sends.KeyConflict, match="not ended"):
+    with pytest.raises(KeyConflict, match="still running"):
         await sends.resend(harness.client, one)
     handle = await harness.client.start_workflow(
         "SendWhatsApp", {}, id=key(), task_queue=harness.task_queue
     )
-    await sends.get_state(harness.client, handle.id, wait=True)
-    with pytest.raises(sends.KeyConflict, match="malformed"):
+    await get_state(harness.client, handle.id, wait=True)
+    with pytest.raises(KeyConflict, match="malformed"):
         await sends.resend(harness.client, handle.id)
-    with pytest.raises(sends.KeyConflict, match="another request"):
+    with pytest.raises(KeyConflict, match="another request"):
         await harness.start(handle.id, message="x")
 
 
@@ -138,12 +146,12 @@ async def test_cancel_before_the_send_is_cancelled(
 ) -> None:
     await provider.faults(Fault(route="find_contact", status=503, headers=LATER))
     started = await harness.start(message="x")
-    state = await sends.cancel(harness.client, started.id)
+    state = await cancel(harness.client, started.id)
     assert (state.status, state.outcome) == ("Canceled", "cancelled")
     assert not await provider.inbox()
 
 
-async def test_cancel_while_a_send_is_in_flight_waits_for_the_truth(
+async def test_cancel_while_a_send_is_in_flight_waits_for_its_answer(
     harness: SendHarness, provider: Simulator
 ) -> None:
     phone = new_phone()
@@ -152,7 +160,7 @@ async def test_cancel_while_a_send_is_in_flight_waits_for_the_truth(
     )
     started = await harness.start(to=phone, message="x", template=None)
     await until(lambda: _has_requests(provider, "send_text"))
-    state = await sends.cancel(harness.client, started.id)
+    state = await cancel(harness.client, started.id)
     assert (state.status, state.outcome) == ("Completed", "accepted")
     assert len(await provider.inbox(phone)) == 1
 
@@ -163,7 +171,7 @@ async def test_cancel_while_a_proven_unsent_send_waits_is_cancelled(
     await provider.faults(Fault(route="send_text", status=429, headers={"retry-after": "60"}))
     started = await harness.start(message="x")
     await until(lambda: _pending_attempt(harness, started.id, 2))
-    state = await sends.cancel(harness.client, started.id)
+    state = await cancel(harness.client, started.id)
     assert (state.status, state.outcome) == ("Canceled", "cancelled")
 
 
@@ -173,13 +181,13 @@ async def test_cancel_after_an_ambiguous_attempt_is_unknown(
     await provider.faults(Fault(route="send_text", status=503, headers={"retry-after": "60"}))
     started = await harness.start(message="x")
     await until(lambda: _pending_attempt(harness, started.id, 2))
-    state = await sends.cancel(harness.client, started.id)
+    state = await cancel(harness.client, started.id)
     assert (state.status, state.outcome) == ("Failed", "unknown")
 
 
 async def test_cancel_of_a_closed_run_changes_nothing(harness: SendHarness) -> None:
     before = await harness.send(message="x")
-    assert await sends.cancel(harness.client, before.id) == before
+    assert await cancel(harness.client, before.id) == before
     await sends.request_cancel(harness.client, before)
 
 
@@ -189,7 +197,7 @@ async def test_a_cancelled_run_never_falls_back_to_text(
     await provider.faults(Fault(route="list_flows", status=503, headers=LATER))
     started = await harness.start(template="visa approved", message="instead")
     await until(lambda: _has_requests(provider, "list_flows"))
-    state = await sends.cancel(harness.client, started.id)
+    state = await cancel(harness.client, started.id)
     assert state.outcome == "cancelled"
     assert not await provider.inbox()
 
@@ -203,13 +211,13 @@ async def test_a_key_that_cannot_be_a_workflow_id_is_refused(
 
 
 async def test_an_unknown_id_is_not_found(harness: SendHarness) -> None:
-    with pytest.raises(sends.NotFound):
-        await sends.get_state(harness.client, key())
+    with pytest.raises(NotFound):
+        await get_state(harness.client, key())
 
 
-async def test_a_failed_send_raises_what_the_contract_says(harness: SendHarness) -> None:
+async def test_a_failed_send_raises_send_failed(harness: SendHarness) -> None:
     request = SendWhatsAppRequest(to="call me", message="x")
-    with pytest.raises(sends.SendFailed) as failed:
+    with pytest.raises(SendFailed) as failed:
         await sends.send(harness.client, request, task_queue=harness.task_queue)
     assert failed.value.error.type == "InvalidPhoneNumber"
     assert failed.value.error.retryable is False

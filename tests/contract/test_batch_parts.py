@@ -1,4 +1,4 @@
-"""How rows become parts: no payload comes near the server's limit, whatever is written."""
+"""Splitting rows into parts: no payload comes near the server's limit."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The request: what is accepted, what is refused, and by which field's name."""
+"""The request: what is accepted and what is refused, by field."""
 
 import json
 from typing import Any
@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from send_whatsapp.contract.request import SendWhatsAppRequest, problems
+from send_whatsapp.contract.request import SendWhatsAppRequest
+from send_whatsapp.contract.validation import problems
 from tests.contract.conftest import SOUND, WRONG
 
 
@@ -17,12 +18,12 @@ def read(**fields: Any) -> SendWhatsAppRequest:
 
 
 @pytest.mark.parametrize("fields", SOUND)
-def test_a_sound_request_is_accepted(fields: dict[str, Any]) -> None:
+def test_a_valid_request_is_accepted(fields: dict[str, Any]) -> None:
     assert read(**fields).to == "+1234567890"
 
 
 @pytest.mark.parametrize(("fields", "field"), WRONG)
-def test_a_wrong_request_names_the_field(fields: dict[str, Any], field: str) -> None:
+def test_an_invalid_request_names_the_field(fields: dict[str, Any], field: str) -> None:
     with pytest.raises(ValidationError) as refused:
         read(**fields)
     found = problems(refused.value)
@@ -46,7 +47,7 @@ def test_a_wrong_request_names_the_field(fields: dict[str, Any], field: str) -> 
         '{"to": "1", "template": "t", "variables": {"a": ' + "9" * 5000 + "}}",
     ],
 )
-def test_what_is_no_request_at_all_is_refused_by_the_same_error(text: str) -> None:
+def test_input_that_is_not_a_request_raises_the_same_error(text: str) -> None:
     with pytest.raises(ValidationError) as refused:
         SendWhatsAppRequest.model_validate_json(text)
     assert problems(refused.value)
@@ -67,7 +68,7 @@ def test_the_fallback_of_the_variables_wins_over_the_message() -> None:
     assert read(message="m").fallback_text is None
 
 
-def test_variables_go_out_as_text_without_line_breaks_and_runs_of_blanks() -> None:
+def test_variables_are_sent_as_text_without_line_breaks_and_runs_of_spaces() -> None:
     values = {"a": " x \n y\t z  ", "b": True, "c": False, "d": 3, "e": 1.5}
     expected = {"a": "x y z", "b": "true", "c": "false", "d": "3", "e": "1.5"}
     assert read(template="t", variables=values).template_variables == expected
@@ -80,7 +81,7 @@ def test_two_requests_are_the_same_when_only_their_times_differ() -> None:
     assert plain.body() != read(message="m", delivery="at_most_once").body()
 
 
-def test_two_requests_differ_where_other_words_would_go_out() -> None:
+def test_two_requests_differ_if_their_texts_differ() -> None:
     bodies = {read(template="t", variables={"n": n}).body() for n in (1, 1.0, True, "1")}
     assert len(bodies) == 4
 
@@ -184,7 +185,7 @@ def test_any_object_is_read_or_refused_with_problems(fields: dict[str, Any]) -> 
         ({"fileUrl": "https://example.com/\ud800", "fileType": "image"}, "fileUrl"),
     ],
 )
-def test_half_a_surrogate_pair_is_refused_from_python_as_from_json(
+def test_half_a_surrogate_pair_is_refused_from_python_and_from_json(
     fields: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(ValidationError) as wrong:

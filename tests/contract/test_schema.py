@@ -1,4 +1,4 @@
-"""The JSON Schema in docs/schema: current, valid, and of one mind with the contract."""
+"""The JSON Schema in docs/schema: current, valid, and consistent with the contract."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from tests.contract.conftest import SOUND, WRONG
 REQUEST = jsonschema.Draft202012Validator(request_schema())
 RESULT = jsonschema.Draft202012Validator(result_schema())
 
-# What no schema can say: which month exists, and that one time is after another.
+# A JSON Schema cannot express which months exist, nor that one time is after another.
 BEYOND = ("2027-13-31", "2027-01-31T09:00:00Z")
 
 
@@ -27,19 +27,19 @@ def test_the_files_are_current() -> None:
 
 
 @pytest.mark.parametrize("schema", [request_schema(), result_schema()])
-def test_a_schema_is_one(schema: dict[str, Any]) -> None:
+def test_a_schema_is_valid(schema: dict[str, Any]) -> None:
     jsonschema.Draft202012Validator.check_schema(schema)
 
 
 @pytest.mark.parametrize("fields", [*SOUND, *REQUESTS.values()])
-def test_what_the_contract_accepts_the_schema_accepts(fields: dict[str, Any]) -> None:
+def test_the_schema_accepts_what_the_contract_accepts(fields: dict[str, Any]) -> None:
     REQUEST.validate({"to": "+1234567890"} | fields)
 
 
 @pytest.mark.parametrize(
     "fields", [fields for fields, _ in WRONG if can_be_expressed(fields)], ids=str
 )
-def test_what_the_contract_refuses_the_schema_refuses(fields: dict[str, Any]) -> None:
+def test_the_schema_refuses_what_the_contract_refuses(fields: dict[str, Any]) -> None:
     assert not REQUEST.is_valid({"to": "+1234567890"} | fields)
 
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from temporalio.client import Client
 
-from send_whatsapp.client import sends
+from send_whatsapp.client.state import Started, State
 from simulator.faults import Fault
 from simulator.process import Simulator
 from tests.conftest import SendHarness, new_phone, until
@@ -149,4 +149,4 @@ async def test_a_run_of_another_workflow_type_is_not_a_message(
 
 
 def test_a_new_run_is_running() -> None:
-    assert sends.State.begun(sends.Started(id="a", run_id="b")).outcome == "running"
+    assert State.just_started(Started(id="a", run_id="b")).outcome == "running"

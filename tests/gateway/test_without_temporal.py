@@ -13,10 +13,11 @@ import httpx
 from temporalio.client import Client
 
 from send_whatsapp.client import sends
+from send_whatsapp.client.state import get_state
 from send_whatsapp.contract import names
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from simulator.process import Simulator
-from tests.conftest import SendHarness, WorkerOn, new_phone, until
+from tests.conftest import SendHarness, WorkerOn, error_type, new_phone, until
 from tests.gateway.conftest import PROBLEM, gateway_process, post
 from tools.dev_server import dev_server, free_port
 
@@ -178,9 +179,7 @@ async def test_a_start_whose_answer_was_lost_is_cancelled_or_found_by_its_key(
             async with worker_on(TEMPORAL_TASK_QUEUE=queue):
                 await sends.get_result(client, key)
                 runs = [run async for run in client.list_workflows(f"TaskQueue = '{queue}'")]
-                ends = {
-                    run.id == key: await sends.get_state(client, run.id, wait=True) for run in runs
-                }
+                ends = {run.id == key: await get_state(client, run.id, wait=True) for run in runs}
                 assert {mine: end.outcome for mine, end in ends.items()} == {
                     True: "accepted",
                     False: "cancelled",
@@ -202,12 +201,10 @@ async def test_a_run_that_temporal_accepts_too_late_does_not_send(
             task_queue=harness.task_queue,
             memo={names.START_BEFORE_MEMO: before.isoformat()},
         )
-        ends[seconds] = await sends.get_state(harness.client, started.id, wait=True)
+        ends[seconds] = await get_state(harness.client, started.id, wait=True)
     assert ends[60].outcome == "accepted"
     assert ends[-1].outcome == "failed"
-    assert ends[-1].result is not None
-    assert ends[-1].result.error is not None
-    assert ends[-1].result.error.type == "Expired"
+    assert error_type(ends[-1]) == "Expired"
     assert len(await provider.inbox(request.to)) == 1
 
 

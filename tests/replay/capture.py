@@ -1,7 +1,7 @@
-"""`make histories`: runs every path for real and keeps its history, anonymised, for the replay.
+"""`make histories`: runs every path for real and keeps its anonymized history for the replay tests.
 
-Not collected by the test command, since the files stand for the code that made them: they are
-captured anew only after the workflow was changed on purpose (docs/changing-the-workflow.md).
+pytest does not collect this module by itself: histories are captured again only after an
+intended change of a workflow (docs/changing-the-workflow.md).
 """
 
 import json
@@ -16,6 +16,7 @@ from temporalio.api.workflowservice.v1 import PauseActivityRequest
 from temporalio.client import Client
 
 from send_whatsapp.client import batches, sends
+from send_whatsapp.client.state import State, get_state
 from send_whatsapp.contract import names
 from send_whatsapp.contract.batch import Row
 from send_whatsapp.contract.request import SendWhatsAppRequest
@@ -26,15 +27,15 @@ from tests.conftest import SendHarness, WorkerOn, until
 HISTORIES = Path(__file__).parent / "histories"
 
 PERSON = "+14155550100"
-"""A number reserved for fiction, so that nothing in a history is anybody's."""
+"""A number reserved for fiction, so that no history shows a real person."""
 
 TEXT: dict[str, Any] = {"message": "Hello"}
 TEMPLATE: dict[str, Any] = {"template": "visa_approved", "variables": {"name": "John Doe"}}
 FILE: dict[str, Any] = {"fileUrl": "https://example.com/visa.pdf", "fileType": "document"}
-NEVER_TWICE = TEXT | {"delivery": "at_most_once"}
+AT_MOST_ONCE = TEXT | {"delivery": "at_most_once"}
 
-NO_ANSWER = Fault(route="send_text", kind="cut", effect=True, times=1)
-NOT_NOW = Fault(route="send_text", status=429, headers={"retry-after": "1"}, times=1)
+LOST_ANSWER = Fault(route="send_text", kind="cut", effect=True, times=1)
+RATE_LIMITED = Fault(route="send_text", status=429, headers={"retry-after": "1"}, times=1)
 
 CASES: dict[str, tuple[dict[str, Any], list[Fault], str]] = {
     "text": (TEXT, [], "accepted"),
@@ -44,8 +45,8 @@ CASES: dict[str, tuple[dict[str, Any], list[Fault], str]] = {
     "media": (FILE, [], "accepted"),
     "lookup-retried": (TEXT, [Fault(route="find_contact", times=1)], "accepted"),
     "template-lookup-retried": (TEMPLATE, [Fault(route="list_flows", times=1)], "accepted"),
-    "send-retried": (TEXT, [NO_ANSWER], "accepted"),
-    "send-waits-for-the-rate-limit": (NEVER_TWICE, [NOT_NOW], "accepted"),
+    "send-retried": (TEXT, [LOST_ANSWER], "accepted"),
+    "send-waits-for-the-rate-limit": (AT_MOST_ONCE, [RATE_LIMITED], "accepted"),
     "invalid-request": (TEXT | {"canary": 1}, [], "failed"),
     "invalid-phone-number": (TEXT | {"to": "+0"}, [], "failed"),
     "template-not-found": ({"template": "thank_you"}, [], "failed"),
@@ -58,10 +59,10 @@ CASES: dict[str, tuple[dict[str, Any], list[Fault], str]] = {
         [Fault(route="send_text", status=429, headers={"retry-after": "0"})],
         "failed",
     ),
-    "delivery-unknown-at-most-once": (NEVER_TWICE, [NO_ANSWER], "unknown"),
+    "delivery-unknown-at-most-once": (AT_MOST_ONCE, [LOST_ANSWER], "unknown"),
     "delivery-unknown-at-least-once": (
         TEXT,
-        [NO_ANSWER.model_copy(update={"times": None})],
+        [LOST_ANSWER.model_copy(update={"times": None})],
         "unknown",
     ),
     "delivery-unknown-not-understood": (
@@ -73,38 +74,38 @@ CASES: dict[str, tuple[dict[str, Any], list[Fault], str]] = {
 
 
 async def keep(client: Client, name: str, workflow_id: str) -> None:
-    """Write the closed history of a run, without what tells of the machine it ran on."""
+    """Write the history of a closed run, without traces of the machine it ran on."""
     history = await client.get_workflow_handle(workflow_id).fetch_history()
-    told = anonymous(json.loads(history.to_json()))
+    content = anonymous(json.loads(history.to_json()))
     HISTORIES.mkdir(exist_ok=True)
-    (HISTORIES / f"{name}.json").write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
+    (HISTORIES / f"{name}.json").write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 
-def anonymous(told: Any) -> Any:
-    """Return a history's JSON with one name for every process, without the machine's paths."""
-    if isinstance(told, list):
-        return [anonymous(part) for part in told]
-    if isinstance(told, dict):
-        return {n: "" if n == "stackTrace" else anonymous(part) for n, part in told.items()}
-    if isinstance(told, str):
-        told = re.sub(r"^\d+@\S+", "anonymous", told)
-        return re.sub(r"^test-[0-9a-f-]{36}", names.DEFAULT_TASK_QUEUE, told)
-    return told
+def anonymous(content: Any) -> Any:
+    """Return the JSON of a history with one name for every process, without paths."""
+    if isinstance(content, list):
+        return [anonymous(part) for part in content]
+    if isinstance(content, dict):
+        return {n: "" if n == "stackTrace" else anonymous(part) for n, part in content.items()}
+    if isinstance(content, str):
+        content = re.sub(r"^\d+@\S+", "anonymous", content)
+        return re.sub(r"^test-[0-9a-f-]{36}", names.DEFAULT_TASK_QUEUE, content)
+    return content
 
 
-async def start(harness: SendHarness, **fields: Any) -> sends.State:
-    """Start a run as any SDK could, malformed or not."""
+async def start(harness: SendHarness, **fields: Any) -> State:
+    """Start a run as any SDK can, even with a malformed request."""
     handle = await harness.client.start_workflow(
         names.SEND_WORKFLOW,
         {"to": PERSON} | fields,
         id=names.new_workflow_id(),
         task_queue=harness.task_queue,
     )
-    return await sends.get_state(harness.client, handle.id)
+    return await get_state(harness.client, handle.id)
 
 
-async def ended(harness: SendHarness, begun: sends.State) -> str:
-    return (await sends.get_state(harness.client, begun.id, wait=True)).outcome
+async def ended(harness: SendHarness, started: State) -> str:
+    return (await get_state(harness.client, started.id, wait=True)).outcome
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -112,9 +113,9 @@ async def test_a_path(worker_on: WorkerOn, provider: Simulator, name: str) -> No
     fields, faults, outcome = CASES[name]
     async with worker_on(CGB_TIMEOUT="5000") as harness:
         await provider.faults(*faults)
-        begun = await start(harness, **fields)
-        assert await ended(harness, begun) == outcome
-        await keep(harness.client, name, begun.id)
+        started = await start(harness, **fields)
+        assert await ended(harness, started) == outcome
+        await keep(harness.client, name, started.id)
 
 
 async def test_a_known_contact_and_a_configured_template(
@@ -129,43 +130,43 @@ async def test_a_known_contact_and_a_configured_template(
 
 async def test_one_request_an_activity(worker_on: WorkerOn, provider: Simulator) -> None:
     async with worker_on(CGB_MAX_REQUESTS_PER_MINUTE="60000") as harness:
-        begun = await start(harness, **TEMPLATE)
-        assert await ended(harness, begun) == "accepted"
-        await keep(harness.client, "one-request-an-activity", begun.id)
+        started = await start(harness, **TEMPLATE)
+        assert await ended(harness, started) == "accepted"
+        await keep(harness.client, "one-request-an-activity", started.id)
 
 
 async def test_without_search_attributes(worker_on: WorkerOn, provider: Simulator) -> None:
     async with worker_on(search_attributes=False) as harness:
-        begun = await start(harness, **TEXT)
-        assert await ended(harness, begun) == "accepted"
-        await keep(harness.client, "without-search-attributes", begun.id)
+        started = await start(harness, **TEXT)
+        assert await ended(harness, started) == "accepted"
+        await keep(harness.client, "without-search-attributes", started.id)
 
 
 async def test_a_time_to_send_at(harness: SendHarness, provider: Simulator) -> None:
-    begun = await start(harness, **TEXT, sendAt=in_s(2))
-    assert await ended(harness, begun) == "accepted"
-    await keep(harness.client, "send-at", begun.id)
+    started = await start(harness, **TEXT, sendAt=in_s(2))
+    assert await ended(harness, started) == "accepted"
+    await keep(harness.client, "send-at", started.id)
 
 
 async def test_expired_before_the_lookup(harness: SendHarness, provider: Simulator) -> None:
-    begun = await start(harness, **TEXT, expiresAt=in_s(-1))
-    assert await ended(harness, begun) == "failed"
-    await keep(harness.client, "expired", begun.id)
+    started = await start(harness, **TEXT, expiresAt=in_s(-1))
+    assert await ended(harness, started) == "failed"
+    await keep(harness.client, "expired", started.id)
 
 
 async def test_expired_while_paused(harness: SendHarness, provider: Simulator) -> None:
-    await provider.faults(NOT_NOW)
-    begun = await start(harness, **TEXT, expiresAt=in_s(4))
+    await provider.faults(RATE_LIMITED)
+    started = await start(harness, **TEXT, expiresAt=in_s(4))
     await until(lambda: requested(provider, "send_text"))
     await harness.client.workflow_service.pause_activity(
         PauseActivityRequest(
             namespace="default",
-            execution=WorkflowExecution(workflow_id=begun.id),
+            execution=WorkflowExecution(workflow_id=started.id),
             id=names.SEND_ACTIVITY_ID,
         )
     )
-    assert await ended(harness, begun) == "failed"
-    await keep(harness.client, "expired-while-paused", begun.id)
+    assert await ended(harness, started) == "failed"
+    await keep(harness.client, "expired-while-paused", started.id)
 
 
 @pytest.mark.parametrize(
@@ -183,13 +184,13 @@ async def test_cancelled(
     async with worker_on(CGB_TIMEOUT="4000", CGB_RETRY_ATTEMPTS="3") as harness:
         body = {"success": True}
         await provider.faults(fault.model_copy(update={"body": body}))
-        begun = await start(harness, **NEVER_TWICE)
+        started = await start(harness, **AT_MOST_ONCE)
         await until(lambda: requested(provider, fault.route))
         if name == "between-attempts":
-            await until(lambda: waits(harness, begun))
-        await sends.request_cancel(harness.client, begun)
-        assert await ended(harness, begun) == outcome
-        await keep(harness.client, f"cancelled-{name}", begun.id)
+            await until(lambda: waits(harness, started))
+        await sends.request_cancel(harness.client, started)
+        assert await ended(harness, started) == outcome
+        await keep(harness.client, f"cancelled-{name}", started.id)
 
 
 async def test_a_batch(harness: SendHarness, provider: Simulator) -> None:
@@ -206,11 +207,11 @@ async def test_a_batch(harness: SendHarness, provider: Simulator) -> None:
         Fault(route="send_text", phone="+14155550102", kind="cut", effect=True),
     )
     key = names.new_workflow_id()
-    begun = await batches.start(harness.client, key, rows, [], task_queue=harness.task_queue)
+    started = await batches.start(harness.client, key, rows, [], task_queue=harness.task_queue)
     await harness.client.get_workflow_handle(names.batch_id(key)).result()
     await keep(harness.client, "batch", names.batch_id(key))
     await keep(
-        harness.client, "batch-part", names.part_id(names.batch_id(key), begun.generation, 0)
+        harness.client, "batch-part", names.part_id(names.batch_id(key), started.generation, 0)
     )
 
 
@@ -222,6 +223,6 @@ async def requested(provider: Simulator, route: str) -> bool:
     return bool(await provider.requests(route))
 
 
-async def waits(harness: SendHarness, begun: sends.State) -> bool:
-    described = await harness.client.get_workflow_handle(begun.id).describe()
+async def waits(harness: SendHarness, started: State) -> bool:
+    described = await harness.client.get_workflow_handle(started.id).describe()
     return any(a.HasField("last_failure") for a in described.raw_description.pending_activities)

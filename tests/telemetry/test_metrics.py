@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 from temporalio.client import WorkflowFailureError
 
-from send_whatsapp.client import sends
 from send_whatsapp.contract.names import SEND_WORKFLOW
 from simulator.faults import Fault
 from simulator.process import Simulator
-from tests.conftest import new_phone, until
+from tests.conftest import cancel, new_phone, until
 from tests.telemetry.conftest import WorkerProcess, WorkerProcessOf, environment
 from tools.dev_server import DevServer
 
@@ -61,7 +60,7 @@ async def test_each_run_counts_once_when_it_ends(
     await provider.faults(Fault(route="find_contact", status=503))
     started = await worker.start(message="x")
     await until(lambda: provider.requests("find_contact"))
-    await sends.cancel(worker.client, started.id)
+    await cancel(worker.client, started.id)
     found = (await worker.metrics()).since(before)
     assert found.by(SENDS, "kind", "outcome", "error_type") == {
         ("text", "accepted", ""): 3,

@@ -29,7 +29,8 @@ WORKER = "send-whatsapp-worker"
 IN_PYTHON = """
 import asyncio, sys
 from send_whatsapp.contract.request import SendWhatsAppRequest
-from send_whatsapp.client.sends import connect, send
+from send_whatsapp.temporal.connection import connect
+from send_whatsapp.client.sends import send
 
 async def main():
     request = SendWhatsAppRequest(to=sys.argv[1], message=sys.argv[2])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from send_whatsapp.client import sends
+from send_whatsapp.client.state import get_state
 from send_whatsapp.contract.names import SEND_WORKFLOW
 from simulator.faults import Fault
 from simulator.process import Simulator
@@ -63,7 +63,7 @@ async def test_a_send_that_ends_before_it_sends_says_why(
     handle = await worker.client.start_workflow(
         SEND_WORKFLOW, argument, id=f"log-{uuid.uuid4()}", task_queue=worker.task_queue
     )
-    await sends.get_state(worker.client, handle.id, wait=True)
+    await get_state(worker.client, handle.id, wait=True)
     ended = grep(worker, handle.id)[-1]
     assert ended.keys() >= CONTEXT
     assert (ended["message"], ended["outcome"]) == ("send ended", "failed")

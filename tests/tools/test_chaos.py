@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from send_whatsapp.contract.request import Delivery
+from send_whatsapp.contract.fields import Delivery
 from send_whatsapp.contract.result import Outcome
 from tools.chaos import chaos
 from tools.chaos_report import Report, Sent, show

@@ -1,4 +1,4 @@
-"""Fixtures: `worker.py` as a process, the operator's commands, and a look at a pending send."""
+"""Fixtures: `worker.py` as a process, operator commands, and pending sends."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ from temporalio.worker import Worker
 
 import worker as worker_module
 from send_whatsapp.cgb.client import CGBClient
-from send_whatsapp.client import sends
+from send_whatsapp.client.state import Started, get_state
 from send_whatsapp.settings import WorkerSettings
 from send_whatsapp.telemetry.metrics import ProviderMetrics
 from simulator.process import Simulator
@@ -106,7 +106,7 @@ def activities_on(provider: CGBClient, settings: WorkerSettings, runtime: Runtim
 async def activities_for(
     settings: WorkerSettings, runtime: Runtime
 ) -> AsyncIterator[Sequence[Any]]:
-    """Build every activity on a client of the provider of its own."""
+    """Build every activity on a new client of the provider."""
     async with CGBClient(settings.api_url, settings.api_key.get_secret_value()) as provider:
         yield activities_on(provider, settings, runtime)
 
@@ -114,7 +114,7 @@ async def activities_for(
 def workflows_only(
     client: Client, settings: WorkerSettings, activities: Sequence[Any]
 ) -> AbstractAsyncContextManager[Worker]:
-    """Run a worker that takes no activity from the queue, so that a send stays where it is."""
+    """Run a worker that takes no activity from the queue, so that a send stays scheduled."""
     return Worker(
         client,
         task_queue=settings.task_queue,
@@ -124,32 +124,32 @@ def workflows_only(
     )
 
 
-async def pending_send(harness: SendHarness, started: sends.Started) -> PendingActivityInfo | None:
+async def pending_send(harness: SendHarness, started: Started) -> PendingActivityInfo | None:
     handle = harness.client.get_workflow_handle(started.id, run_id=started.run_id)
     pending = (await handle.describe()).raw_description.pending_activities
     return next((activity for activity in pending if activity.activity_id == "send"), None)
 
 
-async def waits_for_attempt(harness: SendHarness, started: sends.Started, number: int) -> bool:
+async def waits_for_attempt(harness: SendHarness, started: Started, number: int) -> bool:
     send = await pending_send(harness, started)
     return bool(send and send.attempt == number and send.HasField("last_failure"))
 
 
 BUSY_S = 80
-"""What a worker may take to start and look up both contacts on a busy machine."""
+"""Time a worker may need to start and look up both contacts on a busy machine."""
 
 POST = b"/send/text"
-"""What the request of a text holds, for a relay to stop at."""
+"""Part of the request of a text, at which a relay stops."""
 
 
 class Both:
-    """Two sends of the same text, one under each delivery, to a person each."""
+    """Two sends of the same text to two people, one with each delivery guarantee."""
 
     def __init__(self, client: Client, provider: Simulator, settings: WorkerSettings) -> None:
         self.harness = SendHarness(client, settings)
         self.provider = provider
         self.phones = {delivery: new_phone() for delivery in ("at_least_once", "at_most_once")}
-        self.runs: dict[str, sends.Started] = {}
+        self.runs: dict[str, Started] = {}
 
     async def start(self) -> None:
         for delivery, phone in self.phones.items():
@@ -162,14 +162,14 @@ class Both:
         """Wait for the runs; return the outcome and the messages that arrived, by delivery."""
         found = {}
         for delivery, run in self.runs.items():
-            state = await sends.get_state(self.harness.client, run.id, wait=True)
+            state = await get_state(self.harness.client, run.id, wait=True)
             messages = await self.provider.inbox(self.phones[delivery])
             found[delivery] = (str(state.outcome), len(messages))
         return found
 
 
 def answers(log: Path, status: str = "200") -> int:
-    """Return how many sends have ended so, as the workers see it."""
+    """Return how many sends ended with this status, according to the workers' log."""
     lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
     return sum(
         line["message"] == "provider call"

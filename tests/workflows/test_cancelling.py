@@ -1,4 +1,4 @@
-"""Cancel tells the truth: "nothing was sent", "it was sent", or "nobody can know"."""
+"""The outcome of a cancel: nothing was sent, it was sent, or nobody can know."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,11 +10,11 @@ from temporalio.client import Client
 from temporalio.runtime import Runtime
 
 import worker as worker_module
-from send_whatsapp.client import sends
+from send_whatsapp.client.state import Started
 from send_whatsapp.settings import WorkerSettings
 from simulator.faults import Fault
 from simulator.process import Simulator
-from tests.conftest import SendHarness, WorkerOn, new_phone, until
+from tests.conftest import SendHarness, WorkerOn, cancel, new_phone, until
 from tests.workflows.conftest import (
     Operator,
     activities_for,
@@ -31,19 +31,19 @@ CANCEL_REQUESTED = PendingActivityState.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED
 
 @pytest.mark.parametrize("delivery", DELIVERIES)
 @pytest.mark.parametrize("route", ["find_contact", "create_contact", "list_flows"])
-async def test_during_a_lookup_nothing_was_sent_and_no_text_goes_out_instead(
+async def test_a_cancel_during_a_lookup_sends_nothing_and_no_fallback(
     harness: SendHarness, provider: Simulator, delivery: str, route: Any
 ) -> None:
     await provider.faults(Fault(route=route, kind="hang"))
     started = await harness.start(template="visa approved", message="instead", delivery=delivery)
     await until(lambda: _asked(provider, route))
-    state = await sends.cancel(harness.client, started.id)
+    state = await cancel(harness.client, started.id)
     assert (state.status, state.outcome) == ("Canceled", "cancelled")
     assert not await provider.inbox()
 
 
 @pytest.mark.parametrize("delivery", DELIVERIES)
-async def test_a_send_that_waits_for_its_turn_was_not_sent(
+async def test_a_cancel_before_the_first_attempt_sends_nothing(
     client: Client,
     runtime: Runtime,
     provider: Simulator,
@@ -58,36 +58,36 @@ async def test_a_send_that_waits_for_its_turn_was_not_sent(
         async with workflows_only(client, settings, activities):
             started = await harness.start(to=phone, message="x", delivery=delivery)
             await until(lambda: pending_send(harness, started))
-            state = await sends.cancel(client, started.id)
+            state = await cancel(client, started.id)
     assert (state.status, state.outcome) == ("Canceled", "cancelled")
     assert len(await provider.inbox(phone)) == 1
 
 
 @pytest.mark.parametrize("delivery", DELIVERIES)
-async def test_between_two_attempts_that_were_refused_nothing_was_sent(
+async def test_a_cancel_between_rate_limited_attempts_sends_nothing(
     harness: SendHarness, provider: Simulator, delivery: str
 ) -> None:
     await provider.faults(Fault(route="send_text", status=429, headers=LATER))
     started = await harness.start(message="x", delivery=delivery)
     await until(lambda: waits_for_attempt(harness, started, 2))
-    state = await sends.cancel(harness.client, started.id)
+    state = await cancel(harness.client, started.id)
     assert (state.status, state.outcome) == ("Canceled", "cancelled")
     assert not await provider.inbox()
 
 
-async def test_between_two_attempts_of_which_one_is_in_doubt_nobody_knows(
+async def test_a_cancel_after_an_ambiguous_attempt_is_unknown(
     harness: SendHarness, provider: Simulator
 ) -> None:
     phone = new_phone()
     await provider.faults(Fault(route="send_text", status=503, headers=LATER, effect=True))
     started = await harness.start(to=phone, message="x")
     await until(lambda: waits_for_attempt(harness, started, 2))
-    state = await sends.cancel(harness.client, started.id)
+    state = await cancel(harness.client, started.id)
     assert (state.status, state.outcome) == ("Failed", "unknown")
     assert len(await provider.inbox(phone)) == 1
 
 
-# What the provider does with a send in flight while its run is cancelled, and what is true then.
+# How the provider answers a send in flight while its run is cancelled, and how the run ends.
 IN_FLIGHT = {
     "accepts it": (None, "Completed", "accepted", 1),
     "refuses it for now": (Fault(route="send_text", status=429), "Canceled", "cancelled", 0),
@@ -99,7 +99,7 @@ IN_FLIGHT = {
 
 @pytest.mark.parametrize("delivery", DELIVERIES)
 @pytest.mark.parametrize("provider_does", IN_FLIGHT)
-async def test_in_flight_the_answer_is_waited_for(
+async def test_a_cancel_waits_for_the_answer_of_an_attempt_in_flight(
     worker_on: WorkerOn, provider: Simulator, delivery: str, provider_does: str
 ) -> None:
     fault, status, outcome, arrived = IN_FLIGHT[provider_does]
@@ -110,7 +110,7 @@ async def test_in_flight_the_answer_is_waited_for(
         async with worker_on(CGB_API_URL=url, CGB_TIMEOUT="20000") as harness:
             started = await harness.start(to=phone, message="x", delivery=delivery)
             await until(lambda: http.stopped)
-            cancelling = asyncio.create_task(sends.cancel(harness.client, started.id))
+            cancelling = asyncio.create_task(cancel(harness.client, started.id))
             await until(lambda: _is_withdrawn(harness, started))
             http.resume()
             state = await cancelling
@@ -120,7 +120,7 @@ async def test_in_flight_the_answer_is_waited_for(
 
 @pytest.mark.parametrize("commands", [("pause", "unpause"), ("reset",), ("pause", "reset")])
 @pytest.mark.parametrize(("status", "outcome"), [(429, "cancelled"), (503, "unknown")])
-async def test_what_attempts_said_outlives_an_operators_commands(
+async def test_the_record_of_attempts_survives_operator_commands(
     worker_on: WorkerOn,
     provider: Simulator,
     runtime: Runtime,
@@ -129,7 +129,7 @@ async def test_what_attempts_said_outlives_an_operators_commands(
     status: int,
     outcome: str,
 ) -> None:
-    # Unpause and reset wipe the last failure from the server's memory, and schedule at once.
+    # Unpause and reset make the server forget the last failure, and schedule an attempt at once.
     await provider.faults(Fault(route="send_text", status=status, headers=LATER))
     async with worker_on() as harness:
         started = await harness.start(message="x")
@@ -141,7 +141,7 @@ async def test_what_attempts_said_outlives_an_operators_commands(
         activities_for(settings, runtime) as activities,
         workflows_only(harness.client, settings, activities),
     ):
-        state = await sends.cancel(harness.client, started.id)
+        state = await cancel(harness.client, started.id)
     assert state.outcome == outcome
 
 
@@ -149,6 +149,6 @@ async def _asked(provider: Simulator, route: str) -> bool:
     return bool(await provider.requests(route))
 
 
-async def _is_withdrawn(harness: SendHarness, started: sends.Started) -> bool:
+async def _is_withdrawn(harness: SendHarness, started: Started) -> bool:
     send = await pending_send(harness, started)
     return send is not None and send.state == CANCEL_REQUESTED

@@ -25,7 +25,9 @@ PARTS = 6
 
 
 @pytest.fixture
-async def harness(worker_on: WorkerOn, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SendHarness]:
+async def harness(
+    worker_on: WorkerOn, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[SendHarness]:
     monkeypatch.setattr(send_batch, "STEPS_A_RUN", STEPS_A_RUN)
     # The simulator needs its time for so many rows at once where the machine is busy.
     async with worker_on(CGB_TIMEOUT="10000") as running:

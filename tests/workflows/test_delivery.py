@@ -1,4 +1,4 @@
-"""Never twice, never lost: killed workers, lost answers, operators' commands, expiry."""
+"""Delivery guarantees: lost answers, resets, expiry."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -12,10 +12,10 @@ from temporalio.api.workflowservice.v1 import (
     ResetWorkflowExecutionRequest,
 )
 
-from send_whatsapp.client import sends
+from send_whatsapp.client.state import get_state
 from simulator.faults import Fault
 from simulator.process import Simulator
-from tests.conftest import SendHarness, WorkerOn, new_phone, until
+from tests.conftest import SendHarness, WorkerOn, error_type, new_phone, until
 
 ProcessOn = Callable[..., Any]
 DELIVERIES = ["at_least_once", "at_most_once"]
@@ -42,7 +42,7 @@ DELIVERIES = ["at_least_once", "at_most_once"]
     ],
     ids=lambda fault: f"{fault.kind}-{fault.status}-{fault.effect}",
 )
-async def test_an_answer_that_is_lost(
+async def test_a_lost_answer(
     harness: SendHarness, provider: Simulator, delivery: str, fault: Fault
 ) -> None:
     phone = new_phone()
@@ -73,7 +73,7 @@ async def test_an_activity_reset_in_flight_sends_at_most_once(
             reset_heartbeat=reset_heartbeat,
         )
     )
-    state = await sends.get_state(harness.client, started.id, wait=True)
+    state = await get_state(harness.client, started.id, wait=True)
     assert state.outcome == "unknown"
     assert len(await provider.inbox(phone)) == 1
 
@@ -85,7 +85,7 @@ async def test_a_workflow_reset_repeats_the_send_unless_at_most_once(
     phone = new_phone()
     first = await harness.send(to=phone, message="x", delivery=delivery)
     history = await harness.client.get_workflow_handle(first.id).fetch_history()
-    begun = next(
+    finished = next(
         e.event_id for e in history.events if e.HasField("workflow_task_completed_event_attributes")
     )
     reset = await harness.client.workflow_service.reset_workflow_execution(
@@ -93,11 +93,11 @@ async def test_a_workflow_reset_repeats_the_send_unless_at_most_once(
             namespace="default",
             workflow_execution=WorkflowExecution(workflow_id=first.id, run_id=first.run_id),
             reason="a test",
-            workflow_task_finish_event_id=begun,
+            workflow_task_finish_event_id=finished,
             request_id=new_phone(),
         )
     )
-    state = await sends.get_state(harness.client, first.id, run_id=reset.run_id, wait=True)
+    state = await get_state(harness.client, first.id, run_id=reset.run_id, wait=True)
     assert state.outcome == ("unknown" if delivery == "at_most_once" else "accepted")
     assert len(await provider.inbox(phone)) == arrived
 
@@ -110,16 +110,14 @@ async def test_a_workflow_reset_repeats_the_send_unless_at_most_once(
         ("send_text", 503, "unknown", "DeliveryUnknown"),
     ],
 )
-async def test_what_could_not_be_sent_in_time_is_not_sent_late(
+async def test_nothing_is_sent_after_expires_at(
     harness: SendHarness, provider: Simulator, route: Any, status: int, outcome: str, type_: str
 ) -> None:
     await provider.faults(Fault(route=route, status=status, headers={"retry-after": "60"}))
     expires = (datetime.now(UTC) + timedelta(seconds=5)).isoformat()
     state = await harness.send(message="x", expiresAt=expires)
     assert state.outcome == outcome
-    assert state.result is not None
-    assert state.result.error is not None
-    assert state.result.error.type == type_
+    assert error_type(state) == type_
     assert not await provider.inbox()
 
 
@@ -135,32 +133,28 @@ async def test_a_paused_send_expires_in_time(harness: SendHarness, provider: Sim
             namespace="default", execution=WorkflowExecution(workflow_id=started.id), id="send"
         )
     )
-    state = await sends.get_state(harness.client, started.id, wait=True)
-    assert state.result is not None
-    assert state.result.error is not None
-    assert state.result.error.type == "Expired"
+    state = await get_state(harness.client, started.id, wait=True)
+    assert error_type(state) == "Expired"
 
 
-async def test_a_lookup_whose_answer_comes_with_the_end_of_the_time_is_expired(
+async def test_a_lookup_that_ends_at_expires_at_is_expired(
     worker_on: WorkerOn, provider: Simulator
 ) -> None:
     found = {"data": [{"id": 1}]}
     await provider.faults(Fault(route="find_contact", status=200, body=found, delay_ms=1000))
     expires = datetime.now(UTC) + timedelta(seconds=3)
-    # Stopping, the worker reports the contact, but takes no further step of the workflow.
+    # The worker, which stops, reports the contact but runs no further workflow task.
     async with worker_on() as first:
         started = await first.start(message="x", expiresAt=expires.isoformat())
         await until(lambda: _requests(provider, "find_contact"))
     assert not await provider.requests("send_text")
     await until(lambda: datetime.now(UTC) > expires)
     async with worker_on(TEMPORAL_TASK_QUEUE=first.task_queue):
-        state = await sends.get_state(first.client, started.id, wait=True)
-    assert state.result is not None
-    assert state.result.error is not None
-    assert state.result.error.type == "Expired"
+        state = await get_state(first.client, started.id, wait=True)
+    assert error_type(state) == "Expired"
 
 
-async def test_a_number_that_is_none_fails_at_once_though_it_was_to_go_out_later(
+async def test_an_invalid_number_fails_at_once_even_with_send_at(
     harness: SendHarness,
 ) -> None:
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
@@ -170,20 +164,16 @@ async def test_a_number_that_is_none_fails_at_once_though_it_was_to_go_out_later
         id=new_phone(),
         task_queue=harness.task_queue,
     )
-    state = await sends.get_state(harness.client, handle.id, wait=True)
-    assert state.result is not None
-    assert state.result.error is not None
-    assert state.result.error.type == "InvalidPhoneNumber"
+    state = await get_state(harness.client, handle.id, wait=True)
+    assert error_type(state) == "InvalidPhoneNumber"
 
 
-async def test_a_message_that_expired_before_its_start_is_never_looked_up(
+async def test_a_message_that_expired_before_its_start_makes_no_lookup(
     harness: SendHarness, provider: Simulator
 ) -> None:
     past = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
     state = await harness.send(message="x", expiresAt=past)
-    assert state.result is not None
-    assert state.result.error is not None
-    assert state.result.error.type == "Expired"
+    assert error_type(state) == "Expired"
     assert not await provider.requests()
 
 

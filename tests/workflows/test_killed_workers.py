@@ -1,4 +1,4 @@
-"""Never twice, never lost, whenever a worker is killed, stopped or frozen."""
+"""Delivery guarantees while a worker is killed, stopped or frozen."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ from tools.relay import Stop, relay
 # Workers start several times in a test, which takes long on a busy machine.
 pytestmark = pytest.mark.timeout(300)
 
-# What has become of both sends when the worker is killed, and how they end: outcome and messages.
+# When the worker is killed, and how each send ends: outcome and number of messages.
 KILLED = {
     "during the lookup": (Stop(b"find_by_custom_field"), ("accepted", 1), ("accepted", 1)),
     "before the POST": (Stop(POST, 0), ("unknown", 0), ("accepted", 1)),
@@ -62,7 +62,7 @@ async def test_a_worker_killed_at_each_point_of_a_send(
         assert await both.ends() == {"at_most_once": at_most_once, "at_least_once": at_least_once}
 
 
-async def test_a_worker_told_to_stop_lets_the_send_in_flight_end(
+async def test_a_worker_that_gets_sigterm_finishes_the_send_in_flight(
     client: Client,
     provider: Simulator,
     settings_for: Callable[..., WorkerSettings],
@@ -85,7 +85,7 @@ async def test_a_worker_told_to_stop_lets_the_send_in_flight_end(
         assert await both.ends() == {"at_most_once": accepted, "at_least_once": accepted}
 
 
-async def test_a_frozen_worker_that_wakes_up_late_sends_no_second_time(
+async def test_a_frozen_worker_that_wakes_up_late_does_not_send_again(
     client: Client,
     server: DevServer,
     provider: Simulator,
@@ -101,7 +101,7 @@ async def test_a_frozen_worker_that_wakes_up_late_sends_no_second_time(
             await both.start()
             await until(lambda: http.stopped == 2, BUSY_S)
             os.kill(frozen.pid, signal.SIGSTOP)
-            # Else the polls that it has open would swallow the next attempts.
+            # Otherwise its open polls would take the next attempts.
             grpc.cut()
             with worker_process(settings):
                 expected = {"at_most_once": ("unknown", 1), "at_least_once": ("accepted", 2)}

@@ -1,11 +1,11 @@
-"""Lookups of a single send: quick ones of contacts in its first step, all others by activities."""
+"""Lookups of a single send: quick ones in its first step, all others in activities."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from temporalio.api.enums.v1 import EventType
 
-from send_whatsapp.client import sends
+from send_whatsapp.client.state import get_state
 from send_whatsapp.contract.names import SEND_WORKFLOW
 from simulator.faults import Fault
 from simulator.process import Simulator
@@ -23,17 +23,18 @@ async def test_a_quick_lookup_of_a_contact_needs_no_activity(
     assert len(await provider.requests("create_contact")) == 1
 
 
-async def test_a_template_that_is_not_known_is_looked_up_beside_the_contact(
+async def test_an_unknown_template_is_looked_up_beside_the_contact(
     harness: SendHarness, provider: Simulator
 ) -> None:
     first, second = await harness.send(**TEMPLATE), await harness.send(**TEMPLATE)
     assert first.outcome == second.outcome == "accepted"
-    begun = sorted(await activities(harness, first.id))
-    assert begun == [("find_flow", 1), ("resolve_contact", 1), ("send_flow", 1)]
+    started = sorted(await activities(harness, first.id))
+    assert started == [("find_flow", 1), ("resolve_contact", 1), ("send_flow", 1)]
     assert (
-        len(await workflow_tasks_that_began(harness, first.id, "find_flow", "resolve_contact")) == 1
+        len(await workflow_tasks_that_scheduled(harness, first.id, "find_flow", "resolve_contact"))
+        == 1
     )
-    # From then on the list is known, and a quick lookup of the contact is enough.
+    # Now the flow list is cached, and a quick lookup of the contact is enough.
     assert await activities(harness, second.id) == [("send_flow", 1)]
 
 
@@ -59,17 +60,17 @@ async def test_retry_after_of_the_first_answer_is_kept(
         assert datetime.now(UTC) - began >= timedelta(seconds=3)
         assert state.outcome == "accepted"
         assert len(await provider.requests("list_flows")) == 2
-        begun = sorted(await activities(harness, state.id))
-        assert begun == [("find_flow", 2), ("resolve_contact", 1), ("send_flow", 1)]
+        started = sorted(await activities(harness, state.id))
+        assert started == [("find_flow", 2), ("resolve_contact", 1), ("send_flow", 1)]
 
 
-async def test_a_slow_lookup_goes_on_where_operators_see_it(
+async def test_a_slow_lookup_continues_in_an_activity_that_operators_see(
     worker_on: WorkerOn, provider: Simulator
 ) -> None:
     async with worker_on(CGB_TIMEOUT="3000") as harness:
         await provider.faults(Fault(route="find_contact", kind="hang", times=1))
-        begun = await harness.start(message="x")
-        handle = harness.client.get_workflow_handle(begun.id)
+        started = await harness.start(message="x")
+        handle = harness.client.get_workflow_handle(started.id)
 
         async def pending() -> list[str]:
             described = (await handle.describe()).raw_description
@@ -78,7 +79,7 @@ async def test_a_slow_lookup_goes_on_where_operators_see_it(
         await until(pending)
         assert await pending() == ["resolve_contact"]
         assert len(await provider.requests("find_contact")) == 1
-        state = await sends.get_state(harness.client, begun.id, wait=True)
+        state = await get_state(harness.client, started.id, wait=True)
         assert state.outcome == "accepted"
         # The one that hung, then the search by number and by digits.
         assert len(await provider.requests("find_contact")) == 3
@@ -94,11 +95,11 @@ async def test_a_rate_limit_leaves_every_request_to_an_activity(
         assert sorted(names) == ["find_flow", *["resolve_contact"] * 3, "send_flow"]
 
 
-async def test_a_send_for_later_asks_nothing_before_its_time(
+async def test_a_send_with_send_at_makes_no_call_before_its_time(
     harness: SendHarness, provider: Simulator
 ) -> None:
     later = datetime.now(UTC) + timedelta(hours=1)
-    # Our starters delay the start; others leave the waiting to the run.
+    # Our starters set a start delay; this one leaves the waiting to the workflow.
     handle = await harness.client.start_workflow(
         SEND_WORKFLOW,
         {"to": new_phone(), "sendAt": later.isoformat(), **TEMPLATE},
@@ -115,23 +116,25 @@ async def test_a_send_for_later_asks_nothing_before_its_time(
     await handle.cancel()
 
 
-async def workflow_tasks_that_began(
+async def workflow_tasks_that_scheduled(
     harness: SendHarness, workflow_id: str, *names: str
 ) -> set[int]:
-    """Return the workflow tasks of a run that asked for these activities."""
+    """Return the workflow tasks that scheduled these activities."""
     events = (await harness.client.get_workflow_handle(workflow_id).fetch_history()).events
-    asked = [
+    scheduled = [
         e.activity_task_scheduled_event_attributes
         for e in events
         if e.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
     ]
     return {
-        each.workflow_task_completed_event_id for each in asked if each.activity_type.name in names
+        each.workflow_task_completed_event_id
+        for each in scheduled
+        if each.activity_type.name in names
     }
 
 
 async def activities(harness: SendHarness, workflow_id: str) -> list[tuple[str, int]]:
-    """Return each activity of a closed run and the attempt it ended with, as they began."""
+    """Return each activity of a closed run with its last attempt, in the order of their start."""
     events = (await harness.client.get_workflow_handle(workflow_id).fetch_history()).events
     names = {
         e.event_id: e.activity_task_scheduled_event_attributes.activity_type.name

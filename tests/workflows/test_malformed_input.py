@@ -9,8 +9,9 @@ from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
 
 from send_whatsapp.client import sends
+from send_whatsapp.client.state import get_state
 from simulator.process import Simulator
-from tests.conftest import SendHarness
+from tests.conftest import SendHarness, send_error
 
 SOUND = b'{"to": "+1234567890", "message": "canary"}'
 
@@ -35,15 +36,15 @@ CASES: dict[str, list[Payload]] = {
     "bytes": [payload(b"\x00\xff", b"binary/plain")],
     "a text": [payload(b'"canary"')],
     "a list": [payload(b"[1]")],
-    "no JSON": [payload(b"canary")],
-    "no JSON as a second argument": [payload(SOUND), payload(b"canary")],
+    "not JSON": [payload(b"canary")],
+    "a second argument that is not JSON": [payload(SOUND), payload(b"canary")],
     "nothing": [payload(b"")],
     "an unknown encoding": [payload(SOUND, b"binary/canary")],
     "no encoding": [Payload(data=SOUND)],
     "protobuf JSON": [
         payload(SOUND, b"json/protobuf", messageType=b"temporal.api.common.v1.Payload")
     ],
-    "protobuf JSON of no type": [payload(SOUND, b"json/protobuf")],
+    "protobuf JSON without a type": [payload(SOUND, b"json/protobuf")],
     "binary protobuf": [payload(SOUND, b"binary/protobuf", messageType=b"no.such.Type")],
     "wrong types": [payload(b'{"to": 5, "message": ["canary"]}')],
     "missing fields": [payload(b"{}")],
@@ -77,12 +78,11 @@ async def test_the_run_fails_as_invalid_request(
             input=Payloads(payloads=CASES[name]),
         )
     )
-    state = await sends.get_state(harness.client, workflow_id, wait=True)
+    state = await get_state(harness.client, workflow_id, wait=True)
     assert (state.status, state.outcome) == ("Failed", "failed")
-    assert state.result is not None
-    assert state.result.error is not None
-    assert state.result.error.type == "InvalidRequest"
-    assert "canary" not in state.result.error.message.replace("canary: is not known", "")
+    error = send_error(state)
+    assert error.type == "InvalidRequest"
+    assert "canary" not in error.message.replace("canary is not a known field", "")
     assert not await provider.requests()
     history = await harness.client.get_workflow_handle(workflow_id).fetch_history()
     failed = history.events[-1].workflow_execution_failed_event_attributes.failure

@@ -1,4 +1,4 @@
-"""Pause, unpause and reset of a send, by Temporal's own command line, keep the promise."""
+"""Pause, unpause and reset of a send with the Temporal CLI keep the delivery guarantees."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from temporalio.client import Client
 from temporalio.runtime import Runtime
 
 import worker as worker_module
-from send_whatsapp.client import sends
+from send_whatsapp.client.state import Started, get_state
 from send_whatsapp.settings import WorkerSettings
 from simulator.faults import Fault
 from simulator.process import Simulator
@@ -25,7 +25,7 @@ from tools.relay import Stop, relay
 DELIVERIES = ["at_least_once", "at_most_once"]
 PAUSED = PendingActivityState.PENDING_ACTIVITY_STATE_PAUSED
 
-# What an operator does to a send that waits between two attempts.
+# Operator commands for a send that waits between two attempts.
 COMMANDS: dict[str, list[list[str]]] = {
     "pause, unpause": [["pause"], ["unpause"]],
     "reset": [["reset"]],
@@ -37,7 +37,7 @@ COMMANDS: dict[str, list[list[str]]] = {
 
 @pytest.mark.parametrize("delivery", DELIVERIES)
 @pytest.mark.parametrize("commands", COMMANDS)
-async def test_between_two_attempts(
+async def test_commands_between_two_attempts(
     harness: SendHarness, provider: Simulator, operator: Operator, delivery: str, commands: str
 ) -> None:
     phone = new_phone()
@@ -47,15 +47,15 @@ async def test_between_two_attempts(
     await until(lambda: waits_for_attempt(harness, started, 2))
     for command, *flags in COMMANDS[commands]:
         await operator(command, started.id, *flags)
-    # At once, since unpause and reset do not wait for the provider's Retry-After.
-    state = await sends.get_state(harness.client, started.id, wait=True)
+    # Unpause and reset do not wait for the provider's Retry-After.
+    state = await get_state(harness.client, started.id, wait=True)
     assert state.outcome == "accepted"
     assert len(await provider.inbox(phone)) == 1
 
 
 @pytest.mark.parametrize("delivery", DELIVERIES)
 @pytest.mark.parametrize(("command", "flags"), [("pause", ()), ("reset", ("--reset-heartbeats",))])
-async def test_in_flight_the_send_goes_on(
+async def test_an_attempt_in_flight_continues(
     worker_on: WorkerOn,
     provider: Simulator,
     operator: Operator,
@@ -71,7 +71,7 @@ async def test_in_flight_the_send_goes_on(
             await until(lambda: http.stopped)
             await operator(command, started.id, *flags)
             http.resume()
-            state = await sends.get_state(harness.client, started.id, wait=True)
+            state = await get_state(harness.client, started.id, wait=True)
     assert state.outcome == "accepted"
     assert len(await provider.inbox(phone)) == 1
 
@@ -85,7 +85,7 @@ async def test_in_flight_the_send_goes_on(
         ("at_least_once", ["reset", "--reset-heartbeats"]),
     ],
 )
-async def test_paused_in_flight_and_then_in_doubt(
+async def test_a_send_paused_in_flight_that_becomes_ambiguous(
     worker_on: WorkerOn,
     provider: Simulator,
     operator: Operator,
@@ -104,7 +104,7 @@ async def test_paused_in_flight_and_then_in_doubt(
             if command:
                 await until(lambda: _is_paused(harness, started))
                 await operator(command[0], started.id, *command[1:])
-            state = await sends.get_state(harness.client, started.id, wait=True)
+            state = await get_state(harness.client, started.id, wait=True)
     outcome, arrived = ("unknown", 1) if delivery == "at_most_once" else ("accepted", 2)
     assert state.outcome == outcome
     assert len(await provider.inbox(phone)) == arrived
@@ -130,11 +130,11 @@ async def test_a_send_paused_before_its_first_attempt_goes_out_once(
         await operator("pause", started.id)
         await operator("unpause", started.id)
         async with worker_module.build_worker(client, settings, activities):
-            state = await sends.get_state(client, started.id, wait=True)
+            state = await get_state(client, started.id, wait=True)
     assert state.outcome == "accepted"
     assert len(await provider.inbox(phone)) == 2
 
 
-async def _is_paused(harness: SendHarness, started: sends.Started) -> bool:
+async def _is_paused(harness: SendHarness, started: Started) -> bool:
     send = await pending_send(harness, started)
     return send is not None and send.state == PAUSED

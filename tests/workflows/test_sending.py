@@ -1,4 +1,4 @@
-"""Sends on a real server: every path to the provider's yes, and every end without one."""
+"""Sends on a real server: each way to be accepted, and each way to fail."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -7,15 +7,15 @@ import pytest
 from send_whatsapp.client import sends
 from simulator.faults import Fault
 from simulator.process import Simulator
-from tests.conftest import SendHarness, WorkerOn, new_phone
+from tests.conftest import SendHarness, WorkerOn, error_type, new_phone, send_error, succeeded
 
 
 async def test_a_text_arrives_once(harness: SendHarness, provider: Simulator) -> None:
     phone = new_phone()
     state = await harness.send(to=phone, message="Hello 👋")
     assert (state.status, state.outcome) == ("Completed", "accepted")
-    assert state.result is not None
-    assert state.result.model_dump(by_alias=True, exclude={"timestamp"}) == {
+    result = succeeded(state)
+    assert result.model_dump(by_alias=True, exclude={"timestamp"}) == {
         "success": True,
         "contactId": phone[1:],
         "messageId": None,
@@ -67,8 +67,8 @@ async def test_variables_reach_the_flow_in_one_call(
         template="visa_approved",
         variables={"name": "John\n Doe", "fallback_message": "x"},
     )
-    assert state.result is not None
-    assert (state.result.sent_as, state.result.flow_id) == ("template", "1752250957765")
+    result = succeeded(state)
+    assert (result.sent_as, result.flow_id) == ("template", "1752250957765")
     inbox = await provider.inbox(phone)
     assert [m["text"] for m in inbox] == ["Dear John Doe, your visa is approved."]
     assert not await provider.requests("send_flow")
@@ -81,13 +81,12 @@ async def test_a_flow_without_variables_is_sent_by_its_own_call(
     assert [r["body"] for r in await provider.requests("send_flow")] == [{}]
 
 
-async def test_a_configured_flow_is_used_without_asking(
+async def test_a_configured_flow_is_used_without_a_provider_call(
     worker_on: WorkerOn, provider: Simulator
 ) -> None:
     async with worker_on(CGB_TEMPLATE_REMINDER="1752250957768") as harness:
         state = await harness.send(template="reminder", variables={"date": "Monday"})
-    assert state.result is not None
-    assert state.result.flow_id == "1752250957768"
+    assert succeeded(state).flow_id == "1752250957768"
     assert not await provider.requests("list_flows")
 
 
@@ -96,16 +95,15 @@ async def test_a_missing_template_falls_back_to_the_text(
 ) -> None:
     phone = new_phone()
     state = await harness.send(to=phone, template="thank you", message="Thanks!")
-    assert state.result is not None
-    assert state.result.sent_as == "text"
-    assert state.result.fallback_reason == "no flow matches the template"
+    result = succeeded(state)
+    assert result.sent_as == "text"
+    assert result.fallback_reason == "no flow matches the template"
     assert [m["text"] for m in await provider.inbox(phone)] == ["Thanks!"]
 
 
 async def test_an_ambiguous_template_falls_back_and_lists_the_flows(harness: SendHarness) -> None:
     state = await harness.send(template="welcome", message="Hello")
-    assert state.result is not None
-    assert "Welcome new customer" in (state.result.fallback_reason or "")
+    assert "Welcome new customer" in (succeeded(state).fallback_reason or "")
 
 
 async def test_a_new_flow_is_found_although_the_list_is_cached(
@@ -134,8 +132,7 @@ async def test_a_file_goes_out_byte_for_byte(
 ) -> None:
     url = "https://example.com/b%C3%BCro%20(1).xyz?sig=a%2Bb=="
     state = await harness.send(fileUrl=url, fileType=file_type)
-    assert state.result is not None
-    assert state.result.sent_as == "media"
+    assert succeeded(state).sent_as == "media"
     assert [(m["url"], m["type"]) for m in await provider.inbox()] == [(url, sent)]
 
 
@@ -147,14 +144,12 @@ async def test_a_file_goes_out_byte_for_byte(
         ({"to": "+0123456789", "template": "visa approved"}, "InvalidPhoneNumber"),
     ],
 )
-async def test_what_cannot_be_sent_fails_at_once(
+async def test_an_invalid_request_fails_at_once(
     harness: SendHarness, provider: Simulator, fields: dict[str, str], type_: str
 ) -> None:
     state = await harness.send(**fields)
     assert (state.status, state.outcome) == ("Failed", "failed")
-    assert state.result is not None
-    assert state.result.error is not None
-    assert state.result.error.type == type_
+    assert error_type(state) == type_
     assert not await provider.inbox()
     if type_ == "InvalidPhoneNumber":
         assert not await provider.requests()
@@ -193,9 +188,7 @@ async def test_the_providers_answer_decides(
 ) -> None:
     await provider.faults(Fault(route=route, status=status, body=body))
     state = await harness.send(message="x")
-    assert state.result is not None
-    assert state.result.error is not None
-    assert state.result.error.type == type_
+    assert error_type(state) == type_
     assert state.outcome == ("unknown" if type_ == "DeliveryUnknown" else "failed")
     assert len(await provider.requests(route)) == calls
 
@@ -205,9 +198,7 @@ async def test_a_failure_of_the_flow_list_is_not_a_missing_template(
 ) -> None:
     await provider.faults(Fault(route="list_flows", status=500))
     state = await harness.send(template="visa approved", message="instead")
-    assert state.result is not None
-    assert state.result.error is not None
-    assert state.result.error.type == "ProviderUnavailable"
+    assert error_type(state) == "ProviderUnavailable"
     assert not await provider.inbox()
 
 
@@ -233,17 +224,16 @@ async def test_a_rate_limit_is_waited_for(harness: SendHarness, provider: Simula
     assert (await harness.send(message="x", delivery="at_most_once")).outcome == "accepted"
 
 
-async def test_a_rate_limit_that_lasts_proves_that_nothing_was_sent(
+async def test_a_lasting_rate_limit_proves_that_nothing_was_sent(
     harness: SendHarness, provider: Simulator
 ) -> None:
     await provider.faults(Fault(route="send_text", status=429, headers={"retry-after": "0"}))
     state = await harness.send(message="x")
-    assert state.result is not None
-    assert state.result.error is not None
-    assert (state.result.error.type, state.result.error.retryable) == ("RateLimited", True)
+    error = send_error(state)
+    assert (error.type, error.retryable) == ("RateLimited", True)
 
 
-async def test_a_contact_the_provider_forgot_is_resolved_anew(
+async def test_a_contact_that_the_provider_forgot_is_resolved_again(
     harness: SendHarness, provider: Simulator
 ) -> None:
     phone = new_phone()
@@ -255,12 +245,12 @@ async def test_a_contact_the_provider_forgot_is_resolved_anew(
     assert len(await provider.requests("find_contact")) > before
 
 
-async def test_concurrent_sends_to_a_new_phone_make_one_contact(
+async def test_concurrent_sends_to_a_new_phone_create_one_contact(
     harness: SendHarness, provider: Simulator
 ) -> None:
     phone = new_phone()
-    begun = [await harness.start(to=phone, message=str(number)) for number in range(10)]
-    for started in begun:
+    runs = [await harness.start(to=phone, message=str(number)) for number in range(10)]
+    for started in runs:
         await sends.get_result(harness.client, started.id)
     assert len(await provider.requests("create_contact")) == 1
     assert len(await provider.inbox(phone)) == 10
@@ -269,11 +259,11 @@ async def test_concurrent_sends_to_a_new_phone_make_one_contact(
 async def test_a_send_waits_for_its_time(harness: SendHarness) -> None:
     send_at = datetime.now(UTC) + timedelta(seconds=2)
     state = await harness.send(message="x", sendAt=send_at.isoformat())
-    assert state.result is not None
-    assert datetime.fromisoformat(state.result.timestamp or "") >= send_at.replace(microsecond=0)
+    sent_at = datetime.fromisoformat(succeeded(state).timestamp or "")
+    assert sent_at >= send_at.replace(microsecond=0)
 
 
-async def test_the_workflow_itself_waits_where_the_starter_did_not(harness: SendHarness) -> None:
+async def test_the_workflow_waits_for_send_at_without_a_start_delay(harness: SendHarness) -> None:
     send_at = datetime.now(UTC) + timedelta(seconds=2)
     handle = await harness.client.start_workflow(
         "SendWhatsApp",

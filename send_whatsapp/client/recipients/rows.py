@@ -9,8 +9,10 @@ from pydantic import ValidationError
 
 from send_whatsapp.contract.batch import REJECTED, Row, RowOutcome
 from send_whatsapp.contract.errors import ErrorType, utc
+from send_whatsapp.contract.fields import FALLBACK_VARIABLE
 from send_whatsapp.contract.phone import InvalidPhoneNumber, to_e164
-from send_whatsapp.contract.request import FALLBACK_VARIABLE, SendWhatsAppRequest, problems
+from send_whatsapp.contract.request import SendWhatsAppRequest
+from send_whatsapp.contract.validation import problems
 
 FIELDS = ("message", "template", "fileUrl", "fileType")
 """Columns of a row beside `to` and `key`; every other one is a variable."""

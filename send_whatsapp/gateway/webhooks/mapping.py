@@ -11,7 +11,8 @@ from pydantic_core import PydanticCustomError
 
 from send_whatsapp.contract.errors import FieldProblem
 from send_whatsapp.contract.names import InvalidKey, workflow_id
-from send_whatsapp.contract.request import SendWhatsAppRequest, problems
+from send_whatsapp.contract.request import SendWhatsAppRequest
+from send_whatsapp.contract.validation import problems
 from send_whatsapp.gateway.webhooks.signature import Declaration, Signature
 
 REQUEST_FIELDS = {field.alias for field in SendWhatsAppRequest.model_fields.values()}

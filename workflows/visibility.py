@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from temporalio import workflow
+from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from activities.preparation import Preparation
@@ -15,98 +16,102 @@ TIME_TO_ACCEPTED = "send_whatsapp_time_to_accepted"
 
 
 def requested_kind(request: SendWhatsAppRequest) -> SentAs:
-    """Return what a request asks to send, in the words of `sentAs`."""
+    """Return the kind of message that a request wants to send, as in `sentAs`."""
     if request.template is not None:
         return "template"
     return "text" if request.file_url is None else "media"
 
 
-def count(
+def count_send(
     kind: SentAs | None,
     outcome: Outcome,
     error_type: str | None = None,
-    began: datetime | None = None,
+    started: datetime | None = None,
     row: int | None = None,
 ) -> None:
-    """Count a message that has ended, and log it; replays do neither again.
+    """Count and log a send that has ended; a replay does neither again.
 
-    `kind` is None for an input that is no request; `began` matters to an accepted message; `row` is
-    a batch's.
+    `kind` is None for an input that is not a request; `started` is needed for an accepted message;
+    `row` is the row of a batch.
     """
     meter = workflow.metric_meter()
     labels = {"kind": kind or "", "outcome": outcome, "error_type": error_type or ""}
     workflow.logger.info("send ended", extra=labels | ({} if row is None else {"row": row}))
     meter.create_counter(SENDS, "Sends that ended, by kind, outcome and error type").add(1, labels)
-    if outcome == "accepted" and began:
-        took = max((workflow.now() - began).total_seconds(), 0)
+    if outcome == "accepted" and started:
+        seconds = max((workflow.now() - started).total_seconds(), 0)
         meter.create_histogram_float(
-            TIME_TO_ACCEPTED, "Time from the start of a send to the provider's yes", "seconds"
-        ).record(took, {"kind": kind or ""})
+            TIME_TO_ACCEPTED, "Time from the start of a send until it was accepted", "seconds"
+        ).record(seconds, {"kind": kind or ""})
 
 
-class RowRecord:
-    """What `deliver` tells of a row; the batch itself shows how its rows stand."""
+class RowVisibility:
+    """What `deliver` reports about a row of a batch; operators see the batch, not its rows."""
 
     def __init__(self, request: SendWhatsAppRequest) -> None:
-        """Begin with what the request says."""
         self.kind = requested_kind(request)
         self.to: str | None = None
 
     def prepared(self, prepared: Preparation) -> None:
-        """Note the number."""
+        """Keep the number in E.164."""
         self.to = prepared.to
 
     def sending(self, kind: SentAs) -> None:
-        """Note what is about to be sent."""
+        """Keep what is about to be sent."""
         self.kind = kind
 
     def waits_for(self, what: str, prepared: Preparation | None = None) -> None:
-        """Say nothing: a part has hundreds of rows."""
+        """Do nothing: a part has hundreds of rows."""
 
 
-class Record:
-    """Tells the operators how one run stands; never a phone number or a text."""
+class RunVisibility:
+    """Shows operators the state of one run; never a phone number or a text."""
 
     def __init__(self, request: SendWhatsAppRequest) -> None:
-        """Begin with what the request says."""
         self._kind = requested_kind(request)
         self._template = request.template
         start = workflow.info().workflow_start_time
-        # A send for later has not begun while it waits for its time.
-        self._began = max(start, request.send_at) if request.send_at else start
+        # The time until `sendAt` does not count as time that the send took.
+        self._started = max(start, request.send_at) if request.send_at else start
         self._last4: str | None = None
         self._use_attributes = False
         workflow.logger.info("send begins", extra={"kind": self._kind})
 
     def prepared(self, prepared: Preparation) -> None:
-        """Take the run's own decision whether to use search attributes; show it as running."""
+        """Show the run as running; decide for all of its replays whether it has attributes."""
         self._use_attributes = prepared.search_attributes
         self._last4 = prepared.to[-4:] if prepared.to else None
         if not prepared.invalid:
             self._upsert("running", None)
 
     def sending(self, kind: SentAs) -> None:
-        """Note what is about to be sent, which a fallback changes."""
+        """Keep what is about to be sent, which differs from the request after a fallback."""
         self._kind = kind
 
     def waits_for(self, what: str, prepared: Preparation | None = None) -> None:
-        """Say what the run waits for, and how often it is tried."""
+        """Show what the run waits for; with `prepared` also how often that is tried."""
         policy = ""
         if prepared:
             attempts = prepared.attempts
             policy = (
-                f" Tried up to {attempts} times with 1 s, 2 s, 4 s … between;"
-                " the pending activity shows the attempt, its last failure and the next time."
+                f" Up to {attempts} attempts with 1 s, 2 s, 4 s … between them; the pending"
+                " activity shows the attempt, its last failure and the next time."
                 if attempts > 1
-                else " Tried once."
+                else " One attempt."
             )
         workflow.set_current_details(f"{what}{policy}")
 
-    def ended(self, outcome: Outcome, error_type: str | None = None, said: str = "") -> None:
+    def ended(self, outcome: Outcome, error: BaseException | None = None) -> None:
         """Show the outcome, and count the run once."""
-        workflow.set_current_details(f"**{outcome}** {said}".strip())
+        failure = error if isinstance(error, ApplicationError) else None
+        details = {
+            "accepted": "The provider accepted the message; whether it is delivered is not known.",
+            "cancelled": "Nothing was sent.",
+        }.get(outcome, failure.message if failure else "")
+        workflow.set_current_details(f"**{outcome}** {details}")
+        error_type = failure.type if failure else None
         self._upsert(outcome, error_type)
-        count(self._kind, outcome, error_type, self._began)
+        count_send(self._kind, outcome, error_type, self._started)
 
     def _upsert(self, outcome: Outcome, error_type: str | None) -> None:
         if not self._use_attributes:

@@ -1,0 +1,160 @@
+"""The fields of a request: each type with its limits, its check and its JSON Schema."""
+
+import math
+import re
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, WithJsonSchema
+
+from send_whatsapp.contract.file_url import MAX_LENGTH, InvalidFileUrl, check_file_url
+from send_whatsapp.contract.validation import refusal
+
+MAX_TEXT = 4096
+"""Unicode code points of a text (docs/provider-api.md, "WhatsApp limits")."""
+
+MAX_TEMPLATE_NAME = 200
+
+FALLBACK_VARIABLE = "fallback_message"
+"""The variable that holds the fallback text; it is never sent as a template variable."""
+
+_NOT_BLANK = r"\S"
+_PRINTABLE = r"^[^\u0000-\u001f\u007f]*[^\u0000-\u0020\u007f][^\u0000-\u001f\u007f]*$"
+_ISO_8601 = r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?([Zz]|[+-]\d{2}:?\d{2})$"
+_TIME_EXAMPLE = "ISO 8601 with a time zone, for example 2027-01-31T09:00:00Z"
+
+
+def _valid_unicode(value: str) -> str:
+    # Pydantic refuses half a surrogate pair in JSON; from Python it would fail only when sent.
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise refusal("is not valid Unicode", "valid Unicode text") from None
+    return value
+
+
+def _text(value: str) -> str:
+    _valid_unicode(value)
+    if not 1 <= len(value) <= MAX_TEXT:
+        raise refusal(f"has {len(value):,} characters", f"1 to {MAX_TEXT:,} characters")
+    if not value.strip():
+        raise refusal("contains only white space", "text")
+    return value
+
+
+def _template_name(value: str) -> str:
+    if not 1 <= len(value) <= MAX_TEMPLATE_NAME or not value.strip():
+        raise refusal("is empty or too long", f"a name of 1 to {MAX_TEMPLATE_NAME} characters")
+    if not value.isprintable():
+        raise refusal("contains control characters", "a template name such as visa_approved")
+    return value
+
+
+def _file_url(value: str) -> str:
+    try:
+        return check_file_url(value)
+    except InvalidFileUrl as error:
+        raise refusal(str(error), "an http(s) URL of a public host") from None
+
+
+def _iso_time(value: object) -> object:
+    # Pydantic would also accept numbers and numeric text, as seconds since 1970.
+    if isinstance(value, datetime):
+        return value
+    if not isinstance(value, str):
+        raise refusal("is not text", _TIME_EXAMPLE)
+    if not re.match(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}", value):
+        raise refusal("is not a time", _TIME_EXAMPLE)
+    return value
+
+
+def _variable(value: object) -> object:
+    # Reports one error per variable; a union would report one for each of its members.
+    if isinstance(value, str):
+        if not value.strip():
+            raise refusal("is empty", "text, since WhatsApp rejects empty variables")
+        _valid_unicode(value)
+    elif not isinstance(value, int | float) or not _is_finite(value):
+        raise refusal("is not text, a number or a boolean", "text, a finite number or a boolean")
+    return value
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer that no float can hold
+        return False
+
+
+def _variables(values: dict[str, Any]) -> dict[str, Any]:
+    if any(not name.strip() or not name.isprintable() for name in values):
+        raise refusal("has an empty or unprintable name", "the names of the flow's fields")
+    fallback = values.get(FALLBACK_VARIABLE, "-")
+    if not isinstance(fallback, str) or len(fallback) > MAX_TEXT:
+        raise refusal(
+            "is not text or too long", f"text of 1 to {MAX_TEXT:,} characters", FALLBACK_VARIABLE
+        )
+    return values
+
+
+UnicodeText = Annotated[str, AfterValidator(_valid_unicode)]
+
+Text = Annotated[
+    str,
+    AfterValidator(_text),
+    Field(json_schema_extra={"minLength": 1, "maxLength": MAX_TEXT, "pattern": _NOT_BLANK}),
+]
+
+TemplateName = Annotated[
+    str,
+    AfterValidator(_template_name),
+    Field(
+        json_schema_extra={"minLength": 1, "maxLength": MAX_TEMPLATE_NAME, "pattern": _PRINTABLE}
+    ),
+]
+
+Variable = str | bool | int | float
+
+Variables = Annotated[
+    dict[str, Annotated[Variable, BeforeValidator(_variable)]],
+    AfterValidator(_variables),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "propertyNames": {"pattern": _NOT_BLANK},
+            "properties": {
+                FALLBACK_VARIABLE: {"type": "string", "maxLength": MAX_TEXT, "pattern": _NOT_BLANK}
+            },
+            "additionalProperties": {
+                "type": ["string", "boolean", "number"],
+                "pattern": _NOT_BLANK,
+            },
+        }
+    ),
+]
+
+FileUrl = Annotated[
+    str,
+    AfterValidator(_file_url),
+    Field(json_schema_extra={"format": "uri", "pattern": "^https?://", "maxLength": MAX_LENGTH}),
+]
+
+FileType = Literal["image", "document", "video", "audio"]
+
+Delivery = Literal["at_least_once", "at_most_once"]
+
+OptionalDelivery = Annotated[
+    Delivery,
+    BeforeValidator(lambda value: "at_least_once" if value is None else value),
+    WithJsonSchema(
+        {"type": ["string", "null"], "enum": ["at_least_once", "at_most_once", None]},
+        mode="validation",
+    ),
+]
+"""A guarantee; null means the default."""
+
+Time = Annotated[
+    AwareDatetime,
+    BeforeValidator(_iso_time),
+    Field(strict=False, json_schema_extra={"pattern": _ISO_8601}),
+]
