@@ -80,10 +80,10 @@ class MessageRoutes:
         return response
 
     async def _wait_until_closed(self, state: State, seconds: float) -> State:
-        """Return the state once the run is closed, or as it was if something ends the wait.
+        """Return the state once the run is closed; otherwise return `state` after `seconds`.
 
-        That is the end of the time, the gateway's stop, or Temporal's absence: the run exists, so
-        the answer is that it still runs.
+        The wait also ends when the gateway stops and when Temporal stops answering. The run was
+        started in any case, so `running` is a correct answer and 503 would not be.
         """
         closed = asyncio.create_task(
             get_state(self._client, state.id, run_id=state.run_id, wait=True)
