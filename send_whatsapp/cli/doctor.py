@@ -12,7 +12,7 @@ from send_whatsapp.cli.output import Exit, Output
 from send_whatsapp.contract.names import DEFAULT_TASK_QUEUE
 from send_whatsapp.settings import SettingsError, WorkerSettings, unknown_variables
 from send_whatsapp.temporal.connection import TemporalUnavailable, connect
-from send_whatsapp.temporal.process import leave
+from send_whatsapp.temporal.process import exit_now
 from send_whatsapp.temporal.search_attributes import missing_search_attributes, registration_command
 from send_whatsapp.temporal.task_queue import no_worker
 
@@ -32,7 +32,7 @@ def doctor() -> None:
 
     The exit code is 4 if anything is wrong.
     """
-    leave(asyncio.run(_check()))
+    exit_now(asyncio.run(_check()))
 
 
 async def _check() -> Exit:

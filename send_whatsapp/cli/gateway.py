@@ -10,7 +10,7 @@ import typer
 
 from send_whatsapp.cli.output import Exit, Output
 from send_whatsapp.settings import SettingsError
-from send_whatsapp.temporal.process import leave
+from send_whatsapp.temporal.process import exit_now
 
 app = typer.Typer()
 
@@ -41,7 +41,7 @@ def webhook(
     output = Output(as_json=False)
     try:
         mapped = webhooks.dry_run(file, name, sample.read())
-    except (SettingsError, webhooks.Unusable) as error:
+    except (SettingsError, webhooks.InvalidWebhookBody) as error:
         output.fail(Exit.INVALID, str(error))
     output.json(mapped)
-    leave(Exit.ACCEPTED)
+    exit_now(Exit.ACCEPTED)

@@ -8,7 +8,7 @@ from send_whatsapp.cli import batch, doctor, gateway, send
 from send_whatsapp.cli import list as list_command
 from send_whatsapp.cli.options import UsageError
 from send_whatsapp.cli.output import Exit, Output
-from send_whatsapp.temporal.process import leave
+from send_whatsapp.temporal.process import exit_now
 
 app = typer.Typer(
     help="Send WhatsApp messages through Temporal, and see what became of them.",
@@ -35,13 +35,13 @@ def main() -> None:
     except SystemExit as error:
         if isinstance(error.code, str):
             output.note(error.code)
-            leave(Exit.FAILED)
+            exit_now(Exit.FAILED)
         if error.code == Exit.INVALID and output.as_json:
             # Typer has printed the reason on standard error.
             output.fail(Exit.INVALID, "The command line is wrong: see --help")
-        leave(error.code or Exit.ACCEPTED)
+        exit_now(error.code or Exit.ACCEPTED)
     except KeyboardInterrupt:
-        leave(Exit.INTERRUPTED)
+        exit_now(Exit.INTERRUPTED)
     except Exception as error:
         output.note(f"Unexpected {type(error).__name__}: this is a defect, please report it.")
-        leave(Exit.FAILED)
+        exit_now(Exit.FAILED)

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from send_whatsapp.client.state import State, is_invalid
 from send_whatsapp.contract.errors import ErrorType
-from send_whatsapp.temporal.process import leave
+from send_whatsapp.temporal.process import exit_now
 
 
 class Exit(IntEnum):
@@ -94,7 +94,7 @@ class Output:
             error = {"type": type_, "message": message, "retryable": code == Exit.NO_TEMPORAL}
             self.json({"success": False, "error": error})
         self.note(message)
-        leave(code)
+        exit_now(code)
 
 
 def _state_object(state: State, link: str | None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from send_whatsapp.contract.names import InvalidKey
 from send_whatsapp.settings import SettingsError, StarterSettings
 from send_whatsapp.telemetry import logs, tracing
 from send_whatsapp.temporal.connection import TemporalUnavailable, connect
-from send_whatsapp.temporal.process import leave
+from send_whatsapp.temporal.process import exit_now
 
 
 @dataclass(frozen=True)
@@ -75,4 +75,4 @@ def run(
         output.fail(Exit.INVALID, "An argument is not valid UTF-8 text")
     except KeyboardInterrupt:
         output.fail(Exit.INTERRUPTED, interrupted)
-    leave(code)
+    exit_now(code)
