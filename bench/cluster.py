@@ -23,18 +23,9 @@ def cluster(results: Results) -> str:
     actions = results["latency"]["text, cached contact"]["actions"]["all"]
     head = ["sends per second, all day", *(f"{rate:,}" for rate in RATES)]
     rows = [
-        (
-            "cores for workers",
-            *(ceil(rate * used["worker"] / 1000 / TARGET_LOAD) for rate in RATES),
-        ),
-        (
-            "cores for the server",
-            *(ceil(rate * used["server"] / 1000 / TARGET_LOAD) for rate in RATES),
-        ),
-        (
-            f"runs per second and shard, {SHARDS} shards",
-            *(f"{rate / SHARDS:.2g}" for rate in RATES),
-        ),
+        ("cores for workers", *_cores(used["worker"])),
+        ("cores for the server", *_cores(used["server"])),
+        (f"runs per second and shard ({SHARDS})", *(f"{rate / SHARDS:.2g}" for rate in RATES)),
         (
             f"Cloud actions per month, {actions} per send",
             *(f"{rate * SECONDS_PER_MONTH * actions / 1e6:,.0f} million" for rate in RATES),
@@ -47,3 +38,8 @@ def cluster(results: Results) -> str:
         f"{shown}\n\n1,000 sends are {actions * 1000:,} actions: ${price:.2f} at"
         f" ${PRICE_PER_MILLION:g} per million."
     )
+
+
+def _cores(cpu_seconds_per_1000: float) -> list[int]:
+    """Return the cores that each rate needs."""
+    return [ceil(rate * cpu_seconds_per_1000 / 1000 / TARGET_LOAD) for rate in RATES]

@@ -1,4 +1,4 @@
-"""Celery on Redis, with late acknowledgement and automatic retries, as its documentation advises."""
+"""Celery on Redis, with late acknowledgement and automatic retries, as its docs advise."""
 
 import os
 
