@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Page
 
-from tools.dev_server import NoServer
 from tools.screenshots import NoBrowser, Scene, browser_page, open_until, scene
+from tools.temporal_cli import NoServer
 
 # A browser and a server of its own start first.
 pytestmark = pytest.mark.timeout(400)
