@@ -79,7 +79,7 @@ class Proof:
         if counts.accepted > self.arrived:
             self.lies.append(f"{counts.accepted} accepted, but {self.arrived} arrived")
         if counts.total != rows or counts.ended < self.ended:
-            self.lies.append(f"{counts.words()} after {self.ended} had ended, of {rows}")
+            self.lies.append(f"{counts.summary()} after {self.ended} had ended, of {rows}")
         self.ended = max(self.ended, counts.ended)
         return state, state.running
 

@@ -319,7 +319,7 @@ async def _ended(client: Client, settings: StarterSettings, key: str) -> Counts:
                 continue
             answered = time.monotonic()
             counts = state.counts
-            words = counts.words() + (f" (paused: {state.pause_reason})" if state.paused else "")
+            words = counts.summary() + (f" (paused: {state.pause_reason})" if state.paused else "")
             bar.update(task, total=counts.total, completed=counts.ended, description=words)
             if words != last:
                 last, moved = words, answered
@@ -339,7 +339,7 @@ def _show(counts: Counts, *, as_json: bool) -> None:
     if as_json:
         print_json(_object(counts))
     else:
-        out.print(counts.words(), markup=False)
+        out.print(counts.summary(), markup=False)
 
 
 def _object(counts: Counts) -> dict[str, Any]:

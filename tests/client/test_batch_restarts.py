@@ -8,8 +8,9 @@ import pytest
 from temporalio.client import Client
 
 from send_whatsapp.client import batches
-from send_whatsapp.contract.batch import BatchRequest, Counts, Row
+from send_whatsapp.contract.batch import Counts, Row
 from send_whatsapp.contract.names import BATCH_WORKFLOW, batch_id
+from send_whatsapp.contract.parts import BatchInput
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from simulator.faults import Fault
 from simulator.process import Simulator
@@ -97,13 +98,13 @@ async def test_a_second_start_that_broke_off_forgets_no_row(
     # The starter died before it handed over any part of the second run, which was then ended.
     handle = await client.start_workflow(
         BATCH_WORKFLOW,
-        BatchRequest(key=one, generation=2, parts=[Counts(running=1), Counts(accepted=2)]),
+        BatchInput(key=one, generation=2, parts=[Counts(running=1), Counts(accepted=2)]),
         id=batch_id(one),
         task_queue=harness.task_queue,
     )
     await handle.terminate()
     stands = (await batches.get_status(client, one)).counts
-    assert stands == batches.count(await batches.outcomes(client, one))
+    assert stands == Counts.of(await batches.outcomes(client, one))
     assert stands == Counts(accepted=2, failed=1)
     await send()
     assert sorted(m["phone"] for m in await provider.inbox()) == sorted(phones)
@@ -159,7 +160,7 @@ async def test_rows_that_are_not_handed_over_yet_are_counted(
     one = key()
     handle = await client.start_workflow(
         BATCH_WORKFLOW,
-        BatchRequest(key=one, parts=[Counts(running=250), Counts(accepted=3, running=7)]),
+        BatchInput(key=one, parts=[Counts(running=250), Counts(accepted=3, running=7)]),
         id=batch_id(one),
         task_queue=f"nobody-{one}",
     )

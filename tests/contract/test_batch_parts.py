@@ -2,7 +2,8 @@
 
 import pytest
 
-from send_whatsapp.contract.batch import MAX_PART_BYTES, MAX_PART_ROWS, Row, split
+from send_whatsapp.contract.batch import Row
+from send_whatsapp.contract.parts import MAX_PART_BYTES, MAX_PART_ROWS, split
 from send_whatsapp.contract.request import SendWhatsAppRequest
 
 
@@ -18,7 +19,7 @@ def test_a_part_is_bounded_in_rows_and_in_bytes(message: str, parts: int) -> Non
         )
         for number in range(2, 302)
     ]
-    found = split(rows, [])
+    found = split(rows)
     assert len(found) == parts
     assert [row for part in found for row in part.unpacked()] == rows
     for part in found:

@@ -9,7 +9,7 @@ from temporalio.exceptions import ApplicationError
 
 from bench.batch_proof import prove
 from send_whatsapp.client import batches
-from send_whatsapp.contract.batch import Row, RowOutcome
+from send_whatsapp.contract.batch import Counts, Row, RowOutcome
 from send_whatsapp.contract.names import batch_id, part_id
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from simulator.faults import Fault
@@ -52,10 +52,7 @@ class Batch:
     async def outcomes(self) -> list[str]:
         state = await batches.get_status(self.harness.client, self.key)
         report = await self.ended()
-        assert (
-            batches.count(report)
-            == (await batches.get_status(self.harness.client, self.key)).counts
-        )
+        assert Counts.of(report) == (await batches.get_status(self.harness.client, self.key)).counts
         assert state.key == self.key
         assert [row.row for row in report] == [row.row for row in self.rows]
         for row in report:

@@ -7,7 +7,7 @@ import pytest
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
 from send_whatsapp.client import batches
-from send_whatsapp.contract.batch import BatchState, Row, RowOutcome
+from send_whatsapp.contract.batch import BatchState, Counts, Row, RowOutcome
 from send_whatsapp.contract.converter import contract_plugin
 from send_whatsapp.contract.names import batch_id
 from send_whatsapp.contract.request import SendWhatsAppRequest
@@ -86,7 +86,7 @@ class Batch:
         await until(closed, within_s)
         report = await batches.outcomes(self.harness.client, self.key)
         assert [row.row for row in report] == [row.row for row in self.rows]
-        assert (await self.state()).counts == batches.count(report)
+        assert (await self.state()).counts == Counts.of(report)
         return report
 
 
@@ -156,7 +156,7 @@ async def test_pause_rate_and_cancel_hold_in_the_next_run(
     await batch.becomes_another_run(per_minute=300)
     state = await batch.state()
     assert state.paused
-    assert state.pause_reason == "an operator asked for it"
+    assert state.pause_reason == "an operator paused it"
     assert state.per_minute == 300
     assert state.counts.total == ROWS
     assert await arrived(provider) == sent < ROWS
