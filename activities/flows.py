@@ -13,9 +13,9 @@ from activities.contacts import OnCache
 from activities.failures import lookup_failure, map_unexpected_errors
 from activities.provider import Provider
 from activities.single_flight import SingleFlight
-from send_whatsapp.cgb.answers import Flow
 from send_whatsapp.cgb.client import Budget
 from send_whatsapp.cgb.errors import CGBError
+from send_whatsapp.cgb.responses import Flow
 
 REFRESH_INTERVAL_S = 5.0
 """A template missing from a cached list refreshes the list, at most this often."""
