@@ -146,10 +146,12 @@ def _sends(events: Iterable[HistoryEvent]) -> dict[str, HistoryEvent | None]:
 async def _end_of_send(converter: DataConverter, event: HistoryEvent) -> _End:
     if event.HasField("activity_task_completed_event_attributes"):
         return _End("accepted", at=_time(event))
-    error = await converter.decode_failure(event.activity_task_failed_event_attributes.failure)
-    if isinstance(error, ApplicationError) and _is_clear(error):
-        return _End(outcome_of(error), error.type, error.message, _time(event))
-    message = (error.message if isinstance(error, FailureError) else "") or UNKNOWN_ERROR
+    message = UNKNOWN_ERROR
+    if event.HasField("activity_task_failed_event_attributes"):
+        error = await converter.decode_failure(event.activity_task_failed_event_attributes.failure)
+        if isinstance(error, ApplicationError) and _is_clear(error):
+            return _End(outcome_of(error), error.type, error.message, _time(event))
+        message = error.message if isinstance(error, FailureError) else str(error)
     return _End("unknown", ErrorType.DELIVERY_UNKNOWN, message, _time(event))
 
 
