@@ -1,7 +1,7 @@
 """The progress of a batch: which parts run, which may start next, and how many rows ended how.
 
-Without Temporal imports, so that unit tests can call it. It decides only by what it counts, never
-by the time, so that a replay decides the same (ADR 0004).
+Makes no Temporal calls, so that unit tests can use it. Decides only by what it counts, never by the
+time, so that a replay decides the same (ADR 0004).
 """
 
 from collections import Counter
@@ -127,7 +127,7 @@ class BatchProgress:
     def end_part(self, part: str, counts: Counts) -> None:
         """Count the rows of a part that has ended.
 
-        One that never existed has no counts: none of its rows was sent.
+        A part that never existed has no counts: none of its rows was sent.
         """
         planned = self.checkpoint.running.pop(part).counts
         self.checkpoint.ended += counts if counts.total else Counts(cancelled=planned.total)
@@ -162,7 +162,7 @@ class SilentParts:
 class HistoryBudget:
     """Counts the steps that add to the history of a run, so that it continues as new in time.
 
-    Temporal's own suggestion to continue as new is of no use: it may differ in a replay (ADR 0004).
+    Temporal's own suggestion to continue as new may differ in a replay (ADR 0004).
     """
 
     def __init__(self, steps: int) -> None:

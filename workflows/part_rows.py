@@ -1,6 +1,6 @@
 """The rows of a part: which wait, which are in flight, how the others ended, when to report that.
 
-Without Temporal imports, so that unit tests can call it.
+Makes no Temporal calls, so that unit tests can use it.
 """
 
 from collections import Counter

@@ -1,6 +1,6 @@
 """Decides when the next row of a part may start: control messages, pauses, failures, the rate.
 
-Without Temporal imports, so that unit tests can call it.
+Makes no Temporal calls, so that unit tests can use it.
 """
 
 import math

@@ -80,10 +80,10 @@ class SendWhatsAppBatchPart:
     async def _send_rows(self) -> None:
         """Start every row when it may start, and wait until all have ended or the part stops."""
         while rows := self._rows.next_rows(PREPARED_TOGETHER):
-            if not await self._has_room():
+            if not await self._wait_for_room():
                 return
             for prepared in await self._prepare(rows):
-                if not await self._may_start_row():
+                if not await self._wait_for_turn():
                     return
                 self._start(self._rows.start_next(), prepared)
         await workflow.wait_condition(lambda: self._gate.stopped or not self._sends)
@@ -96,15 +96,16 @@ class SendWhatsAppBatchPart:
         found = [flows.get(request.template or "") for request in requests]
         return prepared.each([FlowMatch.model_validate(flow) if flow else None for flow in found])
 
-    async def _may_start_row(self) -> bool:
-        """Wait until the next row may start; False if no further row may start."""
-        while await self._has_room():
+    async def _wait_for_turn(self) -> bool:
+        """Wait until the rate lets the next row start too; False if no further row may start."""
+        while await self._wait_for_room():
             if self._gate.allowance.take():
                 return True
             await self._next_tick()
         return False
 
-    async def _has_room(self) -> bool:
+    async def _wait_for_room(self) -> bool:
+        """Wait until another row may be in flight; False if no further row may start."""
         await workflow.wait_condition(
             lambda: self._gate.stopped or self._gate.has_room(self._rows.in_flight)
         )

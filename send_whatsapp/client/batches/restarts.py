@@ -22,21 +22,21 @@ class Restart:
     known: list[RowOutcome]
 
 
-def digest(rows: Sequence[Row], rejected: Sequence[RowOutcome]) -> str:
-    """Return a text that is the same for the same rows, whatever their times are."""
+def rows_digest(rows: Sequence[Row], rejected: Sequence[RowOutcome]) -> str:
+    """Return a text that identifies the rows; the times of their requests do not change it."""
     sent = [[row.row, row.key, row.request.body()] for row in rows]
     left_out = [[row.row, row.error_type] for row in rejected]
     return hashlib.sha256(json.dumps([sent, left_out]).encode()).hexdigest()[:32]
 
 
-def is_sending(previous: BatchRun | None, key: str, digest_: str) -> bool:
+def is_sending(previous: BatchRun | None, key: str, digest: str) -> bool:
     """Return whether the latest run sends these rows and needs nothing more from a starter.
 
     Raises KeyConflict if it sends other rows. False if its start was interrupted, or may have been.
     """
     if previous is None or not previous.running:
         return False
-    if previous.request.digest != digest_:
+    if previous.request.digest != digest:
         raise KeyConflict(
             f"the batch {key} is still sending other rows: wait for it, or cancel it first"
         )

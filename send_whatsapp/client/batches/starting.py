@@ -10,7 +10,7 @@ from temporalio.common import Priority, WorkflowIDConflictPolicy, WorkflowIDReus
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
-from send_whatsapp.client.batches.restarts import digest, is_sending, plan_restart
+from send_whatsapp.client.batches.restarts import is_sending, plan_restart, rows_digest
 from send_whatsapp.client.batches.row_outcomes import PARTS_AT_ONCE, outcomes_up_to
 from send_whatsapp.client.batches.runs import BatchRun, end_parts, latest_run
 from send_whatsapp.client.batches.status import get_status
@@ -21,7 +21,7 @@ from send_whatsapp.contract.parts import BatchInput, PartRequest, split
 from send_whatsapp.temporal.connection import rpc
 
 PRIORITY = Priority(priority_key=4)
-"""Of the workflow tasks of batches and parts, below a single send's."""
+"""Priority of the workflow tasks of batches and parts, below that of single sends."""
 
 
 class BatchLimits(BaseModel):
@@ -53,9 +53,9 @@ async def start(
     Raises KeyConflict if the batch still sends other rows, has none, or its id belongs to something
     else, InvalidKey, TemporalUnavailable.
     """
-    digest_ = digest(rows, rejected)
+    digest = rows_digest(rows, rejected)
     previous = await latest_run(client, key)
-    if is_sending(previous, key, digest_):
+    if is_sending(previous, key, digest):
         return await get_status(client, key)
     known = await _known_outcomes(client, key, previous)
     plan = plan_restart(previous, rows, rejected, known, resend_unknown=resend_unknown, whole=whole)
@@ -68,7 +68,7 @@ async def start(
     request = BatchInput(
         key=key,
         generation=plan.generation,
-        digest=digest_,
+        digest=digest,
         parts=[part.counts for part in parts],
         templates=list(dict.fromkeys(templates)),
         **(limits or BatchLimits()).model_dump(),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from send_whatsapp.client.batches.restarts import digest, is_sending, plan_restart, settle
+from send_whatsapp.client.batches.restarts import is_sending, plan_restart, rows_digest, settle
 from send_whatsapp.client.batches.runs import BatchRun
 from send_whatsapp.client.errors import KeyConflict
 from send_whatsapp.contract.batch import REJECTED, Counts, Row, RowOutcome
@@ -174,11 +174,11 @@ def test_an_invalid_row_of_an_earlier_file_is_forgotten() -> None:
 
 def test_a_digest_ignores_times_and_nothing_else() -> None:
     later = row("a", expires_at="2027-01-31T09:00:00Z")
-    assert digest([row("a")], []) == digest([later], [])
+    assert rows_digest([row("a")], []) == rows_digest([later], [])
     others = [
-        digest([row("b")], []),
-        digest([row("a", 3)], []),
-        digest([row("a", delivery="at_most_once")], []),
-        digest([row("a")], [INVALID]),
+        rows_digest([row("b")], []),
+        rows_digest([row("a", 3)], []),
+        rows_digest([row("a", delivery="at_most_once")], []),
+        rows_digest([row("a")], [INVALID]),
     ]
-    assert len({digest([row("a")], []), *others}) == 5
+    assert len({rows_digest([row("a")], []), *others}) == 5
