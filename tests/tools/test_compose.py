@@ -68,6 +68,16 @@ def test_the_worker_gets_more_time_to_stop_than_it_needs() -> None:
     assert grace >= needed + 10
 
 
+def test_defaults_are_those_of_the_settings() -> None:
+    settings = WorkerSettings.load({"CGB_API_KEY": "key"})
+    text = (ROOT / "docker-compose.yml").read_text()
+    assert dict(re.findall(r"\$\{((?:CGB|TEMPORAL)_\w+):-(.*?)\}", text)) == {
+        "CGB_API_URL": settings.api_url,
+        "TEMPORAL_NAMESPACE": "default",
+        "TEMPORAL_TASK_QUEUE": settings.task_queue,
+    }
+
+
 def test_services_that_sends_do_not_need_are_in_a_profile() -> None:
     assert {n: s["profiles"] for n, s in SERVICES.items() if s.get("profiles")} == {
         "gateway": ["gateway"],
