@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import signal
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +34,17 @@ async def run(
     async with asyncio.timeout(100):
         out, err = await process.communicate()
     return Finished(process.returncode, out.decode(), err.decode())
+
+
+async def run_python(*words: str, variables: Mapping[str, str]) -> Finished:
+    """Run Python with these arguments, and ignore an abort of the SDK after the program's end.
+
+    The SDK's runtime may abort while the interpreter shuts down (sdk-python issue 300).
+    """
+    done = await run(sys.executable, *words, variables=variables)
+    if done.code == -signal.SIGABRT and "Python runtime state: finalizing" in done.err:
+        return Finished(0, done.out, done.err.partition("Fatal Python error")[0])
+    return done
 
 
 async def has_arrived(provider: Simulator, phone: str) -> bool:

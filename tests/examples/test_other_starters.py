@@ -5,7 +5,6 @@ import os
 import re
 import shlex
 import shutil
-import sys
 import uuid
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from simulator.faults import Fault
 from simulator.process import Simulator
 from tests.conftest import ROOT, SendHarness, WorkerOn, new_phone, require_program, until
 from tests.docs.conftest import Page
-from tests.examples.conftest import Finished, has_arrived, run
+from tests.examples.conftest import Finished, has_arrived, run, run_python
 from tools.dev_server import DevServer
 from tools.temporal_cli import INSTALLED
 
@@ -85,7 +84,7 @@ async def test_the_python_example_handles_each_end(
     example = example.replace("key=", f'task_queue="{harness.task_queue}", key=')
     if fault:
         await provider.faults(fault)
-    done = await run(sys.executable, "-c", example, variables={"TEMPORAL_ADDRESS": server.address})
+    done = await run_python("-c", example, variables={"TEMPORAL_ADDRESS": server.address})
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith(printed)
 
@@ -93,8 +92,8 @@ async def test_the_python_example_handles_each_end(
 async def test_the_reminder_in_python_sends_when_it_is_triggered(
     worker_on: WorkerOn, client: Client, provider: Simulator, server: DevServer
 ) -> None:
-    code, out, err = await run(
-        sys.executable, "-m", "examples.reminder", variables={"TEMPORAL_ADDRESS": server.address}
+    code, out, err = await run_python(
+        "-m", "examples.reminder", variables={"TEMPORAL_ADDRESS": server.address}
     )
     assert (code, err) == (0, "")
     assert re.search(r"at \d{4}-\d\d-\d\dT0[78]:00:00\+00:00", out)

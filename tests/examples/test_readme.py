@@ -8,7 +8,7 @@ from pathlib import Path
 from simulator.process import Simulator
 from tests.conftest import ROOT, WorkerOn, require_program
 from tests.docs.conftest import Page
-from tests.examples.conftest import run
+from tests.examples.conftest import run, run_python
 from tests.gateway.conftest import gateway_process
 from tools.dev_server import DevServer
 
@@ -39,7 +39,7 @@ async def test_the_first_sends_work_as_pasted(
             done = await run(*words, variables=variables)
             assert done.code == 0, done.err
             assert "problem" not in done.out
-        done = await run(sys.executable, "-c", python, variables=variables)
+        done = await run_python("-c", python, variables=variables)
     assert (done.code, done.err) == (0, "")
     messages = [message["text"] for message in await provider.inbox(PHONE)]
     assert sorted(text.split()[-1] for text in messages) == [

@@ -1,4 +1,4 @@
-"""The runbook: the server answers its queries, Temporal's CLI has its commands, no alert is missing.
+"""The runbook: its queries work, the Temporal CLI has its commands, and no alert is missing.
 
 tests/docs checks its links, and the commands of our own command line.
 """
