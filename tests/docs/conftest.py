@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.conftest import ROOT
 
-_IGNORED = {".venv", ".git", ".data", "node_modules", "build", "dist"}
+_IGNORED = re.compile(r"\..*|node_modules|build|dist")
 _FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[(?:[^\[\]]|\[[^\[\]]*\])*\]\(([^()\s]+)\)")
 _HEADING = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
@@ -58,13 +58,13 @@ class Page:
 
 
 def files(*suffixes: str) -> list[Path]:
-    """Return the files of the project with these suffixes or names."""
+    """Return the files with these suffixes or names, without generated and hidden folders."""
     return sorted(
         path
         for path in ROOT.rglob("*")
         if path.is_file()
         and (path.suffix in suffixes or path.name in suffixes)
-        and not _IGNORED & set(path.relative_to(ROOT).parts)
+        and not any(_IGNORED.fullmatch(part) for part in path.relative_to(ROOT).parent.parts)
     )
 
 
