@@ -18,6 +18,7 @@ from activities.messages import MessageActivities
 from activities.parts import PartActivities
 from activities.preparation import PreparationActivities
 from activities.provider import Provider
+from activities.retries import RetryLimits
 from send_whatsapp.cgb.client import Budget, CGBClient
 from send_whatsapp.cgb.errors import CGBError, Unauthorized
 from send_whatsapp.settings import (
@@ -105,7 +106,7 @@ def all_activities(
         contacts,
         flows,
         timeout_s=settings.timeout_s,
-        retry_attempts=settings.retry_attempts,
+        retry=RetryLimits(attempts=settings.retry_attempts + 1, retry_for_s=settings.retry_for_s),
         search_attributes=search_attributes,
         one_request=one_request,
     )
@@ -117,6 +118,7 @@ def all_activities(
         messages.send_flow,
         messages.send_file,
         messages.stop_retries,
+        messages.end_overdue_attempt,
         preparation.prepare_rows,
         PartActivities().part_status,
     ]

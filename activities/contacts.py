@@ -8,8 +8,14 @@ from pydantic import BaseModel
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.failures import AttemptFailure, lookup_failure, map_unexpected_errors
+from activities.failures import (
+    AttemptFailure,
+    check_lost_attempts,
+    lookup_failure,
+    map_unexpected_errors,
+)
 from activities.provider import Provider
+from activities.retries import RetryLimits
 from activities.single_flight import SingleFlight
 from send_whatsapp.cgb.client import Budget
 from send_whatsapp.cgb.errors import CGBError
@@ -33,6 +39,7 @@ class ResolveContact(BaseModel):
     """
 
     to: str
+    retry: RetryLimits
     step: int = 0
     failed_lookup: AttemptFailure | None = None
 
@@ -104,18 +111,19 @@ class ContactActivities:
         """
         with map_unexpected_errors():
             self._raise_failed_lookup(request)
+            check_lost_attempts(request.retry)
             number = self.e164(request.to)
             contact_id = self.cached(number)
             if contact_id is None:
                 try:
-                    contact_id = await self.look_up(number, request.step)
+                    contact_id = await self.look_up(number, request.retry, request.step)
                 except ApplicationError as error:
                     raise self._provider.counted(error) from None
             if contact_id is None:
                 return Resolution(next_step=request.step + 1)
             return Resolution(contact=Contact(to=number, contact_id=contact_id))
 
-    async def look_up(self, number: str, step: int = 0) -> str | None:
+    async def look_up(self, number: str, retry: RetryLimits, step: int = 0) -> str | None:
         """Return the contact id of an E.164 number from the provider, from this step on.
 
         None only with `one_request`, if this step found nobody. Raises the lookup's failure.
@@ -127,9 +135,9 @@ class ContactActivities:
             )
         except CGBError as error:
             private = (self._provider.key, number, number[1:])
-            raise lookup_failure(error, budget.attempt, private) from None
+            raise lookup_failure(error, budget.attempt, private, retry) from None
 
-    async def look_up_many(self, numbers: Sequence[str]) -> dict[str, str]:
+    async def look_up_many(self, numbers: Sequence[str], retry: RetryLimits) -> dict[str, str]:
         """Return the contact ids of E.164 numbers; numbers without a quick answer are left out.
 
         Unknown contacts are looked up, a few at a time, until the first failure; then each of the
@@ -147,7 +155,7 @@ class ContactActivities:
                 if failed:
                     return
                 try:
-                    contact_id = await self.look_up(number)
+                    contact_id = await self.look_up(number, retry)
                 except ApplicationError:
                     failed = True
                     return

@@ -301,6 +301,9 @@ class WorkerSettings(ProviderSettings):
     retry_attempts: Annotated[Number, Field(ge=0, le=100)] = Field(
         3, alias="CGB_RETRY_ATTEMPTS", examples=["3"]
     )
+    retry_for_s: Annotated[Number, Field(ge=0, le=604_800)] = Field(
+        3600, alias="CGB_RETRY_FOR", examples=["3600"]
+    )
     cache_timeout_s: Annotated[Number, Field(ge=1, le=604_800)] = Field(
         3600, alias="CGB_CACHE_TIMEOUT", examples=["3600"]
     )

@@ -133,6 +133,7 @@ def settings_for(provider: Simulator) -> Callable[..., WorkerSettings]:
             "CGB_API_KEY": provider.key,
             "CGB_TIMEOUT": "1000",
             "CGB_RETRY_ATTEMPTS": "1",
+            "CGB_RETRY_FOR": "0",
             "TEMPORAL_TASK_QUEUE": f"test-{uuid.uuid4()}",
         }
         return WorkerSettings.load(environment | changes)
