@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test check setup debian temporal server worker gateway simulator histories schema screenshots bench load batch-proof chaos format lock clean
+.PHONY: help demo test check setup debian temporal server worker gateway simulator histories generate screenshots bench load batch-proof chaos format lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 14
@@ -55,8 +55,9 @@ simulator: setup ## A stand-in for the provider on port 9090, key demo-key
 histories: setup temporal ## Capture the histories of tests/replay anew, after a change of the workflow
 	@$(BIN)/python -m pytest -q -n 0 tests/replay/capture.py
 
-schema: setup ## Write the JSON Schema of request and result to docs/schema
+generate: setup ## Write docs/schema, docs/settings.md and .env.example from the code
 	@$(BIN)/python -m send_whatsapp.contract.schema
+	@$(BIN)/python -m tools.settings_docs
 
 bench: setup temporal ## Measure on this machine and renew docs/performance.md (15 minutes)
 	@missing=; for each in redis-server npm; do command -v $$each >/dev/null || missing+=" $$each"; done; \

@@ -14,9 +14,9 @@ from activities.failures import check_lost_attempts, lookup_failure, map_unexpec
 from activities.provider import Provider
 from activities.retries import RetryLimits
 from activities.single_flight import SingleFlight
-from send_whatsapp.cgb.answers import Flow
 from send_whatsapp.cgb.client import Budget
 from send_whatsapp.cgb.errors import CGBError
+from send_whatsapp.cgb.responses import Flow
 
 REFRESH_INTERVAL_S = 5.0
 """A template missing from a cached list refreshes the list, at most this often."""

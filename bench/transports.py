@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import httpx
 
-from send_whatsapp.cgb.transport import progress, transport
+from send_whatsapp.cgb.transport import track_progress, transport
 from simulator.process import simulator
 
 IN_FLIGHT = 50
@@ -19,7 +19,7 @@ async def cpu_ms(client: httpx.AsyncClient, calls: int) -> float:
 
     async def once() -> None:
         async with gate:
-            with progress():
+            with track_progress():
                 answer = await client.post("contacts/1/send/text", json={"text": "Hello"})
             answer.raise_for_status()
 

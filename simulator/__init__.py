@@ -1,1 +1,1 @@
-"""A stand-in for the provider, with its worst habits and faults on demand."""
+"""A simulated provider: its API with its quirks, faults on demand, and an inbox of each phone."""

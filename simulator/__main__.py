@@ -1,4 +1,4 @@
-"""`python -m simulator`: listens until SIGTERM or SIGINT."""
+"""Run the simulated provider until SIGTERM or SIGINT: `python -m simulator`."""
 
 import argparse
 import asyncio
@@ -7,12 +7,14 @@ from pathlib import Path
 
 import uvicorn
 
-from simulator.app import Provider, TrackedProtocol, create_app
+from simulator.app import create_app
+from simulator.connections import TrackedProtocol
+from simulator.provider import Provider
 from simulator.state import State
 
 
 async def serve(arguments: argparse.Namespace) -> None:
-    """Serve, and say where on standard output as soon as it listens."""
+    """Serve, and print the URL on standard output once the simulator listens."""
     flows = json.loads(arguments.flows.read_text()) if arguments.flows else None
     provider = Provider(
         State(flows),
@@ -45,11 +47,11 @@ def main() -> None:
     """Read the command line and serve."""
     parser = argparse.ArgumentParser(prog="python -m simulator", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=9090, help="0 for a free one")
+    parser.add_argument("--port", type=int, default=9090, help="0: any free port")
     parser.add_argument("--key", default="demo-key")
-    parser.add_argument("--flows", type=Path, help="JSON list of flows with id, name and text")
-    parser.add_argument("--delay-ms", type=int, default=0, help="before each answer")
-    parser.add_argument("--rate-limit", type=int, help="calls a minute before 429")
+    parser.add_argument("--flows", type=Path, help="JSON file with a list of {id, name, text}")
+    parser.add_argument("--delay-ms", type=int, default=0, help="milliseconds before each response")
+    parser.add_argument("--rate-limit", type=int, help="calls per minute; more get code 429")
     asyncio.run(serve(parser.parse_args()))
 
 

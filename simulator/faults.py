@@ -1,4 +1,4 @@
-"""Faults: which calls go wrong, how often, and in which way."""
+"""Faults: rules that say which calls go wrong, how often, and how."""
 
 import random
 from typing import Any, Literal
@@ -22,32 +22,31 @@ Kind = Literal["answer", "cut", "reset", "hang", "drip", "raw"]
 
 
 class Fault(BaseModel):
-    """One rule; the first that fits a call decides what happens to it.
+    """One rule. The first rule that matches a call applies to it.
 
-    `effect` says whether the call does its work before it goes wrong. `kind`: `answer` with status,
-    body and headers; `cut` or `reset` the connection; `hang` without an answer; `drip` the answer a
-    byte a second; `raw` bytes instead of HTTP.
+    `kind` is what happens: `answer` responds with `status`, `body` and `headers`; `cut` closes the
+    connection, `reset` resets it; `hang` never responds; `drip` sends the response at one byte a
+    second; `raw` sends bytes that need not be HTTP. With `effect` the call does its work first.
     """
 
     route: Route = "*"
     kind: Kind = "answer"
     effect: bool = False
-    phone: str | None = Field(None, description="only calls for the contact with these digits")
-    times: int | None = Field(None, description="how often; None for always")
-    skip: int = Field(0, description="calls that pass first")
+    phone: str | None = Field(None, description="only calls about this phone")
+    times: int | None = Field(None, description="how many calls; None: all")
+    skip: int = Field(0, description="matching calls that pass first")
     probability: float = 1.0
     delay_ms: int = 0
     status: int = 503
-    body: Any = Field(None, description="JSON, or text as it is")
+    body: Any = Field(None, description="JSON, or text that is sent as it is")
     headers: dict[str, str] = {}
-    raw: str = Field("", description="bytes to write, as latin-1")
+    raw: str = Field("", description="bytes to send, as latin-1")
 
 
 class Faults:
-    """The rules in force."""
+    """The current rules. `seed` makes their probabilities repeatable."""
 
     def __init__(self, seed: int = 0) -> None:
-        """Begin without any; `seed` makes probabilities repeatable."""
         self._random = random.Random(seed)
         self.rules: list[Fault] = []
 
@@ -57,7 +56,7 @@ class Faults:
         self.rules = [rule.model_copy() for rule in rules]
 
     def next(self, route: str, digits: str | None) -> Fault | None:
-        """Return what goes wrong with this call, and count it."""
+        """Return the rule that applies to a call, and count the call; None if no rule does."""
         for rule in self.rules:
             if rule.route not in ("*", route) and not (
                 rule.route == "send_*" and route.startswith("send_")

@@ -19,7 +19,7 @@ small { display: block; color: #777; margin-top: .2rem }
 
 
 def page(state: State) -> str:
-    """Return the phones as HTML; it loads itself anew every two seconds."""
+    """Return the phones as HTML that reloads every two seconds."""
     by_phone = groupby(sorted(state.inbox, key=lambda m: (m.phone, m.number)), lambda m: m.phone)
     phones = "".join(
         f"<section><h2>{escape(phone)}</h2>{''.join(map(_bubble, messages))}</section>"
@@ -33,6 +33,6 @@ def page(state: State) -> str:
 
 
 def _bubble(message: Message) -> str:
-    words = f"[{message.type}] {message.url}" if message.kind == "file" else message.text
+    text = f"[{message.type}] {message.url}" if message.kind == "file" else message.text
     time = strftime("%H:%M:%S", localtime(message.at))
-    return f"<p>{escape(words)}<small>{escape(message.kind)} · {time}</small></p>"
+    return f"<p>{escape(text)}<small>{escape(message.kind)} · {time}</small></p>"

@@ -1,4 +1,4 @@
-"""The simulator as a process of its own, for demo, tests and benchmarks."""
+"""Runs the simulator as a process and calls its admin API, for demo, tests and benchmarks."""
 
 import asyncio
 import sys
@@ -14,10 +14,9 @@ KEY = "demo-key"
 
 
 class Simulator:
-    """A running simulator, by its address."""
+    """A running simulator. `url` is the value of `CGB_API_URL`, `pid` the id of the process."""
 
     def __init__(self, url: str, pid: int) -> None:
-        """`url` is what `CGB_API_URL` takes; `pid` is the process."""
         self.url = url
         self.pid = pid
         self.key = KEY
@@ -25,25 +24,25 @@ class Simulator:
         self._http = httpx.AsyncClient(base_url=self.page + "admin/", trust_env=False, timeout=30)
 
     async def inbox(self, phone: str | None = None) -> list[dict[str, Any]]:
-        """Return what arrived, on all phones or one."""
+        """Return the messages that arrived, on all phones or on one."""
         answer = await self._http.get("inbox", params={"phone": phone} if phone else None)
         return list(answer.json())
 
     async def requests(self, route: str | None = None) -> list[dict[str, Any]]:
-        """Return the requests that came, of all routes or one."""
+        """Return the requests that the provider received, of all routes or of one."""
         found = (await self._http.get("requests")).json()
         return [seen for seen in found if route in (None, seen["route"])]
 
     async def stats(self) -> dict[str, int]:
-        """Return how many calls came and messages arrived."""
+        """Return the number of calls received (`calls`) and messages arrived (`messages`)."""
         return dict((await self._http.get("stats")).json())
 
     async def reset(self) -> None:
-        """Forget everything, faults included."""
+        """Delete contacts, messages, recorded requests and faults."""
         await self._http.post("reset")
 
     async def faults(self, *rules: Fault, seed: int = 0) -> None:
-        """Put these rules in force instead of the former."""
+        """Replace the rules."""
         body = {"rules": [rule.model_dump() for rule in rules], "seed": seed}
         (await self._http.post("faults", json=body)).raise_for_status()
 
@@ -52,23 +51,23 @@ class Simulator:
         (await self._http.post("flows", json=flows)).raise_for_status()
 
     async def contacts(self, *phones: str) -> None:
-        """Make contacts known, stored under these texts."""
+        """Create contacts with exactly these phones."""
         await self._http.post("contacts", json=[{"phone": phone} for phone in phones])
 
     async def close(self) -> None:
-        """Close the admin connection."""
+        """Close the connection to the admin API."""
         await self._http.aclose()
 
 
 @asynccontextmanager
-async def simulator(*words: str, port: int = 0) -> AsyncIterator[Simulator]:
-    """Run a simulator with these command-line words; it ends with the block."""
+async def simulator(*options: str, port: int = 0) -> AsyncIterator[Simulator]:
+    """Run a simulator with these command-line options until the block ends."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "simulator",
         *("--port", str(port), "--key", KEY),
-        *words,
+        *options,
         stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""What the simulated provider knows: contacts, flows, requests, and the inbox of each phone."""
+"""The state of the simulated provider: contacts, flows, requests, and the inbox of each phone."""
 
 import re
 import time
@@ -18,7 +18,7 @@ DEFAULT_FLOWS: list[dict[str, Any]] = [
 
 
 class Flow(BaseModel):
-    """A flow and the text it sends, with {{fields}} of the contact in it."""
+    """A flow and the text it sends; {{name}} is replaced by that field of the contact."""
 
     id: int
     name: str
@@ -26,7 +26,7 @@ class Flow(BaseModel):
 
 
 class Contact(BaseModel):
-    """A contact; for WhatsApp the id is the phone's digits."""
+    """A contact. Its id is the digits of its phone, as for the provider's WhatsApp contacts."""
 
     id: str
     phone: str
@@ -35,7 +35,7 @@ class Contact(BaseModel):
 
 
 class Message(BaseModel):
-    """What arrived on a phone."""
+    """A message that arrived on a phone."""
 
     number: int
     phone: str
@@ -48,8 +48,8 @@ class Message(BaseModel):
     at: float
 
 
-class Seen(BaseModel):
-    """A request as it came, whatever became of it."""
+class SeenRequest(BaseModel):
+    """A request that the provider received, whether it succeeded or not."""
 
     route: str
     method: str
@@ -61,28 +61,27 @@ class Seen(BaseModel):
 
 
 class State:
-    """Everything in memory; `reset` forgets it."""
+    """The state, in memory. `flows` replaces the default flows."""
 
     def __init__(self, flows: list[dict[str, Any]] | None = None) -> None:
-        """Begin with these flows, by default the specification's five and two alike."""
         self._initial = flows if flows is not None else DEFAULT_FLOWS
         self.reset()
 
     def reset(self) -> None:
-        """Forget contacts, messages and requests."""
+        """Delete contacts, messages and requests; restore the flows."""
         self.flows = {f["id"]: Flow(**f) for f in self._initial}
         self.contacts: dict[str, Contact] = {}
         self.inbox: list[Message] = []
-        self.requests: list[Seen] = []
+        self.requests: list[SeenRequest] = []
 
     def find(self, phone: str) -> Contact | None:
-        """Return the contact stored under exactly this text."""
+        """Return the contact whose phone is exactly this text."""
         digits = re.sub(r"\D", "", phone)
         contact = self.contacts.get(digits)
         return contact if contact and contact.phone == phone else None
 
     def upsert(self, phone: str, first_name: str) -> Contact:
-        """Return the contact of a phone, new or known."""
+        """Return the contact of a phone; create it if necessary."""
         digits = re.sub(r"\D", "", phone)
         return self.contacts.setdefault(
             digits, Contact(id=digits, phone=phone, first_name=first_name)
@@ -91,7 +90,7 @@ class State:
     def deliver(
         self, contact_id: str, kind: str, correlation_id: str | None, **content: Any
     ) -> Message:
-        """Put a message into the inbox of a contact, known or not."""
+        """Add a message to the inbox; the contact need not exist."""
         known = self.contacts.get(contact_id)
         message = Message(
             number=len(self.inbox) + 1,
@@ -105,7 +104,7 @@ class State:
         return message
 
     def run_flow(self, contact_id: str, flow_id: Any, correlation_id: str | None) -> None:
-        """Send a flow; one that does not exist sends nothing, and nobody is told."""
+        """Send a flow. An unknown flow sends nothing and is not an error, as at the provider."""
         flow = self.flows.get(int(flow_id)) if str(flow_id).isdigit() else None
         if flow is None:
             return

@@ -150,11 +150,11 @@ def worker_on(
     @asynccontextmanager
     async def run(*, search_attributes: bool = True, **changes: str) -> AsyncIterator[SendHarness]:
         settings = settings_for(**changes)
-        figures = ProviderMetrics(runtime.metric_meter)
+        meters = ProviderMetrics(runtime.metric_meter)
         key = settings.api_key.get_secret_value()
-        async with CGBClient(settings.api_url, key, observe=figures.provider_call) as provider:
+        async with CGBClient(settings.api_url, key, observe=meters.provider_call) as provider:
             activities = worker_module.all_activities(
-                settings, provider, figures, search_attributes=search_attributes
+                settings, provider, meters, search_attributes=search_attributes
             )
             async with worker_module.build_worker(client, settings, activities):
                 yield SendHarness(client, settings)

@@ -35,6 +35,7 @@ async def start(**variables: str) -> asyncio.subprocess.Process:
         ({}, "CGB_API_KEY is not set"),
         ({"CGB_API_KEY": "bad"}, "correct CGB_API_KEY"),
         ({"CGB_API_KEY": "demo-key", "CGB_TIMEOUT": "0"}, "CGB_TIMEOUT"),
+        ({"CGB_API_KEY": "demo-key", "LOG_LEVEL": "loud"}, "LOG_LEVEL must be"),
         ({"CGB_API_KEY": "demo-key", "METRICS_BIND": "no.invalid:1"}, "METRICS_BIND cannot"),
         ({"CGB_API_KEY": "demo-key", "METRICS_BIND": "192.0.2.1:1"}, "METRICS_BIND cannot"),
         ({"CGB_API_KEY": "demo-key", "TEMPORAL_TLS": "maybe"}, "TEMPORAL_TLS"),
@@ -44,7 +45,9 @@ async def test_a_wrong_setting_or_key_stops_it_with_one_line(
     server: DevServer, provider: Simulator, variables: dict[str, str], says: str
 ) -> None:
     process = await start(
-        TEMPORAL_ADDRESS=server.address, CGB_API_URL=provider.url, LOG_LEVEL="ERROR", **variables
+        TEMPORAL_ADDRESS=server.address,
+        CGB_API_URL=provider.url,
+        **{"LOG_LEVEL": "ERROR", **variables},
     )
     _, err = await process.communicate()
     assert process.returncode == 1

@@ -1,1 +1,1 @@
-"""`make load`: bursts through gateway, worker and a real server; what became of each message."""
+"""`make load`: bursts of requests through gateway, worker and a real Temporal server."""

@@ -1,4 +1,4 @@
-"""Runs the bursts and counts: none lost, none doubled, every accepted one closes."""
+"""Sends bursts of requests, and counts the messages that were lost or sent twice."""
 
 import argparse
 import asyncio
@@ -33,8 +33,8 @@ WORKER = [sys.executable, str(ROOT / "worker.py")]
 
 
 @dataclass
-class Stage:
-    """Server, provider, worker and gateway, each a process of its own."""
+class System:
+    """Server, provider, worker and gateway, each a separate process."""
 
     client: Client
     provider: Simulator
@@ -48,9 +48,9 @@ class Stage:
 
 
 @asynccontextmanager
-async def program(words: list[str], environment: Mapping[str, str]) -> AsyncIterator[int]:
-    """Run a command; yield its process id and end it with the block."""
-    process = subprocess.Popen(words, env=environment)
+async def program(command: list[str], environment: Mapping[str, str]) -> AsyncIterator[int]:
+    """Run a command until the block ends; yield its process id."""
+    process = subprocess.Popen(command, env=environment)
     try:
         yield process.pid
     finally:
@@ -59,8 +59,8 @@ async def program(words: list[str], environment: Mapping[str, str]) -> AsyncIter
 
 
 @asynccontextmanager
-async def stage() -> AsyncIterator[Stage]:
-    """Set everything up in a folder of its own."""
+async def running_system() -> AsyncIterator[System]:
+    """Start everything in a temporary folder and stop it when the block ends."""
     ours = ("CGB_", "GATEWAY_", "TEMPORAL_")
     environment = {n: v for n, v in os.environ.items() if not n.startswith(ours)}
     bind = f"127.0.0.1:{free_port()}"
@@ -85,7 +85,7 @@ async def stage() -> AsyncIterator[Stage]:
                 client = await Client.connect(server.address)
                 while await no_worker(client, DEFAULT_TASK_QUEUE) or not await _is_ready(http):
                     await asyncio.sleep(0.1)
-                yield Stage(client, provider, f"http://{bind}", gateway)
+                yield System(client, provider, f"http://{bind}", gateway)
 
 
 async def _is_ready(http: httpx.AsyncClient) -> bool:
@@ -96,28 +96,33 @@ async def _is_ready(http: httpx.AsyncClient) -> bool:
 
 
 async def burst(url: str, first: int, requests: int, connections: int) -> dict[str, Any]:
-    """Send so many requests at once; return what the load tool saw."""
-    asked = {"url": url, "first": first, "requests": requests, "connections": connections}
+    """Send `requests` over so many connections; return what the load tool measured."""
+    options = {"url": url, "first": first, "requests": requests, "connections": connections}
     tool = await asyncio.create_subprocess_exec(
-        "node", str(FOLDER / "burst.js"), json.dumps(asked), stdout=asyncio.subprocess.PIPE
+        "node", str(FOLDER / "burst.js"), json.dumps(options), stdout=asyncio.subprocess.PIPE
     )
-    told, _ = await tool.communicate()
+    output, _ = await tool.communicate()
     if tool.returncode != 0:
         raise SystemExit("the load tool failed: see above")
-    return dict(json.loads(told))
+    return dict(json.loads(output))
 
 
-async def outcome(stage: Stage, accepted: list[str], before: Counter[str]) -> dict[str, Any]:
-    """Wait until every run is closed; return what became of the accepted ones."""
-    began = time.monotonic()
-    while (await stage.client.count_workflows("ExecutionStatus = 'Running'")).count:
-        if time.monotonic() - began > CLOSED_WITHIN_S:
+async def count_messages(
+    system: System, accepted: list[str], before: Counter[str]
+) -> dict[str, Any]:
+    """Wait until every run is closed; compare what was accepted with what the provider got.
+
+    `before` are the messages that the provider had before the burst, by phone number.
+    """
+    started_at = time.monotonic()
+    while (await system.client.count_workflows("ExecutionStatus = 'Running'")).count:
+        if time.monotonic() - started_at > CLOSED_WITHIN_S:
             raise SystemExit("runs are still open")
         await asyncio.sleep(0.5)
-    arrived = Counter(sent["phone"] for sent in await stage.provider.inbox()) - before
+    arrived = Counter(sent["phone"] for sent in await system.provider.inbox()) - before
     expected = {f"+49151{key.removeprefix('load-')}" for key in accepted}
     return {
-        "allClosedAfterS": round(time.monotonic() - began, 1),
+        "allClosedAfterS": round(time.monotonic() - started_at, 1),
         "lost": len(expected - arrived.keys()),
         "doubled": sum(count > 1 for count in arrived.values()),
         "neverAccepted": len(arrived.keys() - expected),
@@ -125,28 +130,28 @@ async def outcome(stage: Stage, accepted: list[str], before: Counter[str]) -> di
 
 
 async def measure(requests: int, connections: int, bursts: int, overload: int) -> dict[str, Any]:
-    """Run the bursts, then one over so many connections; return figures, memory in MiB."""
+    """Run `bursts`, then one with `overload` connections; return the figures, memory in MiB."""
     results: dict[str, Any] = {
         "machine": f"{os.cpu_count()} cores, {platform.platform()}",
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "requests": requests,
         "bursts": [],
     }
-    async with stage() as running:
-        results["gatewayMiBBefore"] = running.gateway_mib()
-        for number, open_ in enumerate([connections] * bursts + [overload]):
-            before = Counter(sent["phone"] for sent in await running.provider.inbox())
-            told = await burst(running.url, number * 1_000_000, requests, open_)
-            accepted = told.pop("accepted")
-            told |= {"connections": open_} | await outcome(running, accepted, before)
-            results["bursts"].append(told | {"gatewayMiB": running.gateway_mib()})
+    async with running_system() as system:
+        results["gatewayMiBBefore"] = system.gateway_mib()
+        for number, count in enumerate([connections] * bursts + [overload]):
+            before = Counter(sent["phone"] for sent in await system.provider.inbox())
+            result = await burst(system.url, number * 1_000_000, requests, count)
+            accepted = result.pop("accepted")
+            result |= {"connections": count} | await count_messages(system, accepted, before)
+            results["bursts"].append(result | {"gatewayMiB": system.gateway_mib()})
     return results
 
 
 def main() -> None:
-    """Measure and print JSON; exit code 1 where a message was lost or doubled."""
+    """Measure and print JSON; exit with 1 if a message was lost or sent twice."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a few, to see that it works")
+    parser.add_argument("--quick", action="store_true", help="a few requests, to see that it works")
     quick = parser.parse_args().quick
     if shutil.which("npm") is None:
         sys.exit("npm is missing: install Node 20")

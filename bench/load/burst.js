@@ -1,6 +1,6 @@
-// One burst of sends through the HTTP gateway with autocannon, each with a key and number of its own.
+// One burst of sends through the HTTP gateway with autocannon, each with its own key and number.
 //   node burst.js '{"url": "http://127.0.0.1:8080", "first": 0, "requests": 2000, "connections": 100}'
-// Prints one JSON object: counts by status, latency, and the ids that were accepted.
+// Prints one JSON object: counts by status, latency, and the ids of the accepted messages.
 import autocannon from "autocannon";
 
 const { url, first, requests, connections } = JSON.parse(process.argv[2]);

@@ -1,1 +1,1 @@
-"""Client of the ChatGPT Builder (CGB) API: httpx, without Temporal, cache or retries."""
+"""Client of the ChatGPT Builder (CGB) API: httpx only; no Temporal, no cache, no retries."""

@@ -1,4 +1,4 @@
-"""Every provider call a send needs: the request, one deadline, one log line, and the answer."""
+"""The provider calls that a send needs, each with a deadline, a metric and a log line."""
 
 import asyncio
 import logging
@@ -11,25 +11,26 @@ from typing import Any, Self
 
 import httpx
 
-from send_whatsapp.cgb import answers
-from send_whatsapp.cgb.answers import Account, Answer, Flow
+from send_whatsapp.cgb import responses
+from send_whatsapp.cgb.body import MAX_BODY
 from send_whatsapp.cgb.errors import Unavailable
-from send_whatsapp.cgb.transport import LOST, progress, transport
+from send_whatsapp.cgb.responses import Account, Flow, Response
+from send_whatsapp.cgb.transport import TRANSPORT_ERRORS, track_progress, transport
 
 logger = logging.getLogger(__name__)
 
 Observe = Callable[[str, str, float], None]
-"""Told of each HTTP call: its route, the status or `lost`, and the seconds it took."""
+"""Called after each HTTP call with its route, its status (or `lost`) and its seconds."""
 
 _CHANNEL = "whatsapp"
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What one activity may spend on its calls together.
+    """The deadline and the correlation id of all calls that one attempt of an activity makes.
 
-    `deadline` is a time of the running event loop, in seconds; the correlation id goes out with
-    each request and into its log line.
+    `deadline` is a time of the running event loop, in seconds. The correlation id is a header of
+    each request and a field of its log line; `attempt` is a field of the log line only.
     """
 
     deadline: float
@@ -38,12 +39,15 @@ class Budget:
 
     @classmethod
     def of(cls, seconds: float, correlation_id: str, attempt: int = 1) -> Self:
-        """Return a budget that ends so many seconds from now."""
+        """Return a budget with a deadline `seconds` from now."""
         return cls(asyncio.get_running_loop().time() + seconds, correlation_id, attempt)
 
 
 class CGBClient:
-    """The provider's API, one method a call; each raises CGBError and nothing else of its own."""
+    """The provider's API: one method per call. Each raises CGBError if the call does not succeed.
+
+    `url` is the base URL of the API, `key` the key of the account.
+    """
 
     def __init__(
         self,
@@ -52,11 +56,10 @@ class CGBClient:
         *,
         observe: Observe = lambda route, status, seconds: None,
     ) -> None:
-        """Connect to the API at `url` with the account's `key`; nothing is called yet."""
         self._observe = observe
         self._http = httpx.AsyncClient(
             base_url=url,
-            # The specification names Bearer; the platform itself reads X-ACCESS-TOKEN.
+            # Both headers carry the key: the platform reads only the second (docs/provider-api.md).
             headers={
                 "Authorization": f"Bearer {key}",
                 "X-ACCESS-TOKEN": key,
@@ -64,7 +67,7 @@ class CGBClient:
                 "Accept-Encoding": "identity",
                 "User-Agent": "send-whatsapp",
             },
-            # httpx counts its timeouts anew for each phase; the budget's deadline covers the whole.
+            # httpx has a timeout per phase of a call; the deadline of the budget covers the call.
             timeout=None,
             follow_redirects=False,
             trust_env=False,
@@ -82,50 +85,50 @@ class CGBClient:
         await self._http.aclose()
 
     async def account(self, budget: Budget) -> Account:
-        """Return whose key it is."""
+        """Return the account that the key belongs to."""
         route = "GET /accounts/me"
-        return answers.account(await self._call("check the key", route, "accounts/me", budget))
+        return responses.account(await self._call("check the key", route, "accounts/me", budget))
 
     async def flows(self, budget: Budget) -> list[Flow]:
         """Return all flows of the account."""
         route = "GET /accounts/flows"
-        return answers.flows(await self._call("list the flows", route, "accounts/flows", budget))
+        return responses.flows(await self._call("list the flows", route, "accounts/flows", budget))
 
     async def find_contact(self, phone: str, budget: Budget) -> str | None:
-        """Return the id of the contact stored under exactly this text, or None."""
-        answer = await self._call(
+        """Return the id of the contact whose phone is exactly `phone`, or None."""
+        response = await self._call(
             "find the contact",
             "GET /contacts/find_by_custom_field",
             "contacts/find_by_custom_field",
             budget,
             params={"field_id": "phone", "value": phone},
         )
-        return answers.found_contact(answer)
+        return responses.found_contact(response)
 
     async def create_contact(self, phone: str, first_name: str, budget: Budget) -> str:
-        """Create the contact and return its id; for a known phone that contact's (an upsert)."""
+        """Return the id of a new contact, or of the existing contact with this phone."""
         body = {"phone": phone, "first_name": first_name}
-        answer = await self._call(
+        response = await self._call(
             "create the contact", "POST /contacts", "contacts", budget, json=body
         )
-        return answers.created_contact(answer)
+        return responses.created_contact(response)
 
     async def send_text(self, contact_id: str, text: str, budget: Budget) -> str | None:
-        """Send free text; return the message id, which the provider hardly ever gives."""
+        """Send free text; return the message id, or None, since the provider rarely gives one."""
         body = {"text": text, "channel": _CHANNEL}
         return await self._send("send the text", "send/text", contact_id, body, budget)
 
     async def send_file(
         self, contact_id: str, url: str, file_type: str, budget: Budget
     ) -> str | None:
-        """Send a file by its URL; `file_type` is one of file, image, audio, video."""
+        """Send the file at a URL. `file_type` is `file`, `image`, `audio` or `video`."""
         body = {"url": url, "type": file_type, "channel": _CHANNEL}
         return await self._send("send the file", "send/file", contact_id, body, budget)
 
     async def send_flow(
         self, contact_id: str, flow_id: str, variables: Mapping[str, str], budget: Budget
     ) -> str | None:
-        """Send a flow; its variables, where it has any, are set by the same call, in order."""
+        """Set the variables of a flow and send it, in one call. Returns the message id or None."""
         if not variables:
             path, route = f"send/{flow_id}", "send/{flow_id}"
             return await self._send("send the template", route, contact_id, {}, budget, path)
@@ -147,14 +150,14 @@ class CGBClient:
         budget: Budget,
         path: str | None = None,
     ) -> str | None:
-        answer = await self._call(
+        response = await self._call(
             call,
             f"POST /contacts/{{contact_id}}/{route}",
             f"contacts/{contact_id}/{path or route}",
             budget,
             json=body,
         )
-        return answers.sent(answer)
+        return responses.sent(response)
 
     async def _call(
         self,
@@ -165,8 +168,8 @@ class CGBClient:
         *,
         params: Mapping[str, str] | None = None,
         json: Mapping[str, Any] | None = None,
-    ) -> Answer:
-        """Return the answer of one HTTP call, told to `observe` and the log by its route."""
+    ) -> Response:
+        """Make one HTTP call and return its response; log it and pass it to `observe`."""
         method, _, template = route.partition(" ")
         request = self._http.build_request(
             method,
@@ -175,14 +178,14 @@ class CGBClient:
             json=json,
             headers={"X-Correlation-ID": budget.correlation_id},
         )
-        began = time.perf_counter()
+        started = time.perf_counter()
         status = "lost"
         try:
-            answer = await self._exchange(call, request, budget)
-            status = str(answer.status)
-            return answer
+            response = await self._exchange(call, request, budget)
+            status = str(response.status)
+            return response
         finally:
-            seconds = time.perf_counter() - began
+            seconds = time.perf_counter() - started
             self._observe(route, status, seconds)
             logger.info(
                 "provider call",
@@ -196,36 +199,33 @@ class CGBClient:
                 },
             )
 
-    async def _exchange(self, call: str, request: httpx.Request, budget: Budget) -> Answer:
-        """Return the answer; raise Unavailable where none came before the deadline.
-
-        A call that got no connection has sent nothing; after that nobody knows.
-        """
-        answer: Answer | None = None
-        with progress() as told:
+    async def _exchange(self, call: str, request: httpx.Request, budget: Budget) -> Response:
+        """Return the response to a request. Raises Unavailable if there is none in time."""
+        response: Response | None = None
+        with track_progress() as progress:
             try:
                 async with asyncio.timeout_at(budget.deadline):
-                    response = await self._http.send(request, stream=True)
-                    answer = Answer(call, response.status_code, response.headers, b"")
-                    async with aclosing(response):
-                        return replace(answer, body=await _body(response))
+                    stream = await self._http.send(request, stream=True)
+                    response = Response(call, stream.status_code, stream.headers, b"")
+                    async with aclosing(stream):
+                        return replace(response, body=await _read_body(stream))
             except TimeoutError:
-                detail = "no answer came in time"
-            except LOST:
+                detail = "no response in time"
+            except TRANSPORT_ERRORS:
                 detail = "the connection was lost"
-        # A status other than 2xx says all that matters, whatever became of its body.
-        if answer is not None and not 200 <= answer.status <= 299:
-            return answer
-        if not told.connected:
-            detail = "no connection could be made"
-        raise Unavailable(call, detail, unsent=not told.connected)
+        # A status other than 2xx decides even if its body did not arrive.
+        if response is not None and not 200 <= response.status <= 299:
+            return response
+        if not progress.connected:
+            detail = "could not connect"
+        raise Unavailable(call, detail, unsent=not progress.connected)
 
 
-async def _body(response: httpx.Response) -> bytes:
-    """Return the body as it came over the wire, no more than the limit and one chunk."""
+async def _read_body(response: httpx.Response) -> bytes:
+    """Return the body as it was sent, cut off soon after `MAX_BODY` bytes."""
     body = bytearray()
     async for chunk in response.aiter_raw():
         body += chunk
-        if len(body) > answers.MAX_BODY:
+        if len(body) > MAX_BODY:
             break
     return bytes(body)

@@ -1,4 +1,4 @@
-"""What can go wrong with a provider call, and whether it proves that nothing was sent."""
+"""Errors of provider calls, each with what is known about the effect of the call."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 class CGBError(Exception):
     """A provider call that did not succeed.
 
-    `call` says in words what was asked, `came` what came back. `said` holds the provider's own
-    words, raw: they may repeat the phone number or the text, so whoever shows them cleans them.
-    `unsent` is True where it is proven that the call had no effect. `retry_after` is in seconds.
+    `call` says what the call was to do ("send the text"), `detail` how it failed ("HTTP 503").
+    `unsent` is True if the call is proven to have had no effect. `provider_message` is the
+    provider's own message; it may repeat the phone number or the text, so redact it before you show
+    it. `status` is the HTTP status, or the error code in the body; `retry_after` is in seconds.
     """
 
     call: str
@@ -20,25 +21,25 @@ class CGBError(Exception):
     retry_after: float | None = None
 
     def __str__(self) -> str:
-        """Return the sentence without the provider's words, safe to log."""
+        """Return a message without the provider's own, so that it can be logged."""
         return f"{self.call}: {self.detail}"
 
 
 class Unauthorized(CGBError):
-    """401 or 403: the key is wrong or may not do this."""
+    """401 or 403: the key is wrong or lacks a permission."""
 
 
 class Rejected(CGBError):
-    """The provider understood and refused: another 4xx, or 200 with a refusal inside."""
+    """The provider understood the call and refused it: another 4xx, or a refusal in a 2xx."""
 
 
 class RateLimited(CGBError):
-    """429 or 425: not now; nothing was done."""
+    """429 or 425: try again later; the call had no effect."""
 
 
 class Unavailable(CGBError):
-    """5xx, 408, no connection, no answer: it may work later, and `unsent` says what is known."""
+    """5xx, 408, no connection or no response: a later call may succeed."""
 
 
 class NotUnderstood(CGBError):
-    """An answer outside the API: trying again would only repeat it."""
+    """A response that docs/provider-api.md does not describe: a retry would get it again."""

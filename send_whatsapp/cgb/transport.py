@@ -1,6 +1,6 @@
-"""How a call goes over the wire: httpx over aiohttp's connections, and how far each call got.
+"""The HTTP transport: httpx over aiohttp's connections, with a record of how far each call got.
 
-httpx's own connections cost a call 2.3 ms of CPU with 50 in flight, aiohttp's 0.6
+httpx's own connections cost 2.3 ms of CPU per call with 50 in flight, aiohttp's 0.6 ms
 (`python -m bench.transports`).
 """
 
@@ -16,22 +16,22 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 
 CONNECTIONS = 100
-"""As many as a worker's activities at once, so that none of them waits for a free one."""
+"""As many as the activities that a worker runs at once, so that none waits for a connection."""
 
 KEEP_ALIVE_S = 4.0
-"""Below the 5 s after which common servers close an idle connection, perhaps under our request."""
+"""Shorter than the 5 s of common servers, so that they do not close a connection as we use it."""
 
 MAX_HEADER = 64 * 1024
 
-LOST = (httpx.HTTPError, aiohttp.ClientError)
-"""What a call raises that got no whole answer; `Progress` says what that proves."""
+TRANSPORT_ERRORS = (httpx.HTTPError, aiohttp.ClientError)
+"""What a call raises if it gets no complete response."""
 
 
 @dataclass
 class Progress:
-    """How far a call got: `connected` once there is a connection that its bytes may be written to.
+    """How far a call got.
 
-    Until then nothing was sent; from then on nobody knows, unless an answer tells.
+    Before `connected` is True, nothing was sent. Afterwards the request may have been sent.
     """
 
     connected: bool = False
@@ -41,28 +41,28 @@ _progress: ContextVar[Progress] = ContextVar("progress")
 
 
 @contextmanager
-def progress() -> Iterator[Progress]:
-    """Follow the call that the block makes."""
-    told = Progress()
-    token = _progress.set(told)
+def track_progress() -> Iterator[Progress]:
+    """Return the progress of the call that the block makes."""
+    progress = Progress()
+    token = _progress.set(progress)
     try:
-        yield told
+        yield progress
     finally:
         _progress.reset(token)
 
 
 def transport() -> httpx.AsyncBaseTransport:
-    """Return httpx's way to the wire: no retries, no redirects, no cookies, no proxies."""
+    """Return a transport for httpx without retries, redirects, cookies and proxies."""
     return AiohttpTransport(client=_session)
 
 
 def _session() -> aiohttp.ClientSession:
     traces = aiohttp.TraceConfig()
-    traces.on_connection_reuseconn.append(_connected)
-    traces.on_connection_create_end.append(_connected)
+    traces.on_connection_reuseconn.append(_on_connected)
+    traces.on_connection_create_end.append(_on_connected)
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
-            # The same certificate authorities wherever it runs, as with httpx.
+            # The certificate authorities that httpx uses, so that they are the same everywhere.
             ssl=httpx.create_ssl_context(trust_env=False),
             limit=CONNECTIONS,
             keepalive_timeout=KEEP_ALIVE_S,
@@ -72,10 +72,10 @@ def _session() -> aiohttp.ClientSession:
         max_line_size=MAX_HEADER,
         max_field_size=MAX_HEADER,
     )
-    # aiohttp would ask a GET again by itself where a kept connection is lost; Temporal retries.
+    # Otherwise aiohttp repeats a GET if a kept connection is lost. Retries are Temporal's job.
     session._retry_connection = False
     return session
 
 
-async def _connected(session: aiohttp.ClientSession, context: SimpleNamespace, told: Any) -> None:
+async def _on_connected(session: aiohttp.ClientSession, context: SimpleNamespace, _: Any) -> None:
     _progress.get().connected = True

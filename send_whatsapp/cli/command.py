@@ -17,7 +17,7 @@ from send_whatsapp.contract.names import InvalidKey
 from send_whatsapp.settings import SettingsError, StarterSettings
 from send_whatsapp.telemetry import logs, tracing
 from send_whatsapp.temporal.connection import TemporalUnavailable, connect
-from send_whatsapp.temporal.process import leave
+from send_whatsapp.temporal.process import exit_now
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON alone on standard output.")]
 
@@ -66,7 +66,7 @@ def run(
         fail(Exit.INVALID, "An argument is no UTF-8 text", as_json=as_json)
     except KeyboardInterrupt:
         fail(Exit.INTERRUPTED, interrupted, as_json=as_json)
-    leave(code)
+    exit_now(code)
 
 
 def variables(pairs: list[str], *, as_json: bool) -> dict[str, str]:

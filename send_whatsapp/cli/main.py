@@ -30,7 +30,7 @@ from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.contract.validation import problems
 from send_whatsapp.gateway import webhooks
 from send_whatsapp.settings import SettingsError, StarterSettings
-from send_whatsapp.temporal.process import leave
+from send_whatsapp.temporal.process import exit_now
 
 app = typer.Typer(
     help="Send WhatsApp messages through Temporal, and see what became of them.",
@@ -225,7 +225,7 @@ def doctor() -> None:
     # Imported here, as below: they are half of what a command waits for at its start.
     from send_whatsapp.cli import doctor as checks
 
-    leave(asyncio.run(checks.doctor()))
+    exit_now(asyncio.run(checks.doctor()))
 
 
 @app.command(epilog="Example: GATEWAY_BIND=127.0.0.1:8080 send-whatsapp gateway")
@@ -250,10 +250,10 @@ def webhook(
     """Show what a webhook makes of a sample body, as JSON, without sending anything."""
     try:
         made = webhooks.dry_run(file, name, sample.read())
-    except (SettingsError, webhooks.Unusable) as error:
+    except (SettingsError, webhooks.InvalidWebhookBody) as error:
         fail(Exit.INVALID, str(error))
     print_json(made)
-    leave(Exit.ACCEPTED)
+    exit_now(Exit.ACCEPTED)
 
 
 async def _follow(
@@ -293,13 +293,13 @@ def main() -> None:
     except SystemExit as error:
         if isinstance(error.code, str):
             err.print(error.code, markup=False)
-            leave(Exit.FAILED)
+            exit_now(Exit.FAILED)
         if error.code == Exit.INVALID and "--json" in sys.argv:
             # Typer has shown the usage on standard error; whoever reads JSON gets some.
             fail(Exit.INVALID, "The command line is wrong: see --help", as_json=True)
-        leave(error.code or Exit.ACCEPTED)
+        exit_now(error.code or Exit.ACCEPTED)
     except KeyboardInterrupt:
-        leave(Exit.INTERRUPTED)
+        exit_now(Exit.INTERRUPTED)
     except Exception as error:
         err.print(f"Unexpected: {type(error).__name__}. This is a defect; please report it.")
-        leave(Exit.FAILED)
+        exit_now(Exit.FAILED)

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from send_whatsapp.client.state import State, is_invalid
 from send_whatsapp.contract.errors import ErrorType
-from send_whatsapp.temporal.process import leave
+from send_whatsapp.temporal.process import exit_now
 
 out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -101,4 +101,4 @@ def fail(code: Exit, message: str, *, as_json: bool = False, type_: str | None =
         error = {"type": kind, "message": message, "retryable": code == Exit.NO_TEMPORAL}
         print_json({"success": False, "error": error})
     err.print(message, markup=False)
-    leave(code)
+    exit_now(code)

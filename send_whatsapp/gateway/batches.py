@@ -1,190 +1,128 @@
-"""Batches over HTTP: begin one, ask how it stands, read its report, pause, resume and cancel it."""
+"""The routes of batches: start one, read its status and report, pause, resume and cancel it."""
 
-import asyncio
-import json
-from collections.abc import Awaitable
-from typing import Annotated, Any, TypeVar
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import Field, ValidationError
 from temporalio.client import Client
 
 from send_whatsapp.client import batches
 from send_whatsapp.client.errors import KeyConflict, NotFound
 from send_whatsapp.client.links import ui_link
 from send_whatsapp.client.recipients.rows import Duplicates, each_person_once, rows_of
-from send_whatsapp.contract.batch import BatchState, PerMinute
-from send_whatsapp.contract.fields import Delivery, FileType, Time, Variables
+from send_whatsapp.contract.batch import BatchState, Row
+from send_whatsapp.contract.batch_body import BatchBody, BatchContent, BatchRecipient
+from send_whatsapp.contract.errors import FieldProblem
 from send_whatsapp.contract.names import InvalidKey, batch_id
-from send_whatsapp.contract.request import Request as Body
-from send_whatsapp.contract.validation import problems
-from send_whatsapp.gateway import openapi
-from send_whatsapp.gateway.middleware import Problem, json_body, refused
+from send_whatsapp.gateway import openapi, time_limits
+from send_whatsapp.gateway.body import typed_body
+from send_whatsapp.gateway.problems import Problem, invalid_fields
 from send_whatsapp.settings import GatewaySettings
-from send_whatsapp.temporal.connection import TemporalUnavailable
+from send_whatsapp.temporal.connection import rpc
 
-T = TypeVar("T")
-
-ANSWERED_WITHIN_S = 9.5
-
-
-class Content(Body):
-    """What all rows share, or what one row has of its own; the contract checks each row whole."""
-
-    message: str | None = None
-    template: str | None = None
-    variables: Variables | None = None
-    file_url: str | None = None
-    file_type: FileType | None = None
-
-
-class Recipient(Content):
-    """One row: a number, where wanted a key of its own, and what differs from the others."""
-
-    to: str
-    key: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-
-
-class NewBatch(Content):
-    """A batch: its key, the common content, the rows, and how fast it goes."""
-
-    key: str
-    rows: Annotated[list[Recipient], Field(min_length=1)]
-    delivery: Delivery = "at_least_once"
-    expires_at: Time | None = None
-    per_minute: PerMinute | None = None
-    pause_after: Annotated[int, Field(ge=1)] = 20
-    resend_unknown: bool = False
-
-
-def _schema() -> dict[str, Any]:
-    """Return the body's JSON Schema in one piece, as OpenAPI wants it."""
-    schema = NewBatch.model_json_schema(by_alias=True)
-    schema["properties"]["rows"]["items"] = schema.pop("$defs")["Recipient"]
-    return schema
-
-
-_POST: dict[str, Any] = {
-    "status_code": 202,
-    "dependencies": openapi.WITH_TOKEN,
-    "summary": "Begin a batch, or go on with it",
-    "responses": openapi.problem_responses(400, 401, 408, 409, 413, 415, 422, 429, 431, 503),
-    "openapi_extra": {
-        "requestBody": {"required": True, "content": {"application/json": {"schema": _schema()}}}
-    },
-}
+MAX_ROW_PROBLEMS = 100
 
 
 class BatchRoutes:
-    """The routes of batches, and what they share: a Temporal client and the settings."""
+    """The routes under /v1/batches."""
 
     def __init__(self, client: Client, settings: GatewaySettings) -> None:
-        """Start batches with this client."""
         self._client = client
         self._settings = settings
-        self._region = settings.default_region
 
     def add_to(self, app: FastAPI) -> None:
-        """Serve the routes, the longer paths first since a key may hold slashes."""
+        """Serve the routes; the longer paths first, because a key may contain slashes."""
         path = "/v1/batches/{key:path}"
-        told: dict[str, Any] = {
-            "dependencies": openapi.WITH_TOKEN,
-            "responses": openapi.problem_responses(401, 404, 409, 429, 503),
-        }
-        app.post("/v1/batches", **_POST)(self.post)
-        app.get(f"{path}/report", summary="Read how each row ended", **told)(self.report)
-        app.post(f"{path}/pause", summary="Begin no further row", **told)(self.pause)
-        app.post(f"{path}/resume", summary="Go on where it was paused", **told)(self.resume)
-        app.post(f"{path}/cancel", summary="Ask for the end", status_code=202, **told)(self.cancel)
-        app.get(path, summary="Ask how a batch stands", **told)(self.get)
+        app.post("/v1/batches", **openapi.POST_BATCH)(self.post)
+        app.get(f"{path}/report", **openapi.GET_BATCH_REPORT)(self.report)
+        app.post(f"{path}/pause", **openapi.PAUSE_BATCH)(self.pause)
+        app.post(f"{path}/resume", **openapi.RESUME_BATCH)(self.resume)
+        app.post(f"{path}/cancel", **openapi.CANCEL_BATCH)(self.cancel)
+        app.get(path, **openapi.GET_BATCH)(self.get)
 
     async def post(self, request: Request) -> Response:
-        """Begin a batch, or go on with what the key has not sent: 202 with how it stands."""
-        try:
-            asked = NewBatch.model_validate_json(json.dumps(await json_body(request)))
-            batch_id(asked.key)
-        except ValidationError as error:
-            raise refused("The request is wrong", problems(error)) from None
-        except InvalidKey as error:
-            raise Problem(422, "The request is wrong", errors=[_error("key", str(error))]) from None
-        rows = self._rows(asked)
-        pace = batches.BatchLimits(per_minute=asked.per_minute, pause_after=asked.pause_after)
-        try:
-            async with asyncio.timeout(ANSWERED_WITHIN_S):
+        """Start a batch, or send what an earlier batch with this key has not sent."""
+        body = await typed_body(request, BatchBody)
+        rows = self._rows(body)
+        limits = batches.BatchLimits(per_minute=body.per_minute, pause_after=body.pause_after)
+        with _batch_problems():
+            async with rpc(self._client, time_limits.BATCH_START_S):
                 state = await batches.start(
                     self._client,
-                    asked.key,
+                    body.key,
                     rows,
                     [],
-                    resend_unknown=asked.resend_unknown,
-                    limits=pace,
+                    resend_unknown=body.resend_unknown,
+                    limits=limits,
                     task_queue=self._settings.task_queue,
                 )
-        except KeyConflict as error:
-            raise Problem(409, str(error)) from None
-        except TimeoutError:
-            raise TemporalUnavailable("Temporal does not answer in time") from None
-        answer = self._answer(state, running=state.counts.running > 0, status=202)
-        answer.headers["Location"] = _path(asked.key)
-        return answer
+        response = self._batch(state, running=state.counts.running > 0, status=202)
+        response.headers["Location"] = _path(body.key)
+        return response
 
     async def get(self, key: str) -> Response:
-        """Return how a batch stands: its rows by outcome."""
-        status = await self._found(batches.get_status(self._client, key))
-        return self._answer(status, running=status.running)
+        """Return how many rows have which outcome."""
+        with _batch_problems():
+            status = await batches.get_status(self._client, key)
+        return self._batch(status, running=status.running)
 
     async def report(self, key: str) -> Response:
-        """Return a line for each row, in the order they were given in."""
-        rows = await self._found(batches.outcomes(self._client, key))
+        """Return the outcome of each row, in the order of the rows."""
+        with _batch_problems():
+            rows = await batches.outcomes(self._client, key)
         return JSONResponse({"key": key, "rows": [batches.report_row(row) for row in rows]})
 
     async def pause(self, key: str) -> Response:
-        """Begin no further row."""
-        return self._answer(await self._found(batches.pause(self._client, key)), running=True)
+        """Start no further row; rows in flight end."""
+        with _batch_problems():
+            state = await batches.pause(self._client, key)
+        return self._batch(state, running=True)
 
     async def resume(self, key: str) -> Response:
-        """Go on where it was paused."""
-        return self._answer(await self._found(batches.resume(self._client, key)), running=True)
+        """Continue a paused batch."""
+        with _batch_problems():
+            state = await batches.resume(self._client, key)
+        return self._batch(state, running=True)
 
     async def cancel(self, key: str) -> Response:
-        """Ask for the end: 202, since what is in flight ends first; the counts tell the truth."""
-        state = await self._found(batches.cancel(self._client, key))
-        return self._answer(state, running=True, status=202)
+        """Cancel: 202, because rows in flight end first; the counts then show how they ended."""
+        with _batch_problems():
+            state = await batches.cancel(self._client, key)
+        return self._batch(state, running=True, status=202)
 
-    async def _found(self, call: Awaitable[T]) -> T:
-        """Return what a call for a batch returns; raise the problem that its error is."""
-        try:
-            return await call
-        except (NotFound, InvalidKey):
-            raise Problem(404, "No batch has this key") from None
-        except KeyConflict as error:
-            raise Problem(409, str(error)) from None
-
-    def _rows(self, asked: NewBatch) -> list[Any]:
-        common = asked.model_dump(
+    def _rows(self, body: BatchBody) -> list[Row]:
+        """Return the rows, each checked as a whole request. Raises Problem (422)."""
+        region = self._settings.default_region
+        common = body.model_dump(
             mode="json",
             by_alias=True,
-            include={*Content.model_fields, "delivery", "expires_at"},
+            include={*BatchContent.model_fields, "delivery", "expires_at"},
             exclude_none=True,
         )
-        cells = [
-            (number, _cells(recipient.model_dump(mode="json", by_alias=True, exclude_none=True)))
-            for number, recipient in enumerate(asked.rows, 1)
+        cells = [(number, _cells(row)) for number, row in enumerate(body.rows, 1)]
+        rows, wrong = rows_of(cells, common, body.key, region)
+        rows, clashes = each_person_once(rows, body.key, region, Duplicates.REFUSE)
+        problems = [
+            FieldProblem(field=f"rows.{row.row - 1}", problem=row.why, expected="a valid request")
+            for row in wrong
         ]
-        good, bad = rows_of(cells, common, asked.key, self._region)
-        good, clashes = each_person_once(good, asked.key, self._region, Duplicates.REFUSE)
-        errors = [_error(f"rows.{wrong.row - 1}", wrong.why) for wrong in bad] + [
-            _error(f"rows.{later - 1}.to", f"is for the same person or key as rows.{first - 1}")
+        problems += [
+            FieldProblem(
+                field=f"rows.{later - 1}.to",
+                problem=f"is for the same person or key as rows.{first - 1}",
+                expected="one row for each person, or a different key in each row",
+            )
             for first, later in clashes
         ]
-        if errors:
-            raise Problem(422, "Nothing was sent, rows are wrong", errors=errors[:100])
-        return good
+        if problems:
+            title = "Nothing was sent, because some rows are invalid"
+            raise invalid_fields(title, problems, limit=MAX_ROW_PROBLEMS)
+        return rows
 
-    def _answer(self, state: BatchState, *, running: bool, status: int = 200) -> JSONResponse:
-        id_ = batch_id(state.key)
+    def _batch(self, state: BatchState, *, running: bool, status: int = 200) -> JSONResponse:
         body = {
             "key": state.key,
             "status": "running" if running else state.counts.outcome,
@@ -193,18 +131,26 @@ class BatchRoutes:
             "paused": state.paused,
             "pauseReason": state.pause_reason,
             "statusUrl": _path(state.key),
-            "uiUrl": ui_link(self._settings.ui_url, self._client.namespace, id_),
+            "uiUrl": ui_link(self._settings.ui_url, self._client.namespace, batch_id(state.key)),
         }
         return JSONResponse(body, status)
 
 
-def _cells(recipient: dict[str, Any]) -> dict[str, Any]:
-    """Return a row as a file would give it: its variables beside its other columns."""
-    return (recipient.pop("variables", None) or {}) | recipient
+@contextmanager
+def _batch_problems() -> Iterator[None]:
+    """Turn the client's errors about a batch into problem details."""
+    try:
+        yield
+    except (NotFound, InvalidKey):
+        raise Problem(404, "No batch has this key") from None
+    except KeyConflict as error:
+        raise Problem(409, str(error)) from None
 
 
-def _error(field: str, problem: str) -> dict[str, str]:
-    return {"field": field, "problem": problem, "expected": "what the contract says"}
+def _cells(row: BatchRecipient) -> dict[str, Any]:
+    """Return a row as if it were read from a file: its variables beside its other columns."""
+    cells = row.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return (cells.pop("variables", None) or {}) | cells
 
 
 def _path(key: str) -> str:

@@ -1,232 +1,155 @@
-"""HTTP around the gateway: limits, tokens, problem details and an access log without data."""
+"""Around every request: limits, the caller's token, and one line in the access log."""
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import contextmanager, nullcontext
-from http import HTTPStatus
-from typing import Any
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
-from fastapi import Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
-from starlette.exceptions import HTTPException
-from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from send_whatsapp.client.errors import NotFound
-from send_whatsapp.contract.errors import FieldProblem
-from send_whatsapp.gateway.strict_json import NoJSON, parse_json
-from send_whatsapp.gateway.tokens import Rates, Tokens
+from send_whatsapp.gateway import time_limits
+from send_whatsapp.gateway.body import read_body, replay
+from send_whatsapp.gateway.problems import CLOSE, Problem, unavailable_problem
+from send_whatsapp.gateway.rate_limit import RateLimit
+from send_whatsapp.gateway.tokens import Tokens
 from send_whatsapp.telemetry import tracing
-from send_whatsapp.temporal.connection import TemporalUnavailable
 
 logger = logging.getLogger("gateway.access")
 
-MAX_BODY = 64 * 1024
 MAX_HEADER_BYTES = 32 * 1024
 MAX_HEADERS = 100
-ARRIVES_WITHIN_S = 15.0
 MAX_IN_FLIGHT = 512
-MAX_PROBLEMS = 20
-RETRY_AFTER_S = "5"
+"""Requests at once in each pool: those with a token, and those to webhooks with a signature."""
 
-UNREAD_WITHIN_S = 2.0
-UNREAD_BYTES = 16 * 1024 * 1024
-"""How much of a refused request is still taken, so that its sender gets to read the answer."""
-
-_CLOSE = {"Connection": "close"}
-
-
-class Problem(Exception):
-    """An answer of the gateway's own, as RFC 9457 problem details."""
-
-    def __init__(
-        self, status: int, title: str, headers: dict[str, str] | None = None, **more: Any
-    ) -> None:
-        """Answer with this status and title; `more` are further members."""
-        super().__init__(title)
-        self.status, self.title, self.headers, self.more = status, title, headers, more
-
-    def response(self) -> JSONResponse:
-        """Return the answer."""
-        return JSONResponse(
-            {"type": "about:blank", "title": self.title, "status": self.status, **self.more},
-            self.status,
-            self.headers,
-            media_type="application/problem+json",
-        )
-
-
-def refused(title: str, problems: Sequence[FieldProblem]) -> Problem:
-    """Return the 422 that names each wrong field, as far as anybody would read."""
-    found = [problem.model_dump() for problem in problems[:MAX_PROBLEMS]]
-    return Problem(422, title, errors=found)
-
-
-async def json_body(request: Request) -> Any:
-    """Return the JSON of a request's body; raise Problem where it is none or not declared."""
-    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind != "application/json":
-        raise Problem(415, "Send the body as application/json")
-    try:
-        return parse_json(await request.body())
-    except NoJSON:
-        raise Problem(400, "The body is no JSON, holds a key twice, NaN or Infinity") from None
-
-
-Handler = Callable[[Request, Exception], Coroutine[Any, Any, Response]]
-
-
-def handlers() -> dict[int | type[Exception], Handler]:
-    """Return what turns exceptions of the routes into problem details."""
-
-    async def problem(request: Request, error: Exception) -> Response:
-        assert isinstance(error, Problem)
-        return error.response()
-
-    async def http(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        title = HTTPStatus(error.status_code).phrase
-        headers = dict(error.headers or {})
-        if error.status_code == 405:
-            headers["Allow"] = ", ".join(sorted(_methods(request)))
-        return Problem(error.status_code, title, headers).response()
-
-    async def invalid(request: Request, error: Exception) -> Response:
-        return Problem(400, "A header or parameter is wrong").response()
-
-    async def not_found(request: Request, error: Exception) -> Response:
-        return Problem(404, "No message has this id").response()
-
-    async def unavailable(request: Request, error: Exception) -> Response:
-        title = "Temporal does not answer; try again, with the same Idempotency-Key if there is one"
-        return Problem(503, title, {"Retry-After": RETRY_AFTER_S}).response()
-
-    return {
-        Problem: problem,
-        HTTPException: http,
-        RequestValidationError: invalid,
-        NotFound: not_found,
-        TemporalUnavailable: unavailable,
-    }
-
-
-def _methods(request: Request) -> set[str]:
-    """Return what may be asked at this path: the framework names the methods of one route only."""
-    path = request.scope["path"]
-    return {
-        method
-        for route in request.app.routes
-        if isinstance(route, Route) and route.path_regex.match(path)
-        for method in route.methods or ()
-    }
+MAX_DRAIN_BYTES = 16 * 1024 * 1024
 
 
 class GatewayMiddleware:
-    """Checks each request before a route sees it, and logs it with its route afterwards."""
+    """Checks each request before its route is called, and logs it with the route afterwards."""
 
     def __init__(
-        self, app: ASGIApp, tokens: Tokens, rates: Rates, signed: Mapping[str, str]
+        self, app: ASGIApp, tokens: Tokens, rate_limit: RateLimit, signed_paths: Mapping[str, str]
     ) -> None:
-        """Wrap an application; `signed` maps paths to callers whose signature the route checks."""
+        """Wrap `app`; `signed_paths` has the caller of each path whose route checks a signature."""
         self._app = app
         self._tokens = tokens
-        self._rates = rates
-        self._signed = signed
-        self._in_flight = {True: 0, False: 0}
+        self._rate_limit = rate_limit
+        self._signed_paths = signed_paths
+        self._in_flight: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        began = time.perf_counter()
-        status = 500
-        caller: str | None = None
+        entry = _AccessLogEntry(scope)
 
-        async def noted(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
+        async def send_and_note(message: Message) -> None:
+            entry.note(message)
             await send(message)
 
         try:
-            _check_head(scope)
-            caller = self._caller(scope)
-            with self._place(scope) if caller else nullcontext():
-                body = await _whole_body(scope, receive)
-                # Probes come every few seconds and belong to nobody's trace.
-                with tracing.request(scope) if caller else nullcontext():
-                    await self._app(scope, _replay(body, receive), noted)
+            _check_headers(scope)
+            entry.caller = self._caller(scope)
+            await self._handle(entry.caller, scope, receive, send_and_note)
         except Problem as problem:
-            await _refuse(problem, scope, receive, noted)
+            await _refuse(problem, receive, send_and_note)
         except Exception as error:
-            logger.exception("defect in the gateway")
-            if status == 500:
-                title = f"A defect of the gateway ({type(error).__name__})"
-                await Problem(500, title).response()(scope, receive, noted)
+            logger.exception("internal error of the gateway")
+            if entry.status is None:
+                title = f"Internal error of the gateway ({type(error).__name__})"
+                await Problem(500, title).response()(scope, receive, send_and_note)
         finally:
-            route = getattr(scope.get("route"), "path", "-")
-            logger.info(
-                "request",
-                extra={
-                    "method": scope["method"],
-                    "route": route,
-                    "status": status,
-                    "ms": round((time.perf_counter() - began) * 1000),
-                    "caller": caller or "-",
-                },
-            )
+            entry.write()
+
+    async def _handle(self, caller: str | None, scope: Scope, receive: Receive, send: Send) -> None:
+        if caller is None:
+            # Health probes come every few seconds: they need no place and belong to no trace.
+            await self._app(scope, replay(await read_body(scope, receive), receive), send)
+            return
+        # Requests that have not shown a signature yet take no place from those with a token.
+        with self._counted_in_flight("signed" if scope["path"] in self._signed_paths else "token"):
+            body = await read_body(scope, receive)
+            with tracing.request(scope):
+                await self._app(scope, replay(body, receive), send)
 
     def _caller(self, scope: Scope) -> str | None:
-        """Return who calls; None where anybody may. Raises Problem."""
+        """Return the caller's name; None for a path that needs no token. Raises Problem."""
         path: str = scope["path"]
         if not path.startswith("/v1/"):
             return None
-        if path in self._signed:
-            return self._signed[path]
-        caller = self._tokens.name_of([v for n, v in scope["headers"] if n == b"authorization"])
+        if path in self._signed_paths:
+            return self._signed_paths[path]
+        authorization = [value for name, value in scope["headers"] if name == b"authorization"]
+        caller = self._tokens.caller(authorization)
         if caller is None:
-            authenticate = {"WWW-Authenticate": "Bearer"}
-            raise Problem(401, "A valid bearer token is needed", authenticate | _CLOSE)
-        if wait := self._rates.wait_of(caller):
-            again = {"Retry-After": str(wait)}
-            raise Problem(429, "More requests in a minute than this caller may make", again)
+            headers = {"WWW-Authenticate": "Bearer", **CLOSE}
+            raise Problem(401, "A valid bearer token is required", headers)
+        if wait_s := self._rate_limit.take(caller):
+            title = "This caller makes more requests a minute than allowed"
+            raise Problem(429, title, {"Retry-After": str(wait_s)})
         return caller
 
     @contextmanager
-    def _place(self, scope: Scope) -> Iterator[None]:
-        """Count one request in flight; raise Problem where there are too many.
-
-        Who has not shown a signature yet takes no place of those who have shown a token.
-        """
-        kind = scope["path"] in self._signed
-        if self._in_flight[kind] >= MAX_IN_FLIGHT:
-            raise Problem(503, "Too many requests at once", {"Retry-After": "1"})
-        self._in_flight[kind] += 1
+    def _counted_in_flight(self, pool: str) -> Iterator[None]:
+        """Count a request in its pool while the block runs. Raises Problem if the pool is full."""
+        if self._in_flight[pool] >= MAX_IN_FLIGHT:
+            raise unavailable_problem(
+                "Too many requests at once", time_limits.RETRY_AFTER_TOO_MANY_REQUESTS_S
+            )
+        self._in_flight[pool] += 1
         try:
             yield
         finally:
-            self._in_flight[kind] -= 1
+            self._in_flight[pool] -= 1
 
 
-def _check_head(scope: Scope) -> None:
-    """Raise Problem for what nobody may send."""
+class _AccessLogEntry:
+    """The line of one request: its route, and never its path, query, headers or body."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.caller: str | None = None
+        self.status: int | None = None
+        self._scope = scope
+        self._started_at = time.perf_counter()
+
+    def note(self, message: Message) -> None:
+        """Take the status from the answer."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+
+    def write(self) -> None:
+        """Write the line."""
+        logger.info(
+            "request",
+            extra={
+                "method": self._scope["method"],
+                "route": getattr(self._scope.get("route"), "path", "-"),
+                "status": self.status or 500,
+                "ms": round((time.perf_counter() - self._started_at) * 1000),
+                "caller": self.caller or "-",
+            },
+        )
+
+
+def _check_headers(scope: Scope) -> None:
+    """Raise Problem for headers that no caller may send, on any route."""
     headers: list[tuple[bytes, bytes]] = scope["headers"]
     names = [name for name, _ in headers]
     if scope["http_version"] not in ("1.0", "1.1"):
-        raise Problem(505, "Speak HTTP/1.1", _CLOSE)
+        raise Problem(505, "Use HTTP/1.1", CLOSE)
     size = len(scope["raw_path"]) + len(scope["query_string"])
     size += sum(len(name) + len(value) + 4 for name, value in headers)
     if len(headers) > MAX_HEADERS or size > MAX_HEADER_BYTES:
-        raise Problem(431, "The headers are too large", _CLOSE)
+        raise Problem(431, "The headers are too large or too many", CLOSE)
     if b"content-length" in names and b"transfer-encoding" in names:
-        raise Problem(400, "Content-Length stands beside Transfer-Encoding", _CLOSE)
+        # Two lengths for one body: a proxy may use one and we the other (request smuggling).
+        raise Problem(400, "Send Content-Length or Transfer-Encoding, not both", CLOSE)
 
 
-async def _refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer, then take what is still coming of the body.
+async def _refuse(problem: Problem, receive: Receive, send: Send) -> None:
+    """Send the answer, then read what still arrives of the body.
 
-    Closed at once, with bytes unread, the connection would be reset and the answer lost.
+    If the connection were closed with bytes unread, it would be reset and the answer lost.
     """
     response = problem.response()
     start = {
@@ -236,49 +159,14 @@ async def _refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) 
     }
     await send(start)
     await send({"type": "http.response.body", "body": response.body, "more_body": True})
-    taken = 0
+    drained = 0
     try:
-        async with asyncio.timeout(UNREAD_WITHIN_S):
-            while taken < UNREAD_BYTES:
+        async with asyncio.timeout(time_limits.DRAIN_S):
+            while drained < MAX_DRAIN_BYTES:
                 message = await receive()
-                taken += len(message.get("body", b""))
+                drained += len(message.get("body", b""))
                 if not message.get("more_body"):
                     break
     except TimeoutError:
         pass
     await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def _whole_body(scope: Scope, receive: Receive) -> bytes:
-    """Return the body; raise Problem where it is too large or too slow."""
-    too_large = Problem(413, f"The body is larger than {MAX_BODY // 1024} KB", _CLOSE)
-    for name, value in scope["headers"]:
-        if name == b"content-length" and (len(value) > 9 or int(value) > MAX_BODY):
-            raise too_large
-    body = bytearray()
-    try:
-        async with asyncio.timeout(ARRIVES_WITHIN_S):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise Problem(400, "The connection was closed", _CLOSE)
-                body += message.get("body", b"")
-                if len(body) > MAX_BODY:
-                    raise too_large
-                if not message.get("more_body"):
-                    return bytes(body)
-    except TimeoutError:
-        raise Problem(408, "The body did not arrive in time", _CLOSE) from None
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    given = False
-
-    async def again() -> MutableMapping[str, Any]:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return again

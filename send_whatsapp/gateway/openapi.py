@@ -1,4 +1,4 @@
-"""What the gateway's OpenAPI document says of each route: schemas and examples."""
+"""The OpenAPI document: what it says about each route, with schemas and examples."""
 
 from typing import Any, Literal
 
@@ -7,13 +7,14 @@ from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
+from send_whatsapp.contract.batch_body import batch_body_schema
 from send_whatsapp.contract.errors import FieldProblem
 from send_whatsapp.contract.result import Outcome, SendWhatsAppResult
 from send_whatsapp.contract.schema import request_schema
 
 
 class Message(BaseModel):
-    """How a message stands."""
+    """The state of a message."""
 
     model_config = ConfigDict(alias_generator=to_camel)
 
@@ -25,7 +26,7 @@ class Message(BaseModel):
 
 
 class ProblemDetails(BaseModel):
-    """A refusal (RFC 9457)."""
+    """An error (RFC 9457)."""
 
     type: Literal["about:blank"]
     title: str
@@ -39,6 +40,7 @@ _RUNNING = {
     "statusUrl": "/v1/messages/order-4711",
     "uiUrl": "http://127.0.0.1:8233/namespaces/default/workflows/order-4711",
 }
+_CANCELLED = _RUNNING | {"status": "cancelled"}
 _ACCEPTED = _RUNNING | {
     "status": "accepted",
     "result": {
@@ -79,33 +81,49 @@ REQUESTS = {
     "later": {"to": "+1234567890", "message": "Hello", "sendAt": "2027-01-31T09:00:00+01:00"},
 }
 
+BATCHES = {
+    "one template": {
+        "key": "jan-2027",
+        "template": "visa_approved",
+        "rows": [
+            {"to": "+1234567890", "variables": {"name": "John Doe"}},
+            {"to": "+1234567891", "variables": {"name": "Jane Doe"}},
+        ],
+        "perMinute": 600,
+    }
+}
 
-def _examples(**values: Any) -> dict[str, Any]:
+
+def _examples(values: dict[str, Any]) -> dict[str, Any]:
     return {name: {"value": value} for name, value in values.items()}
 
 
 def _message(description: str, **examples: Any) -> dict[str, Any]:
-    content = {"application/json": {"examples": _examples(**examples)}}
+    content = {"application/json": {"examples": _examples(examples)}}
     return {"model": Message, "description": description, "content": content}
 
 
+def _json_body(schema: dict[str, Any], **examples: Any) -> dict[str, Any]:
+    content = {"schema": schema} | ({"examples": _examples(examples)} if examples else {})
+    return {"required": True, "content": {"application/json": content}}
+
+
 _PROBLEMS = {
-    400: "no JSON, or a wrong Idempotency-Key",
-    401: "no valid bearer token or signature",
-    404: "nothing has this id or key",
-    408: "the request did not arrive in time",
-    409: "too late: it has ended",
-    413: "the body is larger than 64 KB",
-    415: "the body is not declared as application/json",
-    422: "a field is wrong, or the key belongs to another request",
-    429: "more requests in a minute than allowed; see Retry-After",
-    431: "the headers are larger than 32 KB or more than 100",
+    400: "The body is not valid JSON, or the Idempotency-Key is malformed",
+    401: "No valid bearer token or signature",
+    404: "Nothing has this id or key",
+    408: "The request did not arrive in time",
+    409: "Too late, or the key is in use",
+    413: "The body is larger than 64 KB",
+    415: "The Content-Type is not application/json",
+    422: "A field is invalid, or the key belongs to another request",
+    429: "More requests a minute than allowed; see Retry-After",
+    431: "The headers are larger than 32 KB, or more than 100",
     503: "Temporal does not answer, or too many requests at once; see Retry-After",
 }
 
 
-def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return what the document says of these refusals."""
+def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {
         status: {
             "description": _PROBLEMS[status],
@@ -114,101 +132,115 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
                     "schema": {"$ref": "#/components/schemas/ProblemDetails"},
                     "example": {
                         "type": "about:blank",
-                        "title": _PROBLEMS[status].capitalize(),
+                        "title": _PROBLEMS[status],
                         "status": status,
                     },
                 }
             },
         }
         for status in statuses
-    } | {"default": {"model": ProblemDetails, "description": "any other refusal"}}
+    } | {"default": {"model": ProblemDetails, "description": "Any other error"}}
 
 
 def _header(name: str, description: str, example: str) -> dict[str, Any]:
-    schema = {"type": "string"}
     return {
         "name": name,
         "in": "header",
         "description": description,
-        "schema": schema,
+        "schema": {"type": "string"},
         "example": example,
     }
 
 
-_PREFER = _header("Prefer", "wait=N: answer when the run is closed, or after N seconds", "wait=10")
+_PREFER = _header(
+    "Prefer", "wait=N: answer when the run is closed, at the latest after N seconds", "wait=10"
+)
 _KEY = _header(
     "Idempotency-Key",
-    "1 to 200 printable ASCII characters, quoted or bare; the same key means the same run",
+    "1 to 200 printable ASCII characters, quoted or bare; one key is one run",
     '"order-4711"',
 )
-# The guard checks the token; this only puts it into the document.
-WITH_TOKEN: list[Any] = [Security(HTTPBearer(auto_error=False))]
+# The middleware checks the token; this only adds it to the document.
+_WITH_TOKEN: list[Any] = [Security(HTTPBearer(auto_error=False))]
 
-_BEGUN = {
-    202: _message("the run is begun, or exists under this key", running=_RUNNING),
-    200: _message("the run is closed (Prefer: wait)", accepted=_ACCEPTED, unknown=_UNKNOWN),
+_STARTED = {
+    202: _message("The run has started, or exists under this key", running=_RUNNING),
+    200: _message("The run is closed (Prefer: wait)", accepted=_ACCEPTED, unknown=_UNKNOWN),
 }
 
-POST: dict[str, Any] = {
+POST_MESSAGE: dict[str, Any] = {
     "status_code": 202,
-    "dependencies": WITH_TOKEN,
+    "dependencies": _WITH_TOKEN,
     "summary": "Send a message",
-    "responses": _BEGUN | problem_responses(400, 401, 408, 413, 415, 422, 429, 431, 503),
+    "responses": _STARTED | _problems(400, 401, 408, 413, 415, 422, 429, 431, 503),
     "openapi_extra": {
         "parameters": [_KEY, _PREFER],
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/json": {
-                    "schema": request_schema(),
-                    "examples": _examples(**REQUESTS),
-                }
-            },
-        },
+        "requestBody": _json_body(request_schema(), **REQUESTS),
     },
 }
 
-GET: dict[str, Any] = {
-    "summary": "Ask how a message stands",
+GET_MESSAGE: dict[str, Any] = {
+    "summary": "Get the state of a message",
     "responses": {
         200: _message(
-            "how it stands, with `result` once its run is closed",
+            "The state, with `result` once the run is closed",
             running=_RUNNING,
             accepted=_ACCEPTED,
             unknown=_UNKNOWN,
         )
     }
-    | problem_responses(401, 404, 429, 503),
-    "dependencies": WITH_TOKEN,
+    | _problems(401, 404, 429, 503),
+    "dependencies": _WITH_TOKEN,
 }
 
-DELETE: dict[str, Any] = {
+DELETE_MESSAGE: dict[str, Any] = {
     "summary": "Cancel a message",
     "responses": {
-        200: _message("cancelled, nothing was sent", cancelled=_RUNNING | {"status": "cancelled"}),
-        202: _message("asked to stop, not ended yet", running=_RUNNING),
+        200: _message("Cancelled: nothing was sent", cancelled=_CANCELLED),
+        202: _message("Cancellation is requested; the run has not ended yet", running=_RUNNING),
     }
-    | problem_responses(401, 404, 409, 429, 503),
-    "dependencies": WITH_TOKEN,
+    | _problems(401, 404, 409, 429, 503),
+    "dependencies": _WITH_TOKEN,
 }
 
-WEBHOOK: dict[str, Any] = {
+POST_WEBHOOK: dict[str, Any] = {
     "status_code": 202,
-    "summary": "Send what a declared webhook makes of a foreign body",
-    "responses": _BEGUN
-    | {204: {"description": "the webhook makes nothing of this body"}}
-    | problem_responses(400, 401, 404, 408, 413, 415, 422, 429, 431, 503),
+    "summary": "Send what a declared webhook makes of the body",
+    "responses": _STARTED
+    | {204: {"description": "The webhook's condition does not hold: nothing is sent"}}
+    | _problems(400, 401, 404, 408, 413, 415, 422, 429, 431, 503),
     "openapi_extra": {
         "parameters": [_PREFER],
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": {"type": "object"}}},
-        },
+        "requestBody": _json_body({"type": "object"}),
     },
 }
 
+POST_BATCH: dict[str, Any] = {
+    "status_code": 202,
+    "dependencies": _WITH_TOKEN,
+    "summary": "Start a batch, or continue it",
+    "responses": _problems(400, 401, 408, 409, 413, 415, 422, 429, 431, 503),
+    "openapi_extra": {"requestBody": _json_body(batch_body_schema(), **BATCHES)},
+}
+
+
+def _existing_batch(summary: str, status_code: int = 200) -> dict[str, Any]:
+    return {
+        "summary": summary,
+        "status_code": status_code,
+        "dependencies": _WITH_TOKEN,
+        "responses": _problems(401, 404, 409, 429, 503),
+    }
+
+
+GET_BATCH = _existing_batch("Get the status of a batch")
+GET_BATCH_REPORT = _existing_batch("Get the outcome of each row")
+PAUSE_BATCH = _existing_batch("Pause a batch: start no further row")
+RESUME_BATCH = _existing_batch("Resume a paused batch")
+CANCEL_BATCH = _existing_batch("Cancel a batch", status_code=202)
+
 READY: dict[str, Any] = {
-    "summary": "200 where Temporal answers",
-    "responses": problem_responses(503),
+    "summary": "200 if Temporal answers",
+    "responses": _problems(503),
 }
 HEALTHY: dict[str, Any] = {"summary": "200 while the process serves"}

@@ -1,4 +1,7 @@
-"""uvicorn's HTTP/1.1 with problem details for what is no HTTP, and a deadline for headers."""
+"""uvicorn's HTTP/1.1 connection, with a time limit for headers and with problem details.
+
+The middleware sees only requests that h11 could read; everything before that is answered here.
+"""
 
 import asyncio
 import json
@@ -8,48 +11,54 @@ from http import HTTPStatus
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from send_whatsapp.gateway import middleware as gateway_http
+from send_whatsapp.gateway import time_limits
+from send_whatsapp.gateway.problems import MEDIA_TYPE, Problem
+
+_TOO_SLOW = Problem(408, "The headers did not arrive in time")
 
 
-class ProblemProtocol(H11Protocol):
+class GatewayProtocol(H11Protocol):
     """One connection."""
 
-    _deadline: asyncio.TimerHandle | None = None
+    _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin; a connection that says nothing is cut off as well."""
+        """Start the time limit, which also ends a connection that never sends anything."""
         super().connection_made(transport)
-        self._deadline = self.loop.call_later(gateway_http.ARRIVES_WITHIN_S, self._too_slow)
+        self._start_timer()
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; a request whose headers stay away is cut off."""
+        """Start the time limit with the first byte of a request; stop it after its headers."""
         super().data_received(data)
-        waiting = self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
-        if waiting and self._deadline is None:
-            self._deadline = self.loop.call_later(gateway_http.ARRIVES_WITHIN_S, self._too_slow)
-        elif not waiting and self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+        headers_incomplete = self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
+        if headers_incomplete and self._timer is None:
+            self._start_timer()
+        elif not headers_incomplete:
+            self._stop_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End."""
-        if self._deadline is not None:
-            self._deadline.cancel()
+        """Stop the time limit."""
+        self._stop_timer()
         super().connection_lost(exc)
 
-    def _too_slow(self) -> None:
-        self._refuse(408, "The headers did not arrive in time")
-
     def send_400_response(self, msg: str) -> None:
-        """Answer what h11 could not read, with the status that it names (431, 501, mostly 400)."""
+        """Answer a request that h11 cannot read, with the status that h11 gives (often 400)."""
         status = getattr(sys.exception(), "error_status_hint", 400)
-        self._refuse(status, "This is no HTTP request that the gateway can read")
+        self._refuse(Problem(status, "The gateway cannot read this as an HTTP request"))
 
-    def _refuse(self, status: int, title: str) -> None:
-        body = json.dumps({"type": "about:blank", "title": title, "status": status}).encode()
+    def _start_timer(self) -> None:
+        self._timer = self.loop.call_later(time_limits.ARRIVAL_S, self._refuse, _TOO_SLOW)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _refuse(self, problem: Problem) -> None:
+        body = json.dumps(problem.body).encode()
         head = (
-            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
-            "content-type: application/problem+json\r\nconnection: close\r\n"
+            f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}\r\n"
+            f"content-type: {MEDIA_TYPE}\r\nconnection: close\r\n"
             f"content-length: {len(body)}\r\n\r\n"
         )
         if not self.transport.is_closing():

@@ -1,29 +1,31 @@
-"""JSON as the gateway takes it: UTF-8, each key once, finite numbers."""
+"""Strict JSON: UTF-8, no repeated keys, no NaN or Infinity."""
 
 import json
 from typing import Any, NoReturn
 
 
-class NoJSON(ValueError):
-    """The bytes are no JSON, or hold a key twice, NaN or Infinity."""
+class InvalidJSON(ValueError):
+    """The bytes are not strict JSON."""
 
 
 def parse_json(body: bytes) -> Any:
-    """Return the value that the bytes stand for; raises NoJSON."""
+    """Return the value that the bytes contain. Raises InvalidJSON."""
     try:
         return json.loads(
-            body.decode("utf-8"), object_pairs_hook=_once_each, parse_constant=_no_constant
+            body.decode("utf-8"),
+            object_pairs_hook=_without_repeated_keys,
+            parse_constant=_refuse_constant,
         )
     except (ValueError, RecursionError):
-        raise NoJSON("is no JSON, or holds a key twice, NaN or Infinity") from None
+        raise InvalidJSON("must be valid JSON without repeated keys, NaN or Infinity") from None
 
 
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key stands twice")
-    return found
+def _without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise ValueError("a key is repeated")
+    return values
 
 
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not valid JSON")

@@ -1,48 +1,48 @@
-"""Who may call the gateway, and how often: named bearer tokens, rotated in place, and a rate."""
+"""Who may call the gateway: named bearer tokens, which can be replaced while it runs."""
 
 import hmac
 import ipaddress
 import logging
-import math
 import time
 from pathlib import Path
 
+from send_whatsapp.gateway import time_limits
 from send_whatsapp.settings import GatewaySettings, SettingsError
 
 logger = logging.getLogger(__name__)
 
-READ_AGAIN_AFTER_S = 5.0
 ANYBODY = "anybody"
+"""Name of every caller of a gateway without tokens."""
 
 
 class Tokens:
-    """Who may send; without tokens anybody on this machine may."""
+    """The tokens of the settings and of the tokens file; without any, everybody may call."""
 
     def __init__(self, fixed: dict[str, str], file: Path | None) -> None:
-        """Use fixed tokens by name and those of a file; raises SettingsError for a bad file."""
+        """Accept `fixed` tokens by name and those of `file`. Raises SettingsError for the file."""
         self._fixed = fixed
         self._file = file
         self._from_file = _read(file) if file else {}
         self._read_at = time.monotonic()
 
     @classmethod
-    def of(cls, settings: GatewaySettings) -> "Tokens":
+    def from_settings(cls, settings: GatewaySettings) -> "Tokens":
         """Return the tokens of these settings.
 
-        Raises SettingsError where there are none and the gateway is not bound to loopback.
+        Raises SettingsError if there are no tokens but other machines can connect.
         """
         file = Path(settings.tokens_file) if settings.tokens_file else None
-        tokens = cls(parse(settings.tokens.get_secret_value().split(",")), file)
+        tokens = cls(parse_tokens(settings.tokens.get_secret_value().split(",")), file)
         if not tokens._all() and not _is_loopback(settings.bind):
             raise SettingsError(
-                "GATEWAY_TOKENS is not set, and GATEWAY_BIND is not this machine alone; for example"
+                "GATEWAY_TOKENS is not set, and GATEWAY_BIND is not a loopback address; for example"
                 " GATEWAY_TOKENS=crm:a-long-random-token"
             )
         return tokens
 
-    def name_of(self, authorization: list[bytes]) -> str | None:
-        """Return the name of the bearer token in these headers; None where it is not valid."""
-        self._read_again()
+    def caller(self, authorization: list[bytes]) -> str | None:
+        """Return the name of the token in these `Authorization` headers; None if it is invalid."""
+        self._refresh()
         known = self._all()
         if not known and self._file is None:
             return ANYBODY
@@ -51,7 +51,7 @@ class Tokens:
         scheme, _, given = authorization[0].partition(b" ")
         if scheme.lower() != b"bearer":
             return None
-        # Every token is compared, so that the time says nothing of which one is near.
+        # Compare with every token, so that the time does not reveal which one is similar.
         matches = [
             name
             for name, token in known.items()
@@ -62,58 +62,37 @@ class Tokens:
     def _all(self) -> dict[str, str]:
         return self._fixed | self._from_file
 
-    def _read_again(self) -> None:
-        if self._file is None or time.monotonic() - self._read_at < READ_AGAIN_AFTER_S:
+    def _refresh(self) -> None:
+        age = time.monotonic() - self._read_at
+        if self._file is None or age < time_limits.TOKENS_FILE_CHECK_S:
             return
         self._read_at = time.monotonic()
         try:
             self._from_file = _read(self._file)
         except SettingsError as error:
-            logger.error("the tokens stay as they were: %s", error)
+            logger.error("keeping the previous tokens: %s", error)
 
 
-class Rates:
-    """A bucket of requests for each caller: full at first, filled again evenly over a minute."""
-
-    def __init__(self, per_minute: int | None) -> None:
-        """Allow each caller so many requests a minute; None: no limit."""
-        self._size = per_minute
-        self._buckets: dict[str, tuple[float, float]] = {}
-
-    def wait_of(self, caller: str) -> int:
-        """Take one request of a caller; return 0, or after how many seconds it may be taken."""
-        if self._size is None:
-            return 0
-        now = time.monotonic()
-        left, at = self._buckets.get(caller, (float(self._size), now))
-        left = min(left + (now - at) * self._size / 60, float(self._size))
-        if left < 1:
-            self._buckets[caller] = left, now
-            return math.ceil((1 - left) * 60 / self._size)
-        self._buckets[caller] = left - 1, now
-        return 0
-
-
-def parse(entries: list[str], variable: str = "GATEWAY_TOKENS") -> dict[str, str]:
-    """Return tokens by name from `name:token` entries; raises SettingsError for a bad one."""
-    found: dict[str, str] = {}
+def parse_tokens(entries: list[str], variable: str = "GATEWAY_TOKENS") -> dict[str, str]:
+    """Return tokens by name from `name:token` entries. Raises SettingsError for a wrong entry."""
+    tokens: dict[str, str] = {}
     for entry in (e.strip() for e in entries):
         if not entry or entry.startswith("#"):
             continue
         name, colon, token = entry.partition(":")
-        if not colon or not name or not token.isascii() or not token or name in found:
+        if not colon or not name or not token.isascii() or not token or name in tokens:
             example = "GATEWAY_TOKENS=crm:a-long-random-token,shop:another-one"
             raise SettingsError(
-                f"{variable} has an entry that is no name:token, or a name twice; for example"
+                f"{variable} must contain name:token entries in ASCII, each name once; for example"
                 f" {example if variable == 'GATEWAY_TOKENS' else 'a line crm:a-long-random-token'}"
             )
-        found[name] = token.strip()
-    return found
+        tokens[name] = token.strip()
+    return tokens
 
 
 def _read(file: Path) -> dict[str, str]:
     try:
-        return parse(file.read_text().splitlines(), "GATEWAY_TOKENS_FILE")
+        return parse_tokens(file.read_text().splitlines(), "GATEWAY_TOKENS_FILE")
     except (OSError, UnicodeDecodeError):
         raise SettingsError(
             "GATEWAY_TOKENS_FILE cannot be read; for example GATEWAY_TOKENS_FILE=tokens.txt"

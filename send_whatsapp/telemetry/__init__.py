@@ -1,1 +1,1 @@
-"""Logs, metrics and traces of every process; imports nothing of ours."""
+"""Logs, metrics and traces of every process. Imports no other package of this project."""

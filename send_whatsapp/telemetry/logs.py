@@ -1,4 +1,4 @@
-"""Logs: one JSON line each, or a readable form in a terminal, without anybody's data."""
+"""Logs: JSON lines, or text in a terminal, without personal data."""
 
 import json
 import logging
@@ -16,10 +16,10 @@ _QUIET = ("httpx", "httpcore", "uvicorn.access", "asyncio", "hpack", "urllib3")
 
 
 def set_up(level: str, form: str) -> None:
-    """Send all logs of this process to standard error, from `level` up.
+    """Log to standard error, from `level` up.
 
-    `form` is `json`, `text` or `auto` (text in a terminal). httpx and httpcore log full URLs at
-    INFO and headers at DEBUG: they stay at WARNING whatever the level.
+    `form` is `json`, `text` or `auto` (text in a terminal, otherwise JSON). Libraries that log URLs
+    or headers never log below WARNING.
     """
     as_text = form == "text" or (form == "auto" and sys.stderr.isatty())
     handler = logging.StreamHandler(sys.stderr)
@@ -27,14 +27,14 @@ def set_up(level: str, form: str) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
-    # The SDK appends its context to each message; ours stands in fields.
+    # The SDK appends its context to each message; our formatters write it as fields.
     activity.logger.activity_info_on_message = False
     workflow.logger.workflow_info_on_message = False
     logging.getLogger("temporalio").setLevel(max(logging.INFO, logging.getLevelName(level)))
 
 
-def context() -> dict[str, Any]:
-    """Return which run and attempt this code serves; nothing outside an activity or workflow."""
+def _context() -> dict[str, Any]:
+    """Return the current run and attempt as fields; empty outside of activities and workflows."""
     if activity.in_activity():
         info = activity.info()
         return {
@@ -56,7 +56,7 @@ def context() -> dict[str, Any]:
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    """Return what a record says, its context first; what the SDK adds for itself is left out."""
+    """Return the fields of a record, its context first, without the objects that the SDK adds."""
     extra = {
         name: value
         for name, value in vars(record).items()
@@ -64,8 +64,8 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
         and not name.startswith("_")
         and isinstance(value, str | int | float | bool)
     }
-    found = context() | extra
-    return {name: found.pop(name) for name in _CONTEXT if name in found} | found
+    fields = _context() | extra
+    return {name: fields.pop(name) for name in _CONTEXT if name in fields} | fields
 
 
 class _JSONFormatter(logging.Formatter):
@@ -78,7 +78,7 @@ class _JSONFormatter(logging.Formatter):
             **_fields(record),
         }
         if record.exc_info and record.exc_info[1]:
-            line["exception"] = chain(record.exc_info[1])
+            line["exception"] = _exception_lines(record.exc_info[1])
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
@@ -88,21 +88,21 @@ class _TextFormatter(logging.Formatter):
         fields = " ".join(f"{name}={value}" for name, value in _fields(record).items())
         line = f"{time} {record.levelname:<7} {record.getMessage()}  {fields}".rstrip()
         if record.exc_info and record.exc_info[1]:
-            line += "\n" + "\n".join(chain(record.exc_info[1]))
+            line += "\n" + "\n".join(_exception_lines(record.exc_info[1]))
         return line
 
 
-def chain(error: BaseException | None) -> list[str]:
-    """Return an exception and its causes, each as its type and the place it was raised.
+def _exception_lines(error: BaseException | None) -> list[str]:
+    """Return a line for an exception and for each of its causes: the type and where it was raised.
 
-    Only the SDK's and our own failures keep their message, since any other library may put a URL,
-    a number or a text into one.
+    Only failures of the SDK and our own keep their message. The message of any other library may
+    contain a URL, a phone number or a text.
     """
     lines: list[str] = []
     while error is not None and len(lines) < 10:
         frames = traceback.extract_tb(error.__traceback__)
         places = " < ".join(f"{f.name}:{f.lineno}" for f in reversed(frames[-4:]))
-        said = f": {error}" if isinstance(error, TemporalError | RuntimeError) else ""
-        lines.append(f"{type(error).__name__}{said} at {places or 'an unknown place'}")
+        message = f": {error}" if isinstance(error, TemporalError | RuntimeError) else ""
+        lines.append(f"{type(error).__name__}{message} at {places or 'an unknown place'}")
         error = error.__cause__ or error.__context__
     return lines

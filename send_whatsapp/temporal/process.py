@@ -1,4 +1,4 @@
-"""How a process that holds a Temporal client ends."""
+"""How a process with a Temporal client exits."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from typing import NoReturn
 from send_whatsapp.telemetry import tracing
 
 
-def leave(code: int) -> NoReturn:
+def exit_now(code: int) -> NoReturn:
     """Flush traces and output, then end the process without the interpreter's shutdown.
 
     The SDK's runtime may abort during that shutdown (sdk-python issue 300), which would turn a

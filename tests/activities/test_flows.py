@@ -3,7 +3,7 @@
 import pytest
 
 from activities.flows import match, variable_name
-from send_whatsapp.cgb.answers import Flow
+from send_whatsapp.cgb.responses import Flow
 
 NAMES = [
     "Visa Approved",

@@ -1,4 +1,4 @@
-"""A hostile provider at the socket: whatever it does, one CGBError in time, and a true `unsent`."""
+"""A faulty provider at the socket: every call ends in time, in a CGBError with a true `unsent`."""
 
 import asyncio
 import gzip
@@ -17,10 +17,10 @@ Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 class Fake:
-    """Counts what arrives; answers as each test says."""
+    """A server that counts the bytes it receives and sends the response of each test."""
 
-    def __init__(self, answer: bytes = b"", cut_after: int | None = None) -> None:
-        self.answer, self.cut_after = answer, cut_after
+    def __init__(self, response: bytes = b"", cut_after: int | None = None) -> None:
+        self.response, self.cut_after = response, cut_after
         self.received = 0
         self.port = 0
         self.stays_open = False
@@ -35,8 +35,8 @@ class Fake:
             while b'"hello"' not in seen and (data := await reader.read(65536)):
                 seen += data
             self.received += len(seen)
-            for start in range(0, len(self.answer), 65536):
-                writer.write(self.answer[start : start + 65536])
+            for start in range(0, len(self.response), 65536):
+                writer.write(self.response[start : start + 65536])
                 await writer.drain()
             if self.stays_open:
                 await reader.read()
@@ -57,7 +57,7 @@ async def send(client: CGBClient) -> None:
     await client.send_text("1", "hello", Budget.of(0.5, "test"))
 
 
-async def test_an_answer_cut_at_every_byte_is_never_taken_for_a_yes() -> None:
+async def test_a_response_cut_at_any_byte_is_never_an_acceptance() -> None:
     for length in range(len(OK)):
         async with listening(Fake(OK[:length])) as client:
             with pytest.raises(CGBError) as raised:
@@ -67,7 +67,7 @@ async def test_an_answer_cut_at_every_byte_is_never_taken_for_a_yes() -> None:
         await send(client)
 
 
-async def test_a_request_cut_at_every_byte_is_unsent_only_where_none_arrived() -> None:
+async def test_a_request_cut_at_any_byte_is_unsent_only_if_nothing_arrived() -> None:
     for length in range(0, 420, 7):
         fake = Fake(cut_after=length)
         async with listening(fake) as client:
@@ -76,7 +76,7 @@ async def test_a_request_cut_at_every_byte_is_unsent_only_where_none_arrived() -
         assert not (raised.value.unsent and fake.received)
 
 
-async def test_where_nobody_listens_nothing_was_sent() -> None:
+async def test_a_refused_connection_proves_that_nothing_was_sent() -> None:
     async with CGBClient(f"http://127.0.0.1:{free_port()}/api", "key") as client:
         with pytest.raises(CGBError) as raised:
             await send(client)
@@ -99,32 +99,32 @@ CASES = {
     "101": b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
     "a status of 999": b"HTTP/1.1 999 Odd\r\ncontent-length: 0\r\n\r\n",
     "a status of 000": b"HTTP/1.1 000 Odd\r\ncontent-length: 0\r\n\r\n",
-    "no HTTP": b"\x15\x03\x01\x00\x02\x02\x16",
+    "not HTTP": b"\x15\x03\x01\x00\x02\x02\x16",
     "nothing": b"",
 }
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_garbage_leaves_a_send_unknown_in_time(name: str) -> None:
-    began = time.monotonic()
+async def test_garbage_proves_nothing_and_ends_the_call_in_time(name: str) -> None:
+    started = time.monotonic()
     async with listening(Fake(CASES[name])) as client:
         with pytest.raises(CGBError, match="send the text") as raised:
             await send(client)
     assert raised.value.unsent is False
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - started < 10
 
 
-async def test_a_missing_length_ends_with_the_connection() -> None:
+async def test_a_body_without_a_length_ends_with_the_connection() -> None:
     async with listening(Fake(HEAD + b"\r\n" + OK[-17:])) as client:
         await send(client)
 
 
-async def test_a_redirect_takes_the_key_nowhere() -> None:
+async def test_a_redirect_is_not_followed_with_the_key() -> None:
     other = Fake(OK)
     async with listening(other):
         location = f"location: http://127.0.0.1:{other.port}/api\r\n".encode()
-        answer = b"HTTP/1.1 307 Temporary Redirect\r\n" + location + b"content-length: 0\r\n\r\n"
-        async with listening(Fake(answer)) as client:
+        response = b"HTTP/1.1 307 Temporary Redirect\r\n" + location + b"content-length: 0\r\n\r\n"
+        async with listening(Fake(response)) as client:
             with pytest.raises(CGBError):
                 await send(client)
     assert other.received == 0
@@ -132,7 +132,7 @@ async def test_a_redirect_takes_the_key_nowhere() -> None:
 
 @pytest.mark.parametrize("head", [b"101 Switching Protocols\r\nupgrade: x", b"101 X"])
 @pytest.mark.parametrize("open_", [True, False])
-async def test_an_answer_of_101_is_not_understood(head: bytes, open_: bool) -> None:
+async def test_a_101_is_not_understood(head: bytes, open_: bool) -> None:
     fake = Fake(b"HTTP/1.1 " + head + b"\r\nconnection: upgrade\r\n\r\n")
     fake.stays_open = open_
     async with listening(fake) as client:
@@ -141,14 +141,14 @@ async def test_an_answer_of_101_is_not_understood(head: bytes, open_: bool) -> N
     assert raised.value.unsent is False
 
 
-async def test_a_lookup_is_asked_once_also_where_a_kept_connection_is_lost() -> None:
-    asked = 0
+async def test_a_lookup_is_not_repeated_if_a_kept_connection_is_lost() -> None:
+    calls = 0
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal asked
+        nonlocal calls
         while await reader.readuntil(b"\r\n\r\n"):
-            asked += 1
-            if asked == 2:
+            calls += 1
+            if calls == 2:
                 writer.transport.abort()
                 break
             writer.write(HEAD + b"content-length: 2\r\n\r\n{}")
@@ -159,4 +159,4 @@ async def test_a_lookup_is_asked_once_also_where_a_kept_connection_is_lost() -> 
         assert await client.find_contact("+1234567890", Budget.of(5, "test")) is None
         with pytest.raises(Unavailable):
             await client.find_contact("+1234567890", Budget.of(5, "test"))
-    assert asked == 2
+    assert calls == 2

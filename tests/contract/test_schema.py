@@ -23,7 +23,7 @@ def can_be_expressed(fields: dict[str, Any]) -> bool:
 
 def test_the_files_are_current() -> None:
     found = {path.name: path.read_text() for path in FOLDER.iterdir()}
-    assert found == schemas(), "run `make schema`"
+    assert found == schemas(), "run `make generate`"
 
 
 @pytest.mark.parametrize("schema", [request_schema(), result_schema()])

@@ -119,7 +119,7 @@ def test_the_generated_types_are_current(typescript: Path) -> None:
         made, kept = (
             (folder / "src" / "contract" / name).read_text() for folder in (typescript, TYPESCRIPT)
         )
-        assert made == kept, "run `make schema` and `npm run types`"
+        assert made == kept, "run `make generate` and `npm run types`"
 
 
 def test_the_lock_file_names_no_registry() -> None:

@@ -14,13 +14,17 @@ import httpx
 import pytest
 from temporalio.client import Client
 
-from send_whatsapp.gateway.app import Gateway, create_app, serving
+from send_whatsapp.gateway.app import create_app
+from send_whatsapp.gateway.server import serving
 from send_whatsapp.gateway.tokens import Tokens
 from send_whatsapp.settings import GatewaySettings
-from tests.conftest import SendHarness, new_phone, until
+from tests.conftest import ROOT, SendHarness, new_phone, until
 from tools.dev_server import free_port
 
 PROBLEM = "application/problem+json"
+WEBHOOK_EXAMPLES = ROOT / "examples" / "webhooks"
+WEBHOOKS_FILE = WEBHOOK_EXAMPLES / "webhooks.yaml"
+WEBHOOK_SECRETS = {"SHOP_WEBHOOK_SECRET": "shop secret", "VISA_WEBHOOK_SECRET": "visa secret"}
 COMMAND = [str(Path(sys.executable).with_name("send-whatsapp")), "gateway"]
 
 
@@ -31,13 +35,14 @@ async def gateway(
     settings = GatewaySettings.load(
         {"TEMPORAL_TASK_QUEUE": task_queue, "TEMPORAL_UI_URL": "http://ui"} | variables
     )
-    port = free_port()
-    app = create_app(Gateway(client, settings), tokens or Tokens({}, None))
-    async with (
-        serving(app, "127.0.0.1", port),
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as http,
-    ):
+    app = create_app(client, settings, tokens or Tokens({}, None), {}, asyncio.Event())
+    bind = f"127.0.0.1:{free_port()}"
+    async with serving(app, bind), http_client(bind) as http:
         yield http
+
+
+def http_client(bind: str) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=f"http://{bind}", trust_env=False, timeout=30)
 
 
 @pytest.fixture
@@ -47,7 +52,7 @@ async def http(client: Client, harness: SendHarness) -> AsyncIterator[httpx.Asyn
 
 
 class GatewayProcess:
-    """`send-whatsapp gateway`, its address and its log."""
+    """`send-whatsapp gateway` as a process, an HTTP client of it, and its log."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", http: httpx.AsyncClient, log: Path):
         self.process, self.http, self._log = process, http, log
@@ -58,23 +63,23 @@ class GatewayProcess:
 
 @asynccontextmanager
 async def gateway_process(folder: Path, **variables: str) -> AsyncIterator[GatewayProcess]:
-    """Run the command with these variables; it ends with the block."""
+    """Run the command with these variables until the block ends."""
     bind = f"127.0.0.1:{free_port()}"
     kept = {n: v for n, v in os.environ.items() if not n.startswith(("GATEWAY_", "TEMPORAL_"))}
     environment = kept | {"GATEWAY_BIND": bind, "LOG_FORMAT": "json"} | variables
     log = folder / f"gateway-{uuid.uuid4()}.log"
     with log.open("wb") as sink:
         process = subprocess.Popen(COMMAND, env=environment, stdout=sink, stderr=sink)
-    async with httpx.AsyncClient(base_url=f"http://{bind}", trust_env=False, timeout=30) as http:
+    async with http_client(bind) as http:
         try:
-            await until(lambda: _answers(http))
+            await until(lambda: _is_healthy(http))
             yield GatewayProcess(process, http, log)
         finally:
             process.terminate()
             await asyncio.to_thread(process.wait, 30)
 
 
-async def _answers(http: httpx.AsyncClient) -> bool:
+async def _is_healthy(http: httpx.AsyncClient) -> bool:
     try:
         return (await http.get("/healthz")).status_code == 200
     except httpx.ConnectError:

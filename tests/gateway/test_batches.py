@@ -1,8 +1,7 @@
-"""Batches over HTTP: begun, followed, steered and reported on a real socket."""
+"""Batches over HTTP on a real socket: start, status, report, pause, resume and cancel."""
 
 import json
 import uuid
-from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
 
@@ -15,12 +14,6 @@ from simulator.faults import Fault
 from simulator.process import Simulator
 from tests.conftest import SendHarness, new_phone, until
 from tests.gateway.conftest import PROBLEM, gateway
-
-
-@pytest.fixture
-async def http(client: Client, harness: SendHarness) -> AsyncIterator[httpx.AsyncClient]:
-    async with gateway(client, harness.task_queue) as opened:
-        yield opened
 
 
 def batch(rows: list[Any] | None = None, **fields: Any) -> dict[str, Any]:
@@ -38,19 +31,19 @@ async def closed(http: httpx.AsyncClient, url: str) -> dict[str, Any]:
 
 
 async def test_a_batch_is_sent_and_reported(http: httpx.AsyncClient, provider: Simulator) -> None:
-    asked = batch()
-    asked["rows"][1] |= {"template": None, "message": "own words"}
-    begun = await http.post("/v1/batches", json=asked)
-    assert begun.status_code == 202
-    assert begun.json()["total"] == 5
-    url = begun.json()["statusUrl"]
-    assert begun.headers["location"] == url == f"/v1/batches/{quote(asked['key'], safe='')}"
-    found = await closed(http, url)
-    assert (found["status"], found["accepted"], found["key"]) == ("accepted", 5, asked["key"])
+    body = batch()
+    body["rows"][1] |= {"template": None, "message": "another message"}
+    started = await http.post("/v1/batches", json=body)
+    assert started.status_code == 202
+    assert started.json()["total"] == 5
+    url = started.json()["statusUrl"]
+    assert started.headers["location"] == url == f"/v1/batches/{quote(body['key'], safe='')}"
+    status = await closed(http, url)
+    assert (status["status"], status["accepted"], status["key"]) == ("accepted", 5, body["key"])
     report = (await http.get(f"{url}/report")).json()["rows"]
     assert [row["row"] for row in report] == [1, 2, 3, 4, 5]
     assert {row["outcome"] for row in report} == {"accepted"}
-    again = await http.post("/v1/batches", json=asked)
+    again = await http.post("/v1/batches", json=body)
     assert again.status_code == 202
     assert len(await provider.inbox()) == 5
 
@@ -64,9 +57,9 @@ async def test_a_batch_is_paused_resumed_and_cancelled(
     assert (paused.status_code, paused.json()["paused"]) == (200, True)
     assert (await http.post(f"{url}/resume")).json()["paused"] is False
     assert (await http.post(f"{url}/cancel")).status_code == 202
-    # Where a cancel meets the answer of an attempt, its row is unknown (ADR 0002); none is sent.
-    told = await closed(http, url)
-    assert told["cancelled"] + told["unknown"] == 5
+    # If a cancel meets the answer of an attempt, the row is unknown (ADR 0002); none is sent.
+    status = await closed(http, url)
+    assert status["cancelled"] + status["unknown"] == 5
     assert not await provider.inbox()
     late = await http.post(f"{url}/pause")
     assert late.status_code == 409
@@ -84,9 +77,11 @@ async def test_a_batch_is_paused_resumed_and_cancelled(
         ({"colour": "red"}, "colour"),
         ({"key": ""}, "key"),
         ({"perMinute": 0}, "perMinute"),
+        ({"per_minute": 5}, "per_minute"),
+        ({"rows": [{"to": "+1234567890", "file_url": "red"}]}, "rows.0.file_url"),
     ],
 )
-async def test_what_is_wrong_is_named_and_nothing_is_sent(
+async def test_invalid_fields_are_named_and_nothing_is_sent(
     http: httpx.AsyncClient, provider: Simulator, fields: dict[str, Any], field: str
 ) -> None:
     refused = await http.post("/v1/batches", json=batch() | fields)
@@ -97,20 +92,20 @@ async def test_what_is_wrong_is_named_and_nothing_is_sent(
     assert not await provider.inbox()
 
 
-async def test_other_rows_under_a_running_key_are_409(
+async def test_other_rows_under_the_key_of_a_running_batch_are_refused(
     http: httpx.AsyncClient, provider: Simulator
 ) -> None:
     await provider.faults(Fault(route="send_*", status=429, headers={"retry-after": "60"}))
-    asked = batch()
-    url = (await http.post("/v1/batches", json=asked)).json()["statusUrl"]
-    assert (await http.post("/v1/batches", json=asked)).status_code == 202
-    other = await http.post("/v1/batches", json=batch() | {"key": asked["key"]})
+    body = batch()
+    url = (await http.post("/v1/batches", json=body)).json()["statusUrl"]
+    assert (await http.post("/v1/batches", json=body)).status_code == 202
+    other = await http.post("/v1/batches", json=batch() | {"key": body["key"]})
     assert other.status_code == 409
     await http.post(f"{url}/cancel")
     await closed(http, url)
 
 
-async def test_guards_of_the_gateway_hold_for_batches(client: Client, harness: SendHarness) -> None:
+async def test_tokens_and_limits_apply_to_batches(client: Client, harness: SendHarness) -> None:
     tokens = Tokens({"crm": "a-long-random-token"}, None)
     async with gateway(client, harness.task_queue, tokens) as http:
         assert (await http.post("/v1/batches", json=batch())).status_code == 401

@@ -1,4 +1,4 @@
-"""Hostile HTTP at the socket of the real command: refused in words, the connection closed."""
+"""Hostile HTTP against the real command: refused with a problem, the connection closed."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from send_whatsapp.gateway import middleware as gateway_http
+from send_whatsapp.gateway import time_limits
 from tests.gateway.conftest import COMMAND, PROBLEM, GatewayProcess, gateway_process
 from tools.dev_server import DevServer
 
@@ -35,7 +35,7 @@ async def running(
 
 
 async def exchange(http: httpx.AsyncClient, *pieces: bytes) -> bytes:
-    """Send the pieces and return all that comes until the gateway closes the connection."""
+    """Send the pieces and return everything until the gateway closes the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", http.base_url.port)
     try:
         for piece in pieces:
@@ -94,14 +94,14 @@ def chunk(data: bytes) -> bytes:
     ],
     ids=range(29),
 )
-async def test_what_is_hostile_is_refused_and_the_connection_closed(
+async def test_a_hostile_request_is_refused_and_the_connection_closed(
     running: GatewayProcess, raw: bytes, status: int
 ) -> None:
     answer = await exchange(running.http, raw)
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.split(b" ")[1] == str(status).encode()
     assert f"content-type: {PROBLEM}".encode() in head.lower()
-    # One object and nothing after it: what stood behind the request was not answered.
+    # One object and nothing after it: what followed the request was not answered.
     problem = json.loads(body)
     assert (problem["status"], bool(problem["title"])) == (status, True)
 
@@ -115,42 +115,42 @@ async def test_what_is_hostile_is_refused_and_the_connection_closed(
         HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab",
     ],
 )
-async def test_what_does_not_arrive_in_time_is_cut_off(
+async def test_a_request_that_does_not_arrive_in_time_is_answered_408(
     http: httpx.AsyncClient, raw: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway_http, "ARRIVES_WITHIN_S", 0.5)
+    monkeypatch.setattr(time_limits, "ARRIVAL_S", 0.5)
     answer = await exchange(http, raw)
     assert answer.startswith(b"HTTP/1.1 408")
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["status"] == 408
 
 
-async def test_a_body_that_drips_is_cut_off_by_the_whole_time(
+async def test_a_slow_body_is_limited_by_its_total_time(
     http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway_http, "ARRIVES_WITHIN_S", 0.5)
+    monkeypatch.setattr(time_limits, "ARRIVAL_S", 0.5)
     reader, writer = await asyncio.open_connection("127.0.0.1", http.base_url.port)
     writer.write(HEAD + b"Content-Length: 1000\r\n\r\n")
 
-    async def drip() -> None:
+    async def send_slowly() -> None:
         while True:
             writer.write(b" ")
             await asyncio.sleep(0.1)
 
-    dripping = asyncio.create_task(drip())
+    sending = asyncio.create_task(send_slowly())
     async with asyncio.timeout(10):
         answer = await reader.read(12)
-    dripping.cancel()
+    sending.cancel()
     writer.close()
     assert answer == b"HTTP/1.1 408"
 
 
-async def test_two_requests_in_one_piece_get_two_answers(running: GatewayProcess) -> None:
+async def test_two_requests_in_one_packet_get_two_answers(running: GatewayProcess) -> None:
     one = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
     last = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     assert (await exchange(running.http, one + last)).count(b"HTTP/1.1 200") == 2
 
 
-async def test_after_all_that_it_still_serves_and_has_logged_nobodys_data(
+async def test_the_gateway_still_serves_afterwards_and_has_logged_no_data(
     running: GatewayProcess,
 ) -> None:
     allowed = {"Authorization": f"Bearer {TOKEN}"}
@@ -165,7 +165,9 @@ async def test_after_all_that_it_still_serves_and_has_logged_nobodys_data(
     assert not [line for line in lines if line["level"] == "ERROR"]
 
 
-async def test_sigterm_answers_who_waits_and_ends_well(server: DevServer, tmp_path: Path) -> None:
+async def test_sigterm_answers_waiting_callers_and_exits_with_0(
+    server: DevServer, tmp_path: Path
+) -> None:
     queue = f"nobody-{uuid.uuid4()}"
     async with gateway_process(
         tmp_path, TEMPORAL_ADDRESS=server.address, TEMPORAL_TASK_QUEUE=queue
@@ -182,7 +184,7 @@ async def test_sigterm_answers_who_waits_and_ends_well(server: DevServer, tmp_pa
 
 
 @pytest.mark.parametrize("bind", ["taken", "192.0.2.1:80"])
-async def test_where_it_cannot_listen_it_says_so_in_one_line(
+async def test_an_address_it_cannot_listen_on_is_reported_in_one_line(
     running: GatewayProcess, tmp_path: Path, bind: str
 ) -> None:
     port = running.http.base_url.port
@@ -191,7 +193,7 @@ async def test_where_it_cannot_listen_it_says_so_in_one_line(
     ended = await asyncio.create_subprocess_exec(
         *COMMAND, env=environment, stderr=asyncio.subprocess.PIPE
     )
-    _, said = await asyncio.wait_for(ended.communicate(), 30)
+    _, output = await asyncio.wait_for(ended.communicate(), 30)
     assert ended.returncode == 1
-    assert b"Traceback" not in said
-    assert said.decode().splitlines()[-1].startswith("GATEWAY_BIND cannot be listened on")
+    assert b"Traceback" not in output
+    assert output.decode().splitlines()[-1].startswith("GATEWAY_BIND is an address that")

@@ -1,4 +1,4 @@
-"""A short form of `make load`: bursts with a real load tool, and what became of each message."""
+"""A short form of `make load`: bursts with a real load tool; every message is accounted for."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from tools.dev_server import DevServer
 
 
 @pytest.mark.timeout(300)
-def test_a_burst_loses_and_doubles_nothing(server: DevServer) -> None:
+def test_a_burst_loses_and_doubles_no_message(server: DevServer) -> None:
     if shutil.which("npm") is None:
         if os.environ.get("CI"):
             pytest.fail("npm is missing: install Node 20")

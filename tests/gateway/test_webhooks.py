@@ -1,12 +1,9 @@
-"""Webhooks: signatures, mappings, the examples, and the file's errors in one line."""
+"""Webhooks over HTTP: signatures, and what the declared examples send."""
 
 import base64
 import hashlib
 import hmac
 import json
-import re
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,16 +12,23 @@ from typing import Any
 import httpx
 import pytest
 
-from send_whatsapp.gateway.webhooks import Forged, Unusable, Webhook, dry_run, load
-from send_whatsapp.settings import SettingsError
+from send_whatsapp.gateway.webhooks import (
+    InvalidSignature,
+    Webhook,
+    load_webhooks,
+)
 from simulator.process import Simulator
-from tests.conftest import ROOT, SendHarness, new_phone
-from tests.gateway.conftest import PROBLEM, GatewayProcess, gateway_process
+from tests.conftest import SendHarness, new_phone
+from tests.gateway.conftest import (
+    PROBLEM,
+    WEBHOOK_EXAMPLES,
+    WEBHOOK_SECRETS,
+    WEBHOOKS_FILE,
+    GatewayProcess,
+    gateway_process,
+)
 from tools.dev_server import DevServer
 
-EXAMPLES = ROOT / "examples" / "webhooks"
-FILE = EXAMPLES / "webhooks.yaml"
-SECRETS = {"SHOP_WEBHOOK_SECRET": "shop secret", "VISA_WEBHOOK_SECRET": "visa secret"}
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 
 
@@ -34,7 +38,8 @@ def hmac_of(secret: str, signed: bytes) -> bytes:
 
 def shop_headers(body: bytes) -> dict[str, str]:
     return {
-        "X-Hub-Signature-256": "sha256=" + hmac_of(SECRETS["SHOP_WEBHOOK_SECRET"], body).hex(),
+        "X-Hub-Signature-256": "sha256="
+        + hmac_of(WEBHOOK_SECRETS["SHOP_WEBHOOK_SECRET"], body).hex(),
         "Content-Type": "application/json",
     }
 
@@ -44,17 +49,17 @@ def visa_headers(body: bytes, at: datetime) -> dict[str, str]:
     signed = b"v0:" + second.encode() + b":" + body
     return {
         "X-Visa-Timestamp": second,
-        "X-Visa-Signature": "v0=" + hmac_of(SECRETS["VISA_WEBHOOK_SECRET"], signed).hex(),
+        "X-Visa-Signature": "v0=" + hmac_of(WEBHOOK_SECRETS["VISA_WEBHOOK_SECRET"], signed).hex(),
         "Content-Type": "application/json",
     }
 
 
 def variables(task_queue: str, address: str) -> dict[str, str]:
-    return SECRETS | {
+    return WEBHOOK_SECRETS | {
         "TEMPORAL_ADDRESS": address,
         "TEMPORAL_TASK_QUEUE": task_queue,
         "GATEWAY_TOKENS": "crm:the-token",
-        "GATEWAY_WEBHOOKS_FILE": str(FILE),
+        "GATEWAY_WEBHOOKS_FILE": str(WEBHOOKS_FILE),
     }
 
 
@@ -72,14 +77,14 @@ async def running(
 async def refusing(
     server: DevServer, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[GatewayProcess]:
-    """A gateway without a worker, for what never gets that far."""
+    """A gateway without a worker, for requests that never reach Temporal."""
     folder = tmp_path_factory.mktemp("gateway")
     async with gateway_process(folder, **variables("nobody", server.address)) as process:
         yield process
 
 
 def shop_body(phone: str, **order: Any) -> bytes:
-    body = json.loads((EXAMPLES / "shop.json").read_text())
+    body = json.loads((WEBHOOK_EXAMPLES / "shop.json").read_text())
     body["order"] |= {"id": phone} | order
     body["order"]["customer"]["phone"] = phone
     return json.dumps(body).encode()
@@ -90,7 +95,7 @@ async def call(http: httpx.AsyncClient, name: str, body: bytes, **headers: str) 
     return await http.post(f"/v1/webhooks/{name}", content=body, headers=headers)
 
 
-async def test_a_signed_body_sends_once_however_often_it_comes(
+async def test_a_signed_body_sends_once_even_if_it_arrives_again(
     running: GatewayProcess, provider: Simulator
 ) -> None:
     phone = new_phone()
@@ -109,7 +114,7 @@ async def test_a_signed_body_sends_once_however_often_it_comes(
     assert phone not in running.log()
 
 
-async def test_a_body_that_asks_for_nothing_is_taken_and_sends_nothing(
+async def test_a_body_for_which_when_does_not_hold_sends_nothing(
     running: GatewayProcess, provider: Simulator
 ) -> None:
     body = b'{"event": "order.created"}'
@@ -136,7 +141,7 @@ async def test_a_body_that_asks_for_nothing_is_taken_and_sends_nothing(
         ("nobody", b"{}", {"Content-Type": "application/json"}, 401),
     ],
 )
-async def test_what_is_not_signed_or_not_usable_is_refused(
+async def test_unsigned_and_invalid_bodies_are_refused(
     refusing: GatewayProcess, name: str, body: bytes, headers: dict[str, str], status: int
 ) -> None:
     raw = [(n.encode(), v.encode("latin-1")) for n, v in headers.items()]
@@ -164,158 +169,26 @@ async def test_a_webhook_without_a_signature_needs_a_token(
 @pytest.mark.parametrize(
     ("offset", "good"), [(0, True), (-299, True), (299, True), (-301, False), (301, False)]
 )
-def test_a_signed_time_holds_in_its_window_only(offset: int, good: bool) -> None:
-    visa = load(FILE, SECRETS)["visa"]
+def test_a_signed_time_is_valid_in_its_window_only(offset: int, good: bool) -> None:
+    visa = load_webhooks(WEBHOOKS_FILE, WEBHOOK_SECRETS)["visa"]
     at = datetime.fromtimestamp(NOW.timestamp() + offset, UTC)
     headers = httpx.Headers(visa_headers(b"{}", at))
     if good:
         visa.verify(headers, b"{}", NOW)
     else:
-        with pytest.raises(Forged, match="time"):
+        with pytest.raises(InvalidSignature, match="time"):
             visa.verify(headers, b"{}", NOW)
     headers["X-Visa-Timestamp"] = str(int(NOW.timestamp()) + 1 + offset)
-    with pytest.raises(Forged, match="signature"):
+    with pytest.raises(InvalidSignature, match="signature"):
         visa.verify(headers, b"{}", NOW)
 
 
-def test_a_signature_may_come_in_base64() -> None:
+def test_a_signature_may_be_base64() -> None:
     declared = {"header": "X-Shopify-Hmac-Sha256", "encoding": "base64", "secret": "S"}
     webhook = Webhook.model_validate(
         {"key": "id", "request": {"to": "to"}, "signature": declared, "secret": "s"}
     )
     good = base64.b64encode(hmac_of("s", b"{}")).decode()
     webhook.verify({"X-Shopify-Hmac-Sha256": good}, b"{}", NOW)
-    with pytest.raises(Forged):
+    with pytest.raises(InvalidSignature):
         webhook.verify({"X-Shopify-Hmac-Sha256": hmac_of("s", b"{}").hex()}, b"{}", NOW)
-
-
-@pytest.mark.parametrize(
-    ("name", "key", "request_"),
-    [
-        (
-            "shop",
-            "shop-4711",
-            {
-                "to": "+1234567890",
-                "template": "order_paid",
-                "variables": {
-                    "name": "John Doe",
-                    "total": 99.5,
-                    "fallback_message": "Your order is paid, thank you!",
-                },
-                "delivery": "at_least_once",
-            },
-        ),
-        (
-            "visa",
-            "visa-A-17-approved",
-            {
-                "to": "(123) 456-7890",
-                "message": "Your application A-17 is now approved",
-                "delivery": "at_most_once",
-            },
-        ),
-        (
-            "crm",
-            "crm-note-81",
-            {
-                "to": "+1234567891",
-                "fileUrl": "https://example.com/visa.pdf",
-                "fileType": "document",
-                "delivery": "at_least_once",
-                "sendAt": "2027-01-31T09:00:00+01:00",
-            },
-        ),
-    ],
-)
-def test_each_example_shows_what_it_would_send(
-    name: str, key: str, request_: dict[str, Any]
-) -> None:
-    made = dry_run(FILE, name, (EXAMPLES / f"{name}.json").read_bytes())
-    assert made == {"sends": True, "key": key, "request": request_}
-
-
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
-        (b"[]", "key"),
-        (b'{"id": null}', "key"),
-        (b'{"id": true}', "key"),
-        (b'{"id": ["canary"]}', "key"),
-        (b'{"id": ""}', "key"),
-        ('{"id": "\u00e9"}'.encode(), "key"),
-        (b'{"id": "' + b"x" * 200 + b'"}', "key"),
-        (b'{"id": 1, "message": "x"}', "to"),
-        (b'{"id": 1, "to": "+1", "message": 5}', "message"),
-        (b'{"id": 1, "to": "+1", "message": "x", "n": "canary"}', "variables"),
-        (b"canary", "body"),
-    ],
-)
-def test_a_body_that_gives_no_request_is_told_by_field_without_its_values(
-    tmp_path: Path, body: bytes, field: str
-) -> None:
-    file = tmp_path / "w.yaml"
-    request = "{to: to, message: message, variables: 'n && sum(n)'}"
-    file.write_text(f"webhooks: {{w: {{key: id, request: {request}}}}}")
-    with pytest.raises(Unusable) as wrong:
-        dry_run(file, "w", body)
-    assert field in {problem.field for problem in wrong.value.problems}
-    assert "canary" not in str(wrong.value)
-
-
-GOOD = "webhooks: {w: {key: id, request: {to: to, message: text}}}"
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        (": :", "no YAML"),
-        ("[]", "the file"),
-        ("webhooks: {W!: {key: id, request: {to: to}}}", "webhooks.W!"),
-        (GOOD.replace("key: id, ", ""), "webhooks.w.key: field required"),
-        (GOOD.replace("key: id", "key: 'a['"), "webhooks.w.key: is no JMESPath"),
-        (GOOD.replace("to: to, ", ""), "does not say where `to`"),
-        (GOOD.replace("message:", "text:"), "names text, which no request has"),
-        (GOOD.replace("message: text", "message: 'a b'"), "webhooks.w.request.message"),
-        (GOOD.replace("key: id", "key: id, more: 1"), "webhooks.w.more"),
-        (GOOD.replace("key: id", "key: id, signature: {header: X}"), "signature.secret"),
-        (
-            GOOD.replace("key: id", "key: id, signature: {header: X, secret: NOT_SET}"),
-            "NOT_SET is not set, and the webhook w",
-        ),
-        (
-            GOOD.replace(
-                "key: id",
-                "key: id, signature: {header: X, secret: S, timestamp: {header: T, signed: b}}",
-            ),
-            "signed: holds not {timestamp} and then {body}",
-        ),
-    ],
-)
-def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, text: str, says: str) -> None:
-    file = tmp_path / "webhooks.yaml"
-    file.write_text(text)
-    with pytest.raises(SettingsError, match=re.escape(says)) as wrong:
-        load(file, {"S": "s"})
-    assert "\n" not in str(wrong.value)
-
-
-def test_a_missing_file_is_refused() -> None:
-    with pytest.raises(SettingsError, match="cannot be read"):
-        load(Path("no-such-file"), {})
-
-
-def test_no_secret_shows() -> None:
-    assert "shop secret" not in repr(load(FILE, SECRETS))
-
-
-def test_the_example_shows_in_the_command_line() -> None:
-    command = [str(Path(sys.executable).with_name("send-whatsapp")), "webhook", str(FILE)]
-    sample = ["--sample", str(EXAMPLES / "shop.json")]
-    shown = subprocess.run([*command, "shop", *sample], capture_output=True, text=True)
-    assert (shown.returncode, shown.stderr) == (0, "")
-    assert json.loads(shown.stdout)["key"] == "shop-4711"
-    for words in (["nobody", *sample], ["visa", *sample]):
-        refused = subprocess.run([*command, *words], capture_output=True, text=True)
-        assert (refused.returncode, refused.stdout) == (2, "")
-        assert len(refused.stderr.splitlines()) == 1

@@ -1,4 +1,4 @@
-"""When Temporal is away: 503 in time, and what was answered 503 is not sent later."""
+"""When Temporal does not answer: 503 in time, and a message answered 503 is not sent later."""
 
 import asyncio
 import signal
@@ -25,7 +25,7 @@ FIELDS = {"to": "+1234567890", "message": "x"}
 
 
 class Proxy:
-    """A way to Temporal whose answers can be held back, or whose connections be cut."""
+    """A proxy to Temporal that can hold back answers and cut connections."""
 
     def __init__(self) -> None:
         self.answers = asyncio.Event()
@@ -92,7 +92,7 @@ async def refused_everywhere(http: httpx.AsyncClient, key: str) -> None:
     )
 
 
-async def test_nobody_listens_at_temporals_address(tmp_path: Path) -> None:
+async def test_the_answer_is_503_if_nothing_listens_at_temporals_address(tmp_path: Path) -> None:
     address = f"127.0.0.1:{free_port()}"
     async with gateway_process(tmp_path, TEMPORAL_ADDRESS=address) as running:
         await refused_everywhere(running.http, "a")
@@ -111,7 +111,7 @@ async def test_a_frozen_temporal_starts_nothing_later(tmp_path: Path) -> None:
             await refused_everywhere(running.http, "a")
         finally:
             frozen.process.send_signal(signal.SIGCONT)
-        # The next start is answered after all that the server had still to read.
+        # Temporal answers the next start only after it has read all earlier requests.
         await until(lambda: _is_ready(running.http))
         assert (await post(running.http)).status_code == 202
         client = await Client.connect(frozen.address)
@@ -119,7 +119,7 @@ async def test_a_frozen_temporal_starts_nothing_later(tmp_path: Path) -> None:
         assert (await running.http.get("/v1/messages/a")).status_code == 404
 
 
-async def test_what_waits_behind_a_frozen_temporal_was_sent_nowhere(tmp_path: Path) -> None:
+async def test_starts_that_wait_for_a_frozen_temporal_are_never_sent(tmp_path: Path) -> None:
     async with (
         dev_server(tmp_path / "log", database=tmp_path / "db") as frozen,
         gateway_process(tmp_path, TEMPORAL_ADDRESS=frozen.address) as running,
@@ -144,7 +144,7 @@ async def test_what_waits_behind_a_frozen_temporal_was_sent_nowhere(tmp_path: Pa
             assert found.status_code == 404
 
 
-async def test_a_connection_that_broke_meanwhile_costs_nobody_an_answer(
+async def test_a_broken_connection_to_temporal_is_not_noticed_by_callers(
     harness: SendHarness, tmp_path: Path
 ) -> None:
     port = int(harness.client.service_client.config.target_host.rpartition(":")[2])
@@ -188,7 +188,7 @@ async def test_a_start_whose_answer_was_lost_is_cancelled_or_found_by_its_key(
     assert len(await provider.inbox(found)) == 1
 
 
-async def test_a_run_that_temporal_took_after_the_answer_does_not_send(
+async def test_a_run_that_temporal_accepts_too_late_does_not_send(
     harness: SendHarness, provider: Simulator
 ) -> None:
     request = SendWhatsAppRequest(to=new_phone(), message="x")

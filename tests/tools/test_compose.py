@@ -11,7 +11,7 @@ import yaml
 
 from send_whatsapp.settings import WorkerSettings
 from tests.conftest import ROOT
-from worker import GRACE_S
+from worker import SHUTDOWN_MARGIN_S
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -62,7 +62,7 @@ def test_ports_are_open_on_this_machine_only(name: str) -> None:
 
 def test_the_worker_is_given_longer_than_it_takes_itself_to_stop() -> None:
     grace = float(SERVICES["worker"]["stop_grace_period"].removesuffix("s"))
-    own = WorkerSettings.load({"CGB_API_KEY": "key"}).timeout_s + GRACE_S
+    own = WorkerSettings.load({"CGB_API_KEY": "key"}).timeout_s + SHUTDOWN_MARGIN_S
     assert grace >= own + 10
 
 

@@ -98,8 +98,10 @@ def operator(server: DevServer) -> Operator:
 
 def activities_on(provider: CGBClient, settings: WorkerSettings, runtime: Runtime) -> Sequence[Any]:
     """Build every activity on this client of the provider."""
-    figures = ProviderMetrics(runtime.metric_meter)
-    return worker_module.all_activities(settings, provider, figures, search_attributes=True)
+    provider_metrics = ProviderMetrics(runtime.metric_meter)
+    return worker_module.all_activities(
+        settings, provider, provider_metrics, search_attributes=True
+    )
 
 
 @asynccontextmanager

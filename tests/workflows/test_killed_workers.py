@@ -77,7 +77,7 @@ async def test_a_worker_that_gets_sigterm_finishes_the_send_in_flight(
             await both.start()
             await until(lambda: http.stopped == 2, BUSY_S)
             process.send_signal(signal.SIGTERM)
-            await until(lambda: "what is in flight may end" in worker_log.read_text())
+            await until(lambda: "running activities may finish" in worker_log.read_text())
             http.resume()
             assert await asyncio.to_thread(process.wait, 30) == 0
     with worker_process(settings):

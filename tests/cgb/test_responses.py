@@ -1,4 +1,4 @@
-"""What an answer means, from a folder of answers as the provider would give them."""
+"""What a response means, from the recorded responses in `responses/`."""
 
 import contextlib
 import json
@@ -11,17 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from send_whatsapp.cgb import answers
-from send_whatsapp.cgb.answers import Answer, Flow
+from send_whatsapp.cgb import responses
 from send_whatsapp.cgb.errors import CGBError
+from send_whatsapp.cgb.responses import Flow, Response
 
-FOLDER = Path(__file__).parent / "answers"
+FOLDER = Path(__file__).parent / "responses"
 MEANINGS = {
-    "find": answers.found_contact,
-    "create": answers.created_contact,
-    "account": answers.account,
-    "flows": answers.flows,
-    "send": answers.sent,
+    "find": responses.found_contact,
+    "create": responses.created_contact,
+    "account": responses.account,
+    "flows": responses.flows,
+    "send": responses.sent,
 }
 CASES = [
     pytest.param(path.stem, case, id=f"{path.stem}: {case['name']}")
@@ -37,19 +37,19 @@ def body_of(case: dict[str, Any]) -> bytes:
 
 
 @pytest.mark.parametrize(("call", "case"), CASES)
-def test_an_answer_means(call: str, case: dict[str, Any]) -> None:
-    answer = Answer("ask", case.get("status", 200), case.get("headers", {}), body_of(case))
+def test_a_response_means(call: str, case: dict[str, Any]) -> None:
+    response = Response("call", case.get("status", 200), case.get("headers", {}), body_of(case))
     if "error" in case:
         with pytest.raises(CGBError) as raised:
-            MEANINGS[call](answer)
+            MEANINGS[call](response)
         error = raised.value
         assert type(error).__name__ == case["error"]
         assert error.unsent is case["unsent"]
-        assert error.provider_message == case.get("said")
+        assert error.provider_message == case.get("provider_message")
         assert error.retry_after == case.get("retry_after")
-        assert (case.get("said") or "\x00") not in str(error)
+        assert (case.get("provider_message") or "\x00") not in str(error)
     else:
-        found = MEANINGS[call](answer)
+        found = MEANINGS[call](response)
         if call == "flows":
             assert found == [Flow(*entry) for entry in case["value"]]
         elif call == "account":
@@ -72,9 +72,11 @@ def test_an_answer_means(call: str, case: dict[str, Any]) -> None:
         b"[" * 9999,
     ],
 )
-def test_a_2xx_that_is_no_object_leaves_a_send_unknown(status: int, body: bytes) -> None:
+def test_a_2xx_without_a_json_object_does_not_prove_what_became_of_a_send(
+    status: int, body: bytes
+) -> None:
     with pytest.raises(CGBError) as raised:
-        answers.sent(Answer("send", status, {}, body))
+        responses.sent(Response("send", status, {}, body))
     assert type(raised.value).__name__ == "NotUnderstood"
     assert raised.value.unsent is False
 
@@ -104,15 +106,17 @@ def test_a_2xx_that_is_no_object_leaves_a_send_unknown(status: int, body: bytes)
         (999, "NotUnderstood", False),
     ],
 )
-def test_a_status_means_the_same_inside_and_outside(status: int, error: str, unsent: bool) -> None:
-    outside = Answer("send", status, {}, b"")
+def test_an_error_code_in_the_body_means_the_same_as_the_status(
+    status: int, error: str, unsent: bool
+) -> None:
+    by_status = Response("send", status, {}, b"")
     with pytest.raises(CGBError) as raised:
-        answers.sent(outside)
+        responses.sent(by_status)
     assert (type(raised.value).__name__, raised.value.unsent) == (error, unsent)
     if 400 <= status <= 599:
-        inside = Answer("send", 200, {}, b'{"error": {"code": %d}}' % status)
+        by_code = Response("send", 200, {}, b'{"error": {"code": %d}}' % status)
         with pytest.raises(CGBError) as raised:
-            answers.sent(inside)
+            responses.sent(by_code)
         assert (type(raised.value).__name__, raised.value.unsent) == (error, unsent)
 
 
@@ -142,30 +146,30 @@ NOW = datetime(2026, 11, 24, 8, 0, 0, tzinfo=UTC)
     ],
 )
 def test_retry_after_is_read_and_clamped(value: str, seconds: float | None) -> None:
-    assert answers.retry_after({"retry-after": value}, NOW) == seconds
-    assert answers.retry_after({}, NOW) is None
+    assert responses.retry_after({"retry-after": value}, NOW) == seconds
+    assert responses.retry_after({}, NOW) is None
 
 
-def test_a_bomb_is_not_unpacked() -> None:
+def test_a_compression_bomb_is_not_unpacked() -> None:
     compressor = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
     bomb = compressor.compress(b" " * 100_000_000) + compressor.flush()
     with pytest.raises(CGBError) as raised:
-        answers.sent(Answer("send", 200, {"content-encoding": "gzip"}, bomb))
+        responses.sent(Response("send", 200, {"content-encoding": "gzip"}, bomb))
     assert raised.value.unsent is False
 
 
-def test_a_compressed_answer_is_read_all_the_same() -> None:
+def test_a_compressed_response_is_read() -> None:
     compressor = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
     body = compressor.compress(b'{"success": true}') + compressor.flush()
-    assert answers.sent(Answer("send", 200, {"content-encoding": "gzip"}, body)) is None
+    assert responses.sent(Response("send", 200, {"content-encoding": "gzip"}, body)) is None
     with pytest.raises(CGBError):
-        answers.sent(Answer("send", 200, {"content-encoding": "gzip"}, b"{}"))
+        responses.sent(Response("send", 200, {"content-encoding": "gzip"}, b"{}"))
 
 
 @given(st.sampled_from(sorted(MEANINGS)), st.integers(100, 999), st.binary(max_size=200))
-def test_no_answer_makes_it_fail_in_another_way(call: str, status: int, body: bytes) -> None:
+def test_any_response_gives_a_value_or_a_cgb_error(call: str, status: int, body: bytes) -> None:
     with contextlib.suppress(CGBError):
-        assert MEANINGS[call](Answer("ask", status, {}, body)) in (None, []) or b"{" in body
+        assert MEANINGS[call](Response("call", status, {}, body)) in (None, []) or b"{" in body
 
 
 @given(
@@ -199,9 +203,9 @@ def test_no_answer_makes_it_fail_in_another_way(call: str, status: int, body: by
         max_leaves=12,
     ),
 )
-def test_no_json_makes_it_fail_in_another_way(call: str, body: object) -> None:
+def test_any_json_gives_a_valid_value_or_a_cgb_error(call: str, body: object) -> None:
     try:
-        found = MEANINGS[call](Answer("ask", 200, {}, json.dumps(body).encode()))
+        found = MEANINGS[call](Response("call", 200, {}, json.dumps(body).encode()))
     except CGBError:
         return
     if call in ("find", "create") and isinstance(found, str):

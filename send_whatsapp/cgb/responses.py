@@ -1,0 +1,234 @@
+"""What a response of the provider means: pure functions from a response to a value or a CGBError.
+
+The rules come from docs/provider-api.md.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, NoReturn
+
+from send_whatsapp.cgb.body import read_json
+from send_whatsapp.cgb.errors import (
+    CGBError,
+    NotUnderstood,
+    RateLimited,
+    Rejected,
+    Unauthorized,
+    Unavailable,
+)
+
+MAX_RETRY_AFTER_S = 300.0
+
+_ID = re.compile(r"[A-Za-z0-9_@+=:-][A-Za-z0-9_.@+=:-]{0,127}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Response:
+    """The response to a call; `call` describes the call, for example "send the text"."""
+
+    call: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A flow of the account. The id is opaque text, although the provider uses numbers."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Account:
+    """The account that a key belongs to."""
+
+    id: str | None
+    name: str | None
+
+
+def found_contact(response: Response) -> str | None:
+    """Return the id of the newest contact that was found, or None. Raises CGBError."""
+    try:
+        body = _object(response, _json(response))
+    except Rejected as error:
+        if error.status == 404:
+            return None
+        raise
+    if "found" in body or "contact" in body:
+        if body.get("contact") is None and not body.get("found"):
+            return None
+        return _contact_id(response, body.get("contact"))
+    contacts = body.get("data")
+    if contacts is None or contacts == []:
+        return None
+    return _contact_id(response, contacts[0] if isinstance(contacts, list) else None)
+
+
+def created_contact(response: Response) -> str:
+    """Return the id of a contact that was created or existed already. Raises CGBError."""
+    body = _object(response, _json(response))
+    holder = next((body[key] for key in ("data", "contact") if body.get(key) is not None), body)
+    return _contact_id(response, holder)
+
+
+def account(response: Response) -> Account:
+    """Return the account that the key belongs to. Raises CGBError."""
+    body = _object(response, _json(response))
+    name = body.get("name")
+    return Account(_id(body.get("page_id")), name if isinstance(name, str) else None)
+
+
+def flows(response: Response) -> list[Flow]:
+    """Return the account's flows.
+
+    Raises CGBError, also if an entry has no id or no name.
+    """
+    entries = _json(response)
+    if not isinstance(entries, list):
+        _object(response, entries)
+        _not_understood(response, "without a list of flows")
+    found = []
+    for entry in entries:
+        flow_id = _id(entry.get("id")) if isinstance(entry, dict) else None
+        if flow_id is None or not isinstance(entry.get("name"), str):
+            _not_understood(response, "with a flow without an id or a name")
+        found.append(Flow(flow_id, entry["name"]))
+    return found
+
+
+def sent(response: Response) -> str | None:
+    """Return the message id of an accepted send, or None if the provider gives none.
+
+    Raises CGBError if the send was not accepted; `unsent` is False if it may have been sent.
+    """
+    body = _object(response, _json(response))
+    data = body.get("data")
+    holders = [body, data] if isinstance(data, dict) else [body]
+    return next((m for h in holders if (m := _message_id(h.get("message_id")))), None)
+
+
+def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+    """Return the seconds of `Retry-After` (a number or an HTTP date) from 0 to 300, or None."""
+    value = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[+-]?\d{1,300}(\.\d{0,300})?", value, re.ASCII):
+        seconds = float(value)
+    else:
+        try:
+            date = parsedate_to_datetime(value)
+            # The parser returns no zone for "-0000", which means UTC.
+            date = date if date.tzinfo else date.replace(tzinfo=UTC)
+            seconds = (date - (now or datetime.now(UTC))).total_seconds()
+        except (ValueError, OverflowError):
+            return None
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
+
+
+def _json(response: Response) -> Any:
+    """Return the JSON of a 2xx response; raise the error that any other status means."""
+    if not 200 <= response.status <= 299:
+        _raise_for(
+            response,
+            response.status,
+            _provider_message(_json_or_none(response)),
+            f"HTTP {response.status}",
+        )
+    try:
+        return read_json(response.headers, response.body)
+    except ValueError:
+        _not_understood(response, "whose body is not JSON")
+
+
+def _object(response: Response, body: Any) -> dict[str, Any]:
+    """Return the body of an accepted call; raise the error that a body can mean despite a 2xx."""
+    if not isinstance(body, dict):
+        _not_understood(response, "whose body is not a JSON object")
+    error = body.get("error")
+    if error not in (None, False, ""):
+        code = _code(error.get("code")) if isinstance(error, dict) else None
+        detail = f"HTTP {response.status} with an error in the body"
+        detail += f" (code {code})" if code else ""
+        _raise_for(response, code or 400, _provider_message(body), detail)
+    if body.get("success", True) is not True:
+        detail = f"HTTP {response.status} that does not report success"
+        _raise_for(response, 400, _provider_message(body), detail)
+    return body
+
+
+def _raise_for(
+    response: Response, status: int, provider_message: str | None, detail: str
+) -> NoReturn:
+    kind: type[CGBError]
+    if status in (401, 403):
+        kind, unsent = Unauthorized, True
+    elif status in (425, 429):
+        kind, unsent = RateLimited, True
+    elif status == 408 or 500 <= status <= 599:
+        kind, unsent = Unavailable, False
+    elif 400 <= status <= 499:
+        kind, unsent = Rejected, True
+    else:
+        kind, unsent = NotUnderstood, False
+    raise kind(
+        response.call,
+        detail,
+        unsent,
+        provider_message=provider_message,
+        status=status,
+        retry_after=retry_after(response.headers),
+    )
+
+
+def _not_understood(response: Response, reason: str) -> NoReturn:
+    detail = f"HTTP {response.status} {reason}"
+    raise NotUnderstood(response.call, detail, unsent=False, status=response.status)
+
+
+def _json_or_none(response: Response) -> Any:
+    try:
+        return read_json(response.headers, response.body)
+    except ValueError:
+        return None
+
+
+def _provider_message(body: Any) -> str | None:
+    """Return the provider's own message about a refusal, from the fields that may hold it."""
+    if not isinstance(body, dict):
+        return None
+    error = body.get("error")
+    candidates = [error.get("message") if isinstance(error, dict) else error, body.get("message")]
+    return next((c for c in candidates if isinstance(c, str) and c.strip()), None)
+
+
+def _code(value: Any) -> int | None:
+    if isinstance(value, str) and re.fullmatch(r"[1-5]\d\d", value, re.ASCII):
+        value = int(value)
+    is_error = isinstance(value, int) and not isinstance(value, bool) and 400 <= value <= 599
+    return value if is_error else None
+
+
+def _contact_id(response: Response, contact: Any) -> str:
+    contact_id = _id(contact.get("id")) if isinstance(contact, dict) else None
+    if contact_id is None:
+        _not_understood(response, "with a contact without a valid id")
+    return contact_id
+
+
+def _id(value: Any) -> str | None:
+    """Return an id as text, or None if it is not a positive number or safe text in a URL path."""
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        # Python raises an error for the text of a number with more than 4,300 digits.
+        return str(value) if value < 10**128 else None
+    return value if isinstance(value, str) and _ID.fullmatch(value) and value != "0" else None
+
+
+def _message_id(value: Any) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value) if abs(value) < 10**128 else None
+    return (
+        value if isinstance(value, str) and 0 < len(value) <= 256 and value.isprintable() else None
+    )

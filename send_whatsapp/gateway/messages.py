@@ -1,0 +1,114 @@
+"""The routes of single messages: start a send, read its state, cancel it."""
+
+import asyncio
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from temporalio.client import Client
+
+from send_whatsapp.client.links import ui_link
+from send_whatsapp.client.sends import request_cancel
+from send_whatsapp.client.state import State, get_state
+from send_whatsapp.contract.request import SendWhatsAppRequest
+from send_whatsapp.gateway import openapi, time_limits
+from send_whatsapp.gateway.body import typed_body
+from send_whatsapp.gateway.headers import idempotency_key, preferred_wait_s
+from send_whatsapp.gateway.problems import Problem
+from send_whatsapp.gateway.starts import SendStarter
+from send_whatsapp.settings import GatewaySettings
+from send_whatsapp.temporal.connection import TemporalUnavailable, rpc
+
+
+class MessageRoutes:
+    """The routes under /v1/messages."""
+
+    def __init__(self, client: Client, settings: GatewaySettings, stopping: asyncio.Event) -> None:
+        """Serve with this client; when `stopping` is set, all waits for runs end."""
+        self._client = client
+        self._ui_url = settings.ui_url
+        self._stopping = stopping
+        self._starter = SendStarter(client, settings.task_queue)
+
+    def add_to(self, app: FastAPI) -> None:
+        """Serve the routes."""
+        app.post("/v1/messages", **openapi.POST_MESSAGE)(self.post)
+        app.get("/v1/messages/{id:path}", **openapi.GET_MESSAGE)(self.get)
+        app.delete("/v1/messages/{id:path}", **openapi.DELETE_MESSAGE)(self.delete)
+
+    async def post(self, request: Request) -> Response:
+        """Start a send. With `Prefer: wait=N`, wait until its run is closed, at most N seconds."""
+        key = idempotency_key(request.headers)
+        return await self.send(request, await typed_body(request, SendWhatsAppRequest), key)
+
+    async def get(self, id: str) -> Response:
+        """Return the state of a message, with `result` once its run is closed."""
+        async with rpc(self._client, time_limits.TEMPORAL_S):
+            return self._message(await get_state(self._client, id), 200)
+
+    async def delete(self, id: str) -> Response:
+        """Cancel a message.
+
+        200: nothing was sent. 202: not known yet. 409: the message can no longer be cancelled.
+        """
+        async with rpc(self._client, time_limits.TEMPORAL_S):
+            state = await get_state(self._client, id)
+            if running := state.outcome == "running":
+                await request_cancel(self._client, state)
+        if running:
+            state = await self._wait_until_closed(state, time_limits.CANCEL_WAIT_S)
+        match state.outcome:
+            case "cancelled":
+                return self._message(state, 200)
+            case "running":
+                return self._message(state, 202)
+        title = "The message can no longer be cancelled"
+        raise Problem(409, title, id=state.id, messageStatus=state.outcome)
+
+    async def send(
+        self, request: Request, send_request: SendWhatsAppRequest, key: str | None
+    ) -> Response:
+        """Start this send and answer the HTTP request. Raises what `SendStarter.start` raises."""
+        wait_s = preferred_wait_s(request.headers)
+        state = await self._starter.start(send_request, key)
+        if wait_s and state.outcome == "running":
+            state = await self._wait_until_closed(state, wait_s)
+        closed = wait_s is not None and state.outcome != "running"
+        response = self._message(state, 200 if closed else 202, with_result=closed)
+        response.headers["Location"] = _path(state.id)
+        return response
+
+    async def _wait_until_closed(self, state: State, seconds: float) -> State:
+        """Return the state once the run is closed; otherwise return `state` after `seconds`.
+
+        The wait also ends when the gateway stops and when Temporal stops answering. The run was
+        started in any case, so `running` is a correct answer and 503 would not be.
+        """
+        closed = asyncio.create_task(
+            get_state(self._client, state.id, run_id=state.run_id, wait=True)
+        )
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({closed, stopping}, timeout=seconds, return_when="FIRST_COMPLETED")
+            return closed.result() if closed.done() else state
+        except TemporalUnavailable:
+            return state
+        finally:
+            closed.cancel()
+            stopping.cancel()
+
+    def _message(self, state: State, status: int, *, with_result: bool = True) -> JSONResponse:
+        body: dict[str, Any] = {
+            "id": state.id,
+            "status": state.outcome,
+            "statusUrl": _path(state.id),
+            "uiUrl": ui_link(self._ui_url, self._client.namespace, state.id, state.run_id),
+        }
+        if with_result and state.result:
+            body["result"] = state.result.model_dump(mode="json", by_alias=True)
+        return JSONResponse(body, status)
+
+
+def _path(workflow_id: str) -> str:
+    return f"/v1/messages/{quote(workflow_id, safe='')}"

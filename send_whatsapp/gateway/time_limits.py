@@ -1,0 +1,49 @@
+"""Every time limit of the gateway, in seconds, and how the limits nest.
+
+Modules read these as `time_limits.NAME` at the moment they need them.
+
+A request: headers arrive within ARRIVAL_S, then the body within ARRIVAL_S. If the gateway refuses
+the request, it reads the rest of the body for at most DRAIN_S.
+
+Calls to Temporal. Every 503 must be sent within 10 s after the request has arrived:
+
+    POST /v1/messages, webhooks    START_SLOT_S + TEMPORAL_S = 9.0
+        wait for a start slot          START_SLOT_S    2.5
+        both tries to start            TEMPORAL_S      6.5
+            first try                      FIRST_TRY_S     4.0
+            second try                     the rest        2.5 or more
+    GET, DELETE /v1/messages/{id}  TEMPORAL_S   6.5
+    POST /v1/batches               BATCH_START_S  9.5
+    GET /readyz                    READY_S      3.0
+
+The other batch routes have the limits of `send_whatsapp.client.batches`.
+
+Waiting for a run to close is added to these limits, and its end is never a 503: the answer is then
+`running`. `Prefer: wait=N` waits N, at most MAX_WAIT_S; DELETE waits CANCEL_WAIT_S. The gateway
+ends all such waits when it stops, and then has SHUTDOWN_S to send the answers.
+"""
+
+ARRIVAL_S = 15.0
+DRAIN_S = 2.0
+KEEP_ALIVE_S = 15
+SHUTDOWN_S = 20
+
+START_SLOT_S = 2.5
+TEMPORAL_S = 6.5
+FIRST_TRY_S = 4.0
+BATCH_START_S = 9.5
+READY_S = 3.0
+
+MAX_WAIT_S = 300.0
+CANCEL_WAIT_S = 8.0
+
+RETRY_AFTER_NO_TEMPORAL_S = 5
+RETRY_AFTER_NO_START_SLOT_S = 2
+RETRY_AFTER_TOO_MANY_REQUESTS_S = 1
+"""What `Retry-After` says in each kind of 503."""
+
+UNCONFIRMED_CHECK_S = 0.25
+"""How often the gateway looks for runs whose start was answered 503."""
+
+TOKENS_FILE_CHECK_S = 5.0
+"""How often the tokens file is read again, at most."""

@@ -1,0 +1,107 @@
+"""Settings of the worker, and warnings about misspelt ones."""
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+
+from send_whatsapp.settings.base import ANY_NAME
+from send_whatsapp.settings.process import ProcessSettings
+from send_whatsapp.settings.values import (
+    FLOW_ID,
+    HOST_PORT,
+    HTTP_URL_WITHOUT_CREDENTIALS,
+    PLAIN_TEXT,
+    whole_number,
+)
+
+TEMPLATE_PREFIX = "CGB_TEMPLATE_"
+
+
+class WorkerSettings(ProcessSettings):
+    """Settings of the worker; `send-whatsapp doctor` reads them too."""
+
+    api_url: Annotated[str, HTTP_URL_WITHOUT_CREDENTIALS] = Field(
+        "https://app.chatgptbuilder.io/api",
+        alias="CGB_API_URL",
+        description="Base URL of the provider's API.",
+        examples=["https://app.chatgptbuilder.io/api"],
+    )
+    api_key: Annotated[SecretStr, PLAIN_TEXT] = Field(
+        alias="CGB_API_KEY",
+        description="Key of the account, from the provider's settings page. Required.",
+        examples=["the key from the provider's settings page"],
+    )
+    timeout_ms: Annotated[int, whole_number(100, 600_000)] = Field(
+        30_000,
+        alias="CGB_TIMEOUT",
+        description="Milliseconds for all provider calls of one activity together. The worker"
+        " needs up to this time plus 10 s to stop; docker compose allows it 60 s"
+        " (`stop_grace_period`).",
+        examples=["30000"],
+    )
+    retry_attempts: Annotated[int, whole_number(0, 100)] = Field(
+        3,
+        alias="CGB_RETRY_ATTEMPTS",
+        description="Retries after the first attempt; CGB_RETRY_FOR may allow more.",
+        examples=["3"],
+    )
+    retry_for_s: Annotated[int, whole_number(0, 604_800)] = Field(
+        3600,
+        alias="CGB_RETRY_FOR",
+        description="Seconds for which lookups, and sends that are proven unsent, are retried;"
+        " 0: only CGB_RETRY_ATTEMPTS counts.",
+        examples=["3600"],
+    )
+    cache_timeout_s: Annotated[int, whole_number(1, 604_800)] = Field(
+        3600,
+        alias="CGB_CACHE_TIMEOUT",
+        description="Seconds that contact ids and the list of flows are cached.",
+        examples=["3600"],
+    )
+    max_requests_per_minute: Annotated[int, whole_number(1, 1_000_000)] | None = Field(
+        None,
+        alias="CGB_MAX_REQUESTS_PER_MINUTE",
+        description="Requests to the provider per minute, over all workers of the task queue; not"
+        " set: no limit.",
+        examples=["100"],
+    )
+    templates: dict[str, Annotated[str, FLOW_ID]] = Field(
+        default_factory=dict,
+        alias=TEMPLATE_PREFIX + ANY_NAME,
+        description="Id of the flow to send for a template, instead of the flow that the"
+        " template's name finds. `<NAME>` is the template in upper case, with `_` for every run of"
+        " characters other than A to Z and 0 to 9. `send-whatsapp doctor` checks that each flow"
+        " exists.",
+        examples=["1752250957765"],
+    )
+    metrics_bind: Annotated[str, HOST_PORT] | None = Field(
+        None,
+        alias="METRICS_BIND",
+        description="host:port of the Prometheus endpoint `/metrics`; not set: no endpoint. Docker"
+        " compose sets its own.",
+        examples=["127.0.0.1:9464"],
+    )
+
+    @property
+    def timeout_s(self) -> float:
+        """Deadline of all provider calls of one activity together, in seconds."""
+        return self.timeout_ms / 1000
+
+
+def unknown_variables(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Return a warning for each `CGB_` variable that is not a setting."""
+    known = [field.alias for field in WorkerSettings.model_fields.values() if field.alias]
+    warnings = []
+    for name in sorted(environ):
+        if not name.startswith("CGB_") or name in known:
+            continue
+        if re.fullmatch(rf"{TEMPLATE_PREFIX}[A-Z0-9_]+", name):
+            continue
+        similar = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"; did you mean {similar[0]}?" if similar else ""
+        warnings.append(f"{name} is not a setting and is ignored{hint}")
+    return warnings
