@@ -118,7 +118,7 @@ class ContactActivities:
                 try:
                     contact_id = await self.look_up(number, request.retry, request.step)
                 except ApplicationError as error:
-                    raise self._provider.counted(error) from None
+                    raise self._provider.noted(error) from None
             if contact_id is None:
                 return Resolution(next_step=request.step + 1)
             return Resolution(contact=Contact(to=number, contact_id=contact_id))
@@ -128,6 +128,7 @@ class ContactActivities:
 
         None only with `one_request`, if this step found nobody. Raises the lookup's failure.
         """
+        await self._provider.key_monitor.admit()
         budget = self._provider.budget()
         try:
             return await self._lookups.do(
@@ -135,7 +136,7 @@ class ContactActivities:
             )
         except CGBError as error:
             private = (self._provider.key, number, number[1:])
-            raise lookup_failure(error, budget.attempt, private, retry) from None
+            raise lookup_failure(error, private, retry.of_activity()) from None
 
     async def look_up_many(self, numbers: Sequence[str], retry: RetryLimits) -> dict[str, str]:
         """Return the contact ids of E.164 numbers; numbers without a quick answer are left out.
@@ -170,7 +171,7 @@ class ContactActivities:
         # The heartbeat outlives an operator's reset, after which attempts count from 1 again.
         if request.failed_lookup and info.attempt == 1 and not info.heartbeat_details:
             activity.heartbeat("raised the failure of the earlier lookup")
-            raise self._provider.counted(request.failed_lookup.error())
+            raise self._provider.noted(request.failed_lookup.error())
 
     async def _find(self, number: str, step: int, budget: Budget) -> str | None:
         self._on_cache("contacts", False)

@@ -15,7 +15,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.attempts import AttemptRecord
 from activities.redaction import redact
-from activities.retries import RetryLimits, backoff
+from activities.retries import Retries, RetryLimits, backoff
 from send_whatsapp.cgb.errors import (
     CGBError,
     NotUnderstood,
@@ -89,16 +89,14 @@ class AttemptFailure(BaseModel):
         )
 
 
-def lookup_failure(
-    error: CGBError, attempt: int, private: Iterable[str], limits: RetryLimits
-) -> ApplicationError:
+def lookup_failure(error: CGBError, private: Iterable[str], retries: Retries) -> ApplicationError:
     """Return the failure of a lookup or creation; its message shows nothing that is `private`."""
     type_ = _TYPES[type(error)]
     answer = _answer(error, private)
     details = FailureDetails(detail=f"could not {error.call}: {answer}")
-    delay = limits.delay(error, attempt) if type_ in RETRYABLE else None
+    delay = retries.delay(error) if type_ in RETRYABLE else None
     what = f"Could not {error.call} ({answer}), nothing was sent"
-    return _retried(what, details, type_, delay, limits) if delay else _final(what, details, type_)
+    return _retried(what, details, type_, delay, retries) if delay else _final(what, details, type_)
 
 
 def send_failure(
@@ -106,21 +104,21 @@ def send_failure(
     private: Iterable[str],
     delivery: Delivery,
     known: AttemptRecord,
-    limits: RetryLimits,
+    retries: Retries,
 ) -> ApplicationError:
     """Return the failure of one attempt to send.
 
-    `known` is what is known after this attempt. An attempt that is proven unsent is retried within
-    the limits; any other only under `at_least_once`, for as many attempts as `limits` name.
+    `known` is what is known after this attempt. An attempt that is proven unsent is retried as
+    `retries` allow; any other only under `at_least_once`, and without their extra time.
     """
     type_ = _TYPES[type(error)]
     answer = _answer(error, private)
     delay = None
     if type_ in RETRYABLE and error.unsent:
-        delay = limits.delay(error, known.attempt)
+        delay = retries.delay(error)
     elif type_ in RETRYABLE and delivery == "at_least_once":
-        last = known.ambiguous_attempts >= limits.attempts
-        delay = None if last else backoff(known.attempt, error)
+        last = known.ambiguous_attempts >= retries.attempts
+        delay = None if last else backoff(retries.attempt, error)
     since = known.ambiguous_since
     effect = "nothing was sent" if since is None else "it may have been sent"
     what = f"Could not {error.call} ({answer}), {effect}"
@@ -130,16 +128,16 @@ def send_failure(
         detail=f"could not {error.call}: {answer}",
     )
     if delay is not None:
-        return _retried(what, details, type_, delay, limits)
+        return _retried(what, details, type_, delay, retries)
     if since is not None:
         return delivery_unknown(f"could not {error.call}: {answer}", since)
     return _final(what, details, type_)
 
 
 def _retried(
-    what: str, details: FailureDetails, type_: ErrorType, delay_s: float, limits: RetryLimits
+    what: str, details: FailureDetails, type_: ErrorType, delay_s: float, retries: Retries
 ) -> ApplicationError:
-    details.retried_until = utc(limits.until)
+    details.retried_until = utc(retries.until)
     return ApplicationError(
         f"{what}; Temporal retries it",
         details,
@@ -154,7 +152,7 @@ def _final(what: str, details: FailureDetails, type_: ErrorType) -> ApplicationE
 
 def check_lost_attempts(limits: RetryLimits) -> None:
     """Fail if the attempts of a lookup are used up because its workers were lost."""
-    if limits.used_up(activity.info().attempt):
+    if limits.of_activity().used_up:
         raise failure(
             ErrorType.PROVIDER_UNAVAILABLE,
             "Nothing was sent, because workers were lost during each lookup of the contact or the"

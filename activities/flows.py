@@ -117,12 +117,13 @@ class FlowActivities:
             known = self.cached(request.template)
             if known:
                 return known
+            await self._provider.key_monitor.admit()
             budget = self._provider.budget()
             try:
                 flows = await self._flows(budget)
             except CGBError as error:
-                failed = lookup_failure(error, budget.attempt, (self._provider.key,), request.retry)
-                raise self._provider.counted(failed) from None
+                failed = lookup_failure(error, (self._provider.key,), request.retry.of_activity())
+                raise self._provider.noted(failed) from None
             return match(request.template, flows)
 
     async def _flows(self, budget: Budget) -> list[Flow]:

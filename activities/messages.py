@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from pydantic import BaseModel
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from activities import attempts, withdrawal
 from activities.attempts import AttemptRecord
@@ -129,6 +130,11 @@ class MessageActivities:
         with map_unexpected_errors(sending=True):
             earlier = attempts.earlier_attempts()
             _check_allowed(send, earlier)
+            try:
+                await self._provider.key_monitor.admit()
+            except ApplicationError:
+                attempts.record(earlier)
+                raise
             budget = self._provider.budget()
             if send.delivery == "at_most_once":
                 await attempts.record_call(earlier, budget.deadline)
@@ -140,12 +146,14 @@ class MessageActivities:
                     self._contacts.forget(send.contact_id)
                 known = earlier if error.unsent else earlier.with_ambiguous(datetime.now(UTC))
                 private = (self._provider.key, send.contact_id, *(c for c in content if len(c) > 2))
-                failure = send_failure(error, private, send.delivery, known, send.retry)
+                failure = send_failure(
+                    error, private, send.delivery, known, send.retry.of_activity()
+                )
             attempts.record(known)
             delay = failure.next_retry_delay
             if delay and send.expires_at and datetime.now(UTC) + delay >= send.expires_at:
                 raise expired(known.ambiguous_since)
-            raise self._provider.counted(failure)
+            raise self._provider.noted(failure)
 
 
 def _check_allowed(send: Send, earlier: AttemptRecord) -> None:

@@ -5,6 +5,7 @@ because that depends on what the attempts prove (docs/delivery.md, "Retries").
 """
 
 import random
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from pydantic import BaseModel
@@ -15,28 +16,39 @@ from send_whatsapp.contract.errors import FIRST_BACKOFF_S, MAX_BACKOFF_S
 
 
 class RetryLimits(BaseModel):
-    """A call is retried until both are used up: the attempts and the time.
-
-    The time are `retry_for_s` seconds since its activity was scheduled.
-    """
+    """The settings: a call is retried until both the attempts and the seconds are used up."""
 
     attempts: int
     retry_for_s: float
 
-    @property
-    def until(self) -> datetime:
-        """The time (UTC) until when the call of the current activity is retried."""
-        return activity.info().scheduled_time + timedelta(seconds=self.retry_for_s)
+    def of_activity(self) -> "Retries":
+        """Return the retries of the current activity, seen from its current attempt."""
+        info = activity.info()
+        until = info.scheduled_time + timedelta(seconds=self.retry_for_s)
+        return Retries(info.attempt, self.attempts, until)
 
-    def delay(self, error: CGBError, attempt: int) -> float | None:
-        """Return the seconds to wait after this attempt (1, 2, ...); None if it is the last."""
-        seconds = backoff(attempt, error)
+
+@dataclass(frozen=True)
+class Retries:
+    """The retries of one activity, seen from one `attempt` (1, 2, ...).
+
+    It makes `attempts` at least, and more until the time `until`.
+    """
+
+    attempt: int
+    attempts: int
+    until: datetime
+
+    def delay(self, error: CGBError) -> float | None:
+        """Return the seconds until the next attempt; None if this one is the last."""
+        seconds = backoff(self.attempt, error)
         in_time = datetime.now(UTC) + timedelta(seconds=seconds) <= self.until
-        return seconds if attempt < self.attempts or in_time else None
+        return seconds if self.attempt < self.attempts or in_time else None
 
-    def used_up(self, attempt: int) -> bool:
-        """Return whether this attempt comes after the last, because earlier ones were lost."""
-        return attempt > self.attempts and datetime.now(UTC) > self.until
+    @property
+    def used_up(self) -> bool:
+        """Whether this attempt comes after the last one, because earlier ones were lost."""
+        return self.attempt > self.attempts and datetime.now(UTC) > self.until
 
 
 def backoff(attempt: int, error: CGBError) -> float:

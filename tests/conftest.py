@@ -16,6 +16,7 @@ from temporalio.client import Client
 from temporalio.runtime import Runtime
 
 import worker as worker_module
+from activities.key_monitor import KeyMonitor
 from send_whatsapp.cgb.client import CGBClient
 from send_whatsapp.client import sends
 from send_whatsapp.client.state import Started, State, get_state
@@ -154,7 +155,11 @@ def worker_on(
         key = settings.api_key.get_secret_value()
         async with CGBClient(settings.api_url, key, observe=meters.provider_call) as provider:
             activities = worker_module.all_activities(
-                settings, provider, meters, search_attributes=search_attributes
+                settings,
+                provider,
+                KeyMonitor(provider, settings.timeout_s),
+                meters,
+                search_attributes=search_attributes,
             )
             async with worker_module.build_worker(client, settings, activities):
                 yield SendHarness(client, settings)

@@ -18,6 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.preparation import Preparation
     from activities.withdrawal import SendStatus
     from send_whatsapp.contract.errors import (
+        RETRYABLE,
         ErrorType,
         FailureDetails,
         delivery_unknown,
@@ -209,7 +210,10 @@ class _LostBeforeCall(Exception):
 
 @dataclass
 class _End:
-    """What the end of a send means for the run, and whether it is proven that nothing was sent."""
+    """What the end of a send means for the run.
+
+    `nothing_sent`: it is proven that nothing was sent, and only the withdrawal ended the send.
+    """
 
     error: BaseException
     nothing_sent: bool
@@ -223,8 +227,15 @@ def _end_of(error: ActivityError, status: SendStatus, message: Message, started:
         return _End(delivery_unknown(why, utc(started)), nothing_sent=False)
     cause = our_failure(error)
     if cause is not None:
-        unsent = cause.type != ErrorType.DELIVERY_UNKNOWN and failure_details(cause).nothing_sent
-        return _End(cause, nothing_sent=unsent)
+        if cause.type not in RETRYABLE:
+            # A refusal for good counts, even if the send was withdrawn at the same moment.
+            return _End(cause, nothing_sent=False)
+        details = failure_details(cause)
+        if details.nothing_sent:
+            return _End(cause, nothing_sent=True)
+        since = details.ambiguous_since or utc(started)
+        unknown = delivery_unknown(details.detail or "no clear answer", since)
+        return _End(unknown, nothing_sent=False)
     if message.delivery == "at_most_once" and isinstance(error.cause, AttemptTimedOut):
         # Under `at_most_once` each attempt records its call before it makes it.
         details = error.cause.last_heartbeat_details
