@@ -1,4 +1,4 @@
-"""`make demo`: server, simulated provider and worker, a handful of sends, and what arrived."""
+"""`make demo`: runs Temporal, a simulated provider and a worker, and sends a few messages."""
 
 import asyncio
 import os
@@ -31,7 +31,7 @@ PERSON = "+1 (415) 555-2671"
 CASES: list[tuple[str, dict[str, Any]]] = [
     ("a text", {"to": PERSON, "message": "Hello from Temporal 👋"}),
     (
-        "a template, found under another spelling",
+        "a template with another spelling",
         {"to": PERSON, "template": "visa_approved", "variables": {"name": "John Doe"}},
     ),
     (
@@ -50,8 +50,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
         "an image",
         {"to": PERSON, "fileUrl": "https://example.com/office.png", "fileType": "image"},
     ),
-    ("no such template, no fallback", {"to": PERSON, "template": "thank_you"}),
-    ("a number that is none", {"to": "call me", "message": "Hello"}),
+    ("no such template, no fallback text", {"to": PERSON, "template": "thank_you"}),
+    ("an invalid phone number", {"to": "call me", "message": "Hello"}),
 ]
 
 console = Console(soft_wrap=True)
@@ -73,7 +73,7 @@ async def worker(environment: dict[str, str], log: Path) -> AsyncIterator[Proces
 
 
 def environment(server: DevServer, provider: Simulator) -> dict[str, str]:
-    """Return the variables of worker and starters; nothing of the real provider is among them."""
+    """Return the variables of worker and starters, without any settings of the real provider."""
     kept = {n: v for n, v in os.environ.items() if not n.startswith(("CGB_", "TEMPORAL_"))}
     return kept | {
         "TEMPORAL_ADDRESS": server.address,
@@ -85,15 +85,15 @@ def environment(server: DevServer, provider: Simulator) -> dict[str, str]:
 
 
 async def send_all(client: Client, ui_url: str) -> None:
-    """Send every case and print how each ended."""
-    table = Table("asked", "outcome", "contact id", "ms", title="What was sent", box=None)
+    """Send every case and print its outcome."""
+    table = Table("request", "outcome", "contact id", "ms", title="What was sent", box=None)
     links = []
-    for asked, fields in CASES:
-        began = time.perf_counter()
+    for description, fields in CASES:
+        started_at = time.perf_counter()
         request = SendWhatsAppRequest.model_validate(fields)
         started = await sends.start_send(client, request)
         state = await get_state(client, started.id, wait=True)
-        took = f"{(time.perf_counter() - began) * 1000:.0f}"
+        took = f"{(time.perf_counter() - started_at) * 1000:.0f}"
         result = state.result
         outcome = f"[green]{state.outcome}[/]" if state.outcome == "accepted" else state.outcome
         if result and result.fallback_reason:
@@ -102,30 +102,30 @@ async def send_all(client: Client, ui_url: str) -> None:
             outcome += f": {result.error.type}"
         links.append(ui_link(ui_url, client.namespace, state.id, state.run_id) or state.id)
         contact_id = (result.contact_id if result else None) or "-"
-        table.add_row(f"{len(links)} {asked}", outcome, contact_id, took)
+        table.add_row(f"{len(links)} {description}", outcome, contact_id, took)
     console.print(table)
-    console.print("\nThe same in the Web UI")
+    console.print("\nThe same sends in the Web UI:")
     for number, link in enumerate(links, 1):
         console.print(f"  {number} {link}", markup=False)
 
 
 async def show_phones(provider: Simulator) -> None:
-    """Print what arrived in this run."""
+    """Print the messages that the simulated provider delivered in this run."""
     console.print("\n[bold]What arrived on the simulated phones[/]")
     for message in await provider.inbox():
-        words = message["text"] or f"[{message['type']}] {message['url']}"
-        console.print(f"  {message['phone']}  {words}", markup=False)
+        content = message["text"] or f"[{message['type']}] {message['url']}"
+        console.print(f"  {message['phone']}  {content}", markup=False)
 
 
 async def demo() -> None:
-    """Run the demo; in a terminal it stays up until Ctrl-C."""
+    """Run the demo; on a terminal it keeps running until Ctrl-C."""
     DATA.mkdir(exist_ok=True)
-    usual = is_free(7233) and is_free(8233)
-    if not usual:
-        console.print("Ports 7233 and 8233 are taken, so the demo uses free ones.")
-    port, ui_port = (7233, 8233) if usual else (free_port(), free_port())
+    default_ports = is_free(7233) and is_free(8233)
+    if not default_ports:
+        console.print("Ports 7233 and 8233 are in use, so the demo takes others.")
+    port, ui_port = (7233, 8233) if default_ports else (free_port(), free_port())
     async with AsyncExitStack() as stack:
-        console.print("Starting Temporal, its history in .data/demo.db (a few seconds) ...")
+        console.print("Starting Temporal with its data in .data/demo.db (a few seconds) ...")
         server = await stack.enter_async_context(
             dev_server(
                 DATA / "demo-server.log",
@@ -142,33 +142,33 @@ async def demo() -> None:
         async with asyncio.timeout(60):
             while await no_worker(client, DEFAULT_TASK_QUEUE):
                 if process.returncode is not None:
-                    raise NoServer("The worker did not start; see .data/demo-worker.log")
+                    raise NoServer("The worker did not start: see .data/demo-worker.log")
                 await asyncio.sleep(0.1)
         async with asyncio.timeout(90):
             await send_all(client, server.ui_url)
         await show_phones(provider)
-        console.print(f"\nEvery run: {server.ui_url}/namespaces/default/workflows")
+        console.print(f"\nAll runs: {server.ui_url}/namespaces/default/workflows")
         if sys.stdin.isatty() and sys.stdout.isatty():
             await _stay(server, provider)
-    console.print("Stopped; the history is kept for the next run.")
+    console.print("Stopped. The next demo shows these runs too.")
 
 
 async def _stay(server: DevServer, provider: Simulator) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    console.print(f"The phones: {provider.page}\nSend more from another terminal:")
+    console.print(f"The simulated phones: {provider.page}\nSend more from another terminal:")
     console.print(
         f"  TEMPORAL_ADDRESS={server.address} .venv/bin/send-whatsapp send"
         ' --to +14155552671 --message "Hello again"',
         markup=False,
     )
-    console.print("Ctrl-C ends everything.")
+    console.print("Ctrl-C stops everything.")
     await stop.wait()
 
 
 def main() -> None:
-    """Run the demo and say in one line what went wrong."""
+    """Run the demo; end with one line if something goes wrong."""
     try:
         asyncio.run(demo())
     except NoServer as error:
@@ -176,7 +176,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except TimeoutError:
-        sys.exit("The sends did not end within 90 s; see .data/demo-worker.log")
+        sys.exit("The demo did not finish in time; see .data/demo-worker.log")
 
 
 if __name__ == "__main__":

@@ -1,97 +1,118 @@
-"""The doctor: settings, Temporal, provider key, account and flows, each good or what to do."""
+"""The command `doctor`: checks everything that a send needs, and says what to correct."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from typing import NamedTuple
 
-from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+import typer
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from send_whatsapp.cgb.client import Budget, CGBClient
-from send_whatsapp.cgb.errors import CGBError, Unauthorized
-from send_whatsapp.cli.output import Exit, out
-from send_whatsapp.contract import attributes
+from send_whatsapp.cli.output import Exit, Output
+from send_whatsapp.contract.names import DEFAULT_TASK_QUEUE
 from send_whatsapp.settings import SettingsError, WorkerSettings, unknown_variables
 from send_whatsapp.temporal.connection import TemporalUnavailable, connect
+from send_whatsapp.temporal.process import exit_now
+from send_whatsapp.temporal.search_attributes import missing_search_attributes, registration_command
 from send_whatsapp.temporal.task_queue import no_worker
 
-Finding = tuple[bool, str]
-"""Whether it is good, and the line that says so or what to do."""
+app = typer.Typer()
 
 
-async def doctor() -> Exit:
-    """Print a line for each thing a send needs; return 4 where anything is wrong."""
-    well = True
+class Finding(NamedTuple):
+    """The result of one check: a line that says what is good, or what is wrong and what to do."""
+
+    good: bool
+    line: str
+
+
+@app.command(epilog="Example: send-whatsapp doctor")
+def doctor() -> None:
+    """Check the settings, Temporal, the worker, the provider key and the flows.
+
+    The exit code is 4 if anything is wrong.
+    """
+    exit_now(asyncio.run(_check()))
+
+
+async def _check() -> Exit:
+    """Print a line for each check and return the exit code."""
+    console = Output(as_json=False).stdout
+    all_good = True
+    async for finding in _findings():
+        console.print("[green]good[/] " if finding.good else "[red]wrong[/]", end=" ")
+        console.print(finding.line, markup=False)
+        all_good = all_good and finding.good
+    return Exit.ACCEPTED if all_good else Exit.NO_TEMPORAL
+
+
+async def _findings() -> AsyncIterator[Finding]:
     settings: WorkerSettings | None = None
     try:
         settings = WorkerSettings.load()
-        _show((True, "settings: each value is sound"))
+        yield Finding(True, "settings: all values are valid")
     except SettingsError as error:
-        well = _show((False, f"settings: {error}"))
+        yield Finding(False, f"settings: {error}")
     for warning in unknown_variables():
-        well = _show((False, f"settings: {warning}"))
-    task_queue = settings.task_queue if settings else "send-whatsapp"
-    async for finding in _temporal(task_queue):
-        well = _show(finding) and well
+        yield Finding(False, f"settings: {warning}")
+    async for finding in _temporal(settings.task_queue if settings else DEFAULT_TASK_QUEUE):
+        yield finding
     if settings:
         async for finding in _provider(settings):
-            well = _show(finding) and well
-    return Exit.ACCEPTED if well else Exit.NO_TEMPORAL
-
-
-def _show(finding: Finding) -> bool:
-    good, line = finding
-    out.print("[green]good[/] " if good else "[red]wrong[/]", end=" ")
-    out.print(line, markup=False)
-    return good
+            yield finding
 
 
 async def _temporal(task_queue: str) -> AsyncIterator[Finding]:
     try:
         client = await connect()
     except (TemporalUnavailable, SettingsError) as error:
-        yield False, f"Temporal: {error}"
+        yield Finding(False, f"Temporal: {error}")
         return
     address = client.service_client.config.target_host
-    yield True, f"Temporal: answers at {address}, namespace {client.namespace}"
-    yield await _attributes(client)
+    yield Finding(True, f"Temporal: answers at {address}, namespace {client.namespace}")
+    yield await _search_attributes(client)
     if await no_worker(client, task_queue):
-        yield False, f"worker: none serves task queue {task_queue}; start one with `make worker`"
-    else:
-        yield True, f"worker: task queue {task_queue} is served"
-
-
-async def _attributes(client: Client) -> Finding:
-    try:
-        listed = await client.operator_service.list_search_attributes(
-            ListSearchAttributesRequest(namespace=client.namespace)
+        yield Finding(
+            False, f"worker: none serves task queue {task_queue}; start one with `make worker`"
         )
+    else:
+        yield Finding(True, f"worker: at least one serves task queue {task_queue}")
+
+
+async def _search_attributes(client: Client) -> Finding:
+    try:
+        missing = await missing_search_attributes(client)
     except RPCError as error:
-        return False, f"search attributes: cannot be listed ({error.status.name})"
-    missing = [key.name for key in attributes.ALL if key.name not in listed.custom_attributes]
+        return Finding(False, f"search attributes: cannot be listed ({error.status.name})")
     if missing:
-        names = " ".join(f"--name {name} --type Keyword" for name in missing)
-        command = "temporal operator search-attribute create"
-        return False, f"search attributes: start a worker, or run `{command} {names}`"
-    return True, "search attributes: all are registered"
+        command = registration_command(client, missing)
+        return Finding(False, f"search attributes: start a worker, or run `{command}`")
+    return Finding(True, "search attributes: all are registered")
 
 
 async def _provider(settings: WorkerSettings) -> AsyncIterator[Finding]:
+    # Imported here because it would delay the start of all other commands.
+    from send_whatsapp.cgb.client import Budget, CGBClient
+    from send_whatsapp.cgb.errors import CGBError, Unauthorized
+
     key = settings.api_key.get_secret_value()
     async with CGBClient(settings.api_url, key) as client:
         try:
             account = await client.account(Budget.of(settings.timeout_s, "doctor"))
-            yield True, f"provider key: belongs to account {account.name or account.id}"
+            yield Finding(True, f"provider key: belongs to account {account.name or account.id}")
             flows = await client.flows(Budget.of(settings.timeout_s, "doctor"))
         except Unauthorized:
-            yield False, "provider key: refused; correct CGB_API_KEY"
+            yield Finding(False, "provider key: refused; correct CGB_API_KEY")
             return
         except CGBError as error:
-            yield False, f"provider: {error}; check CGB_API_URL and that the provider is up"
+            yield Finding(False, f"provider: {error}; check CGB_API_URL and the provider's status")
             return
-    yield True, f"flows: the account has {len(flows)}"
+    yield Finding(True, f"flows: the account has {len(flows)}")
     known = {flow.id for flow in flows}
     for name, flow_id in sorted(settings.templates.items()):
         if flow_id in known:
-            yield True, f"CGB_TEMPLATE_{name}: flow {flow_id} exists"
+            yield Finding(True, f"CGB_TEMPLATE_{name}: flow {flow_id} exists")
         else:
-            yield False, f"CGB_TEMPLATE_{name}: the account has no flow {flow_id}; correct it"
+            yield Finding(
+                False, f"CGB_TEMPLATE_{name}: the account has no flow {flow_id}; correct the id"
+            )

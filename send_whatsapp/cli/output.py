@@ -1,9 +1,9 @@
-"""What the command line shows: exit codes, links, JSON and readable lines."""
+"""What a command prints, as JSON or as readable lines, and the exit code that it ends with."""
 
 import json
 import sys
 from enum import IntEnum
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from rich.console import Console
 
@@ -11,12 +11,9 @@ from send_whatsapp.client.state import State, is_invalid
 from send_whatsapp.contract.errors import ErrorType
 from send_whatsapp.temporal.process import exit_now
 
-out = Console(soft_wrap=True, highlight=False)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
-
 
 class Exit(IntEnum):
-    """Exit codes of every command (surfaces: "CLI")."""
+    """Exit codes of all commands."""
 
     ACCEPTED = 0
     FAILED = 1
@@ -27,8 +24,17 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
+_ERROR_TYPES: Final = {
+    Exit.INVALID: str(ErrorType.INVALID_REQUEST),
+    Exit.UNKNOWN: str(ErrorType.DELIVERY_UNKNOWN),
+    Exit.NO_TEMPORAL: "TemporalUnavailable",
+}
+
+_STYLES: Final = {"accepted": "green", "running": "yellow", "unknown": "magenta"}
+
+
 def exit_code(state: State) -> Exit:
-    """Return the exit code for how a run stands."""
+    """Return the exit code that reports the state of a send."""
     if state.outcome == "running":
         return Exit.STILL_RUNNING
     if state.outcome == "accepted":
@@ -38,8 +44,61 @@ def exit_code(state: State) -> Exit:
     return Exit.INVALID if state.result and is_invalid(state.result) else Exit.FAILED
 
 
-def state_object(state: State, link: str | None) -> dict[str, Any]:
-    """Return a run as one JSON object; the result's fields stand at its top level as well."""
+class Output:
+    """The output of one command: results on standard output, everything else on standard error.
+
+    With `as_json` standard output holds JSON alone.
+    """
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        self.stdout = Console(soft_wrap=True, highlight=False)
+        self.stderr = Console(stderr=True, soft_wrap=True, highlight=False)
+
+    def json(self, value: Any) -> None:
+        """Print a result as JSON."""
+        sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+    def result(self, value: Any, text: str) -> None:
+        """Print a result: `value` as JSON, or `text` for people."""
+        if self.as_json:
+            self.json(value)
+        else:
+            self.stdout.print(text, markup=False)
+
+    def note(self, text: str, *, style: str | None = None) -> None:
+        """Print a line that is not part of the result."""
+        self.stderr.print(text, markup=False, style=style)
+
+    def state(self, state: State, link: str | None) -> None:
+        """Print the state of a send; `link` leads to its page in the Web UI."""
+        if self.as_json:
+            self.json(_state_object(state, link))
+            return
+        style = _STYLES.get(state.outcome, "red")
+        self.stdout.print(f"[bold {style}]{state.outcome}[/]  ", end="")
+        self.stdout.print(state.id, markup=False)
+        for line in _state_lines(state):
+            self.stdout.print(f"  {line}", markup=False)
+        if state.outcome == "accepted":
+            self.stdout.print(
+                "  accepted by the provider, which does not confirm delivery", style="dim"
+            )
+        if link:
+            self.stdout.print(f"  {link}", markup=False, style="dim")
+
+    def fail(self, code: Exit, message: str) -> NoReturn:
+        """Print what is wrong and end the process."""
+        if self.as_json:
+            type_ = _ERROR_TYPES.get(code, code.name.title())
+            error = {"type": type_, "message": message, "retryable": code == Exit.NO_TEMPORAL}
+            self.json({"success": False, "error": error})
+        self.note(message)
+        exit_now(code)
+
+
+def _state_object(state: State, link: str | None) -> dict[str, Any]:
+    """Return the state as one JSON object; it has the fields of the result at its top level too."""
     result = state.result.model_dump(mode="json", by_alias=True) if state.result else None
     progress = state.progress.model_dump(mode="json", by_alias=True) if state.progress else None
     return {
@@ -56,49 +115,22 @@ def state_object(state: State, link: str | None) -> dict[str, Any]:
     }
 
 
-def show_state(state: State, link: str | None, *, as_json: bool) -> None:
-    """Print how a run stands."""
-    if as_json:
-        print_json(state_object(state, link))
-        return
-    style = {"accepted": "green", "running": "yellow", "unknown": "magenta"}.get(
-        state.outcome, "red"
-    )
-    out.print(f"[bold {style}]{state.outcome}[/]  ", end="")
-    out.print(state.id, markup=False)
+def _state_lines(state: State) -> list[str]:
+    """Return what the state says beside id and outcome."""
     if state.progress:
-        out.print(f"  waits {state.progress.said}", markup=False)
+        return [state.progress.summary]
     result = state.result
-    if result and result.success:
-        fields = {
-            "sent as": result.sent_as,
-            "to": result.to,
-            "contact": result.contact_id,
-            "message id": result.message_id,
-            "flow": result.flow_id,
-            "fallback": result.fallback_reason,
-            "at": result.timestamp,
-        }
-        for name, value in fields.items():
-            if value is not None:
-                out.print(f"  {name:<11} {value}", markup=False)
-        out.print("  accepted by the provider, which is not yet delivered", style="dim")
-    elif result and result.error:
-        out.print(f"  {result.error.type}: {result.error.message}", markup=False)
-    if link:
-        out.print(f"  {link}", markup=False, style="dim")
-
-
-def print_json(value: Any) -> None:
-    """Print JSON alone on standard output."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
-
-
-def fail(code: Exit, message: str, *, as_json: bool = False, type_: str | None = None) -> NoReturn:
-    """Say what is wrong and end the command."""
-    if as_json:
-        kind = type_ or {Exit.INVALID: ErrorType.INVALID_REQUEST}.get(code, code.name.title())
-        error = {"type": kind, "message": message, "retryable": code == Exit.NO_TEMPORAL}
-        print_json({"success": False, "error": error})
-    err.print(message, markup=False)
-    exit_now(code)
+    if result and result.error:
+        return [f"{result.error.type}: {result.error.message}"]
+    if result is None:
+        return []
+    fields = {
+        "sent as": result.sent_as,
+        "to": result.to,
+        "contact": result.contact_id,
+        "message id": result.message_id,
+        "flow": result.flow_id,
+        "fallback": result.fallback_reason,
+        "at": result.timestamp,
+    }
+    return [f"{name:<11} {value}" for name, value in fields.items() if value is not None]

@@ -1,63 +1,71 @@
-"""Waiting for a run in a terminal: progress, and a word where no worker serves the queue."""
+"""Waits for the end of a send and shows meanwhile what it waits for."""
 
 import asyncio
 import sys
 from contextlib import suppress
+from typing import Final
 
 from rich.markup import escape
 from rich.status import Status
-from temporalio.client import Client
 
-from send_whatsapp.cli.output import err
+from send_whatsapp.cli.run import Session
 from send_whatsapp.client.errors import NotFound
 from send_whatsapp.client.state import State, get_state
 from send_whatsapp.temporal.connection import TemporalUnavailable
 from send_whatsapp.temporal.task_queue import no_worker
 
-LOOK_EVERY_S = 2.0
+REFRESH_S: Final = 2.0
 
 
-async def wait_for_end(client: Client, state: State, timeout_s: float, task_queue: str) -> State:
-    """Return how the run stands when it is closed, or when the time is up.
+async def wait_for_end(session: Session, state: State, timeout_s: float) -> State:
+    """Return the state of a send once it is closed, or after `timeout_s` seconds.
 
-    Meanwhile standard error tells what it waits for. Raises TemporalUnavailable where the server
-    goes away for good.
+    Prints its progress on standard error. Raises TemporalUnavailable if Temporal stops answering.
     """
     if state.outcome != "running":
         return state
-    waiting = asyncio.create_task(
-        get_state(client, state.id, run_id=state.run_id, wait=True), name="wait"
+    end = asyncio.create_task(
+        get_state(session.client, state.id, run_id=state.run_id, wait=True), name="end"
     )
-    telling = asyncio.create_task(_tell(client, state, task_queue), name="tell")
-    done, _ = await asyncio.wait([waiting], timeout=timeout_s)
-    telling.cancel()
-    waiting.cancel()
-    await asyncio.wait([telling, waiting])
+    progress = asyncio.create_task(_show_progress(session, state), name="progress")
+    done, _ = await asyncio.wait([end], timeout=timeout_s)
+    progress.cancel()
+    end.cancel()
+    await asyncio.wait([progress, end])
     if done:
-        return waiting.result()
-    return await get_state(client, state.id, run_id=state.run_id)
+        return end.result()
+    return await get_state(session.client, state.id, run_id=state.run_id)
 
 
-async def _tell(client: Client, state: State, task_queue: str) -> None:
-    """Say what the run waits for whenever that changes: in place on a terminal, else in lines."""
-    with Status("waits for the provider's answer", console=err) as spinner:
-        if not sys.stderr.isatty():
+async def _show_progress(session: Session, state: State) -> None:
+    """Print what the send waits for: in one line on a terminal, else a line for each change."""
+    on_terminal = sys.stderr.isatty()
+    with Status("Waiting for the provider's answer.", console=session.output.stderr) as spinner:
+        if not on_terminal:
             spinner.stop()
-        said = ""
-        # Where Temporal does not answer, or has forgotten the run, the wait itself finds out.
+        shown = ""
+        # If Temporal does not answer or no longer has the run, `wait_for_end` reports it.
         with suppress(TemporalUnavailable, NotFound):
             while True:
-                await asyncio.sleep(LOOK_EVERY_S)
-                before, said = said, await _waits_for(client, state, task_queue)
-                spinner.update(escape(said))
-                if said != before and not sys.stderr.isatty():
-                    err.print(said, markup=False)
+                await asyncio.sleep(REFRESH_S)
+                text = await _progress(session, state)
+                spinner.update(escape(text))
+                if text != shown and not on_terminal:
+                    session.output.note(text)
+                shown = text
 
 
-async def _waits_for(client: Client, state: State, task_queue: str) -> str:
-    now = await get_state(client, state.id, run_id=state.run_id)
+async def _progress(session: Session, state: State) -> str:
+    now = await get_state(session.client, state.id, run_id=state.run_id)
     if now.progress is None:
-        return f"ended as {now.outcome}"
-    if now.progress.activity is None and await no_worker(client, task_queue):
-        return f"No worker serves task queue {task_queue}: start one with `make worker`."
-    return f"waits {now.progress.said}"
+        return f"Ended as {now.outcome}."
+    if now.progress.activity is None and await no_worker(
+        session.client, session.settings.task_queue
+    ):
+        return no_worker_hint(session.settings.task_queue)
+    return now.progress.summary
+
+
+def no_worker_hint(task_queue: str) -> str:
+    """Return what to do about a task queue without a worker."""
+    return f"No worker serves task queue {task_queue}: start one with `make worker`."

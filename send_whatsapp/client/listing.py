@@ -1,13 +1,10 @@
-"""The list of sends: which runs an operator asks for, and one row for each."""
+"""The list of sends: find runs by what an operator looks for, with one entry for each."""
 
 from datetime import datetime
-from enum import StrEnum
-from typing import Any
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
-from rich.table import Table
-from rich.text import Text
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -19,33 +16,25 @@ from send_whatsapp.contract.names import SEND_WORKFLOW
 from send_whatsapp.contract.result import Outcome
 from send_whatsapp.temporal.connection import rpc
 
-
-class Outcomes(StrEnum):
-    """Outcomes a list can be filtered by."""
-
-    RUNNING = "running"
-    ACCEPTED = "accepted"
-    FAILED = "failed"
-    UNKNOWN = "unknown"
-    CANCELLED = "cancelled"
+LIST_TIMEOUT_S = 60.0
 
 
 class FilterNotPossible(Exception):
     """The server does not know the search attribute that a filter needs."""
 
 
-class Filter(BaseModel):
-    """What an operator looks for; None means any."""
+class SendFilter(BaseModel):
+    """Which sends to list; None means any."""
 
     outcome: Outcome | None = None
     template: str | None = None
     last4: str | None = None
     error_type: str | None = None
-    begun_after: datetime | None = None
+    started_after: datetime | None = None
 
 
-class Row(BaseModel):
-    """One send in the list."""
+class ListedSend(BaseModel):
+    """One send in the list; `status` is Temporal's, `outcome` is ours."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
@@ -60,8 +49,8 @@ class Row(BaseModel):
     ui_url: str | None
 
 
-# Status alone cannot tell failed from unknown, but it is always there and never stale.
-_STATUSES: dict[str, tuple[str, ...]] = {
+# The status is always present and up to date, but it does not tell failed from unknown.
+_STATUSES: Final[dict[Outcome, tuple[str, ...]]] = {
     "running": ("Running",),
     "accepted": ("Completed",),
     "cancelled": ("Canceled",),
@@ -70,47 +59,34 @@ _STATUSES: dict[str, tuple[str, ...]] = {
 }
 
 
-async def rows(client: Client, wanted: Filter, limit: int, ui_url: str) -> list[Row]:
-    """Return the newest sends that fit. Raises FilterNotPossible, TemporalUnavailable."""
-    found: list[Row] = []
+async def list_sends(
+    client: Client, wanted: SendFilter, limit: int, ui_url: str
+) -> list[ListedSend]:
+    """Return at most `limit` sends that match, newest first; `ui_url` is the Web UI's address.
+
+    Raises FilterNotPossible, TemporalUnavailable.
+    """
+    found: list[ListedSend] = []
     try:
-        async with rpc(client, 60):
+        async with rpc(client, LIST_TIMEOUT_S):
             async for run in client.list_workflows(_query(wanted)):
-                row = await _row(client, run, ui_url)
-                if wanted.outcome in (None, row.outcome):
-                    found.append(row)
+                listed = await _listed(client, run, ui_url)
+                if wanted.outcome in (None, listed.outcome):
+                    found.append(listed)
                 if len(found) == limit:
                     break
     except RPCError as error:
         if error.status == RPCStatusCode.INVALID_ARGUMENT:
             raise FilterNotPossible(
-                "the server does not know the search attribute of this filter: let a worker"
-                " register it, or run the command that its log names"
+                "the server does not know the search attribute of this filter: start a worker,"
+                " which registers it, or run the command in the worker's log"
             ) from None
         raise
-    # The server lists open runs first, then by their end.
-    return sorted(found, key=lambda row: row.started_at, reverse=True)
+    # The server lists open runs first, then the others by the time they closed.
+    return sorted(found, key=lambda listed: listed.started_at, reverse=True)
 
 
-def table(found: list[Row], *, terminal: bool) -> Table:
-    """Return the rows as a table; its ids are links in a terminal, else each link is written."""
-    shown = Table(box=None)
-    for name in ("started", "outcome", "kind"):
-        shown.add_column(name, no_wrap=True)
-    for name in ("template", "error"):
-        shown.add_column(name, overflow="fold")
-    shown.add_column("id", overflow="fold", no_wrap=not terminal)
-    if not terminal:
-        shown.add_column("page in the Web UI", no_wrap=True)
-    for row in found:
-        started = row.started_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        texts = [Text(cell or "") for cell in (row.outcome, row.kind, row.template, row.error_type)]
-        id_ = Text(row.id, style=f"link {row.ui_url}" if terminal and row.ui_url else "")
-        shown.add_row(started, *texts, id_, *([] if terminal else [row.ui_url or ""]))
-    return shown
-
-
-def _query(wanted: Filter) -> str:
+def _query(wanted: SendFilter) -> str:
     terms = [f"WorkflowType = {_quoted(SEND_WORKFLOW)}"]
     if wanted.outcome:
         statuses = ", ".join(_quoted(status) for status in _STATUSES[wanted.outcome])
@@ -121,8 +97,8 @@ def _query(wanted: Filter) -> str:
         attributes.ERROR_TYPE.name: wanted.error_type,
     }
     terms += [f"{name} = {_quoted(value)}" for name, value in by_attribute.items() if value]
-    if wanted.begun_after:
-        terms.append(f"StartTime >= {_quoted(wanted.begun_after.isoformat())}")
+    if wanted.started_after:
+        terms.append(f"StartTime >= {_quoted(wanted.started_after.isoformat())}")
     return " AND ".join(terms)
 
 
@@ -130,33 +106,22 @@ def _quoted(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-async def _row(client: Client, run: WorkflowExecution, ui_url: str) -> Row:
+async def _listed(client: Client, run: WorkflowExecution, ui_url: str) -> ListedSend:
     known = run.typed_search_attributes
-    attribute: Any = known.get(attributes.OUTCOME)
+    outcome, error_type = await _outcome(client, run)
     template = known.get(attributes.TEMPLATE)
-    error_type = known.get(attributes.ERROR_TYPE)
-    outcome: Outcome
-    match run.status:
-        case None | WorkflowExecutionStatus.RUNNING:
-            outcome = "running"
-        case WorkflowExecutionStatus.COMPLETED:
-            outcome = "accepted"
-        case WorkflowExecutionStatus.CANCELED:
-            outcome = "cancelled"
-        case WorkflowExecutionStatus.FAILED if attribute in ("failed", "unknown"):
-            outcome = attribute
-        case _:
-            # A run that ended without a word of its own keeps its last attribute for ever.
-            state = await get_state(client, run.id, run_id=run.run_id)
-            outcome = state.outcome
-            error_type = state.result.error.type if state.result and state.result.error else None
-    if attribute is None and template is None:
+    if template is None and known.get(attributes.OUTCOME) is None:
+        # The run has no search attributes, so its request says which template it sends.
         state = State(
-            id=run.id, run_id=run.run_id, status="", outcome=outcome, started_at=run.start_time
+            id=run.id,
+            run_id=run.run_id,
+            status=status_name(run.status),
+            outcome=outcome,
+            started_at=run.start_time,
         )
         request = await sends.get_request(client, state)
         template = request.template if request else None
-    return Row(
+    return ListedSend(
         id=run.id,
         run_id=run.run_id,
         status=status_name(run.status),
@@ -167,3 +132,25 @@ async def _row(client: Client, run: WorkflowExecution, ui_url: str) -> Row:
         started_at=run.start_time,
         ui_url=ui_link(ui_url, client.namespace, run.id, run.run_id),
     )
+
+
+async def _outcome(client: Client, run: WorkflowExecution) -> tuple[Outcome, str | None]:
+    """Return the outcome and the error type of a run."""
+    attribute = run.typed_search_attributes.get(attributes.OUTCOME)
+    error_type = run.typed_search_attributes.get(attributes.ERROR_TYPE)
+    match run.status:
+        case None | WorkflowExecutionStatus.RUNNING:
+            return "running", error_type
+        case WorkflowExecutionStatus.COMPLETED:
+            return "accepted", error_type
+        case WorkflowExecutionStatus.CANCELED:
+            return "cancelled", error_type
+        case WorkflowExecutionStatus.FAILED if attribute == "failed":
+            return "failed", error_type
+        case WorkflowExecutionStatus.FAILED if attribute == "unknown":
+            return "unknown", error_type
+    # The attributes of a terminated or timed-out run keep their last values, which are out of
+    # date, and a run with malformed input may have none. Only the history is right.
+    state = await get_state(client, run.id, run_id=run.run_id)
+    error = state.result.error if state.result else None
+    return state.outcome, error.type if error else None

@@ -1,21 +1,20 @@
-"""How a running send gets on: what it waits for, in one sentence, as the server knows it."""
+"""The progress of a running send: what it waits for, in plain sentences and as fields."""
 
 from datetime import datetime
 from shlex import quote
 from typing import Any, Final, Self
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
+from temporalio import exceptions
 from temporalio.api.enums.v1 import PendingActivityState, PendingWorkflowTaskState
-from temporalio.api.failure.v1 import Failure
 from temporalio.api.workflow.v1 import PendingActivityInfo
-from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 from temporalio.client import WorkflowExecutionDescription
 
-from send_whatsapp.contract.errors import FailureDetails
+from send_whatsapp.contract.errors import failure_details
 
-_WORDS: Final = {
+_ACTIONS: Final = {
     "resolve_contact": "resolve the contact",
     "find_flow": "look up the template",
     "send_text": "send the text",
@@ -26,7 +25,7 @@ _PAUSED: Final = (
     PendingActivityState.PENDING_ACTIVITY_STATE_PAUSED,
     PendingActivityState.PENDING_ACTIVITY_STATE_PAUSE_REQUESTED,
 )
-_UNDER_WAY: Final = (
+_RUNNING: Final = (
     PendingActivityState.PENDING_ACTIVITY_STATE_STARTED,
     PendingActivityState.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED,
 )
@@ -35,15 +34,15 @@ _UNDER_WAY: Final = (
 class Progress(BaseModel):
     """What a running send waits for.
 
-    `said` is the whole of it as a sentence. The rest belongs to the pending activity, the send
-    before a lookup, and is null without one: `attempt` is the one under way or to come, of
-    `attempts` in all; `last_failure` is why the one before failed; `next_attempt_at` is null while
-    an attempt is under way or paused.
+    `summary` (in JSON: `said`) holds everything as text. The other fields describe the pending
+    activity and are null if there is none: `attempt` is the current or the next attempt, of
+    `attempts` in all; `last_failure` says why the previous attempt failed; `next_attempt_at` is
+    null while an attempt is running or the activity is paused.
     """
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
-    said: str
+    summary: str = Field(alias="said")
     activity: str | None = None
     attempt: int | None = None
     attempts: int | None = None
@@ -52,76 +51,94 @@ class Progress(BaseModel):
     paused: bool = False
 
     @classmethod
-    def of(cls, described: WorkflowExecutionDescription) -> Self:
-        """Read it from the server's description of a running send."""
-        raw = described.raw_description
-        # Contact and template are looked up side by side; the one in trouble is of interest.
-        pending = max(raw.pending_activities, key=lambda a: (a.paused, a.attempt), default=None)
+    async def of(cls, described: WorkflowExecutionDescription) -> Self:
+        """Return the progress of a running send from the server's description of its run."""
+        # Contact and template are looked up at the same time: show the one that has trouble.
+        pending = max(
+            described.raw_description.pending_activities,
+            key=lambda activity: (activity.paused, activity.attempt),
+            default=None,
+        )
         if pending is None:
-            return cls(said=_between_activities(described, raw))
-        found = cls(
-            said="",
+            return cls(summary=_summary_without_activity(described))
+        progress = cls(
+            summary="",
             activity=pending.activity_type.name,
             attempt=max(pending.attempt, 1),
             attempts=pending.maximum_attempts or None,
-            last_failure=_came(pending.last_failure) if pending.HasField("last_failure") else None,
+            last_failure=await _last_failure(described, pending),
             paused=pending.paused or pending.state in _PAUSED,
         )
-        if not found.paused and pending.state not in _UNDER_WAY:
-            found.next_attempt_at = _time(pending, "next_attempt_schedule_time")
-        found.said = _sentence(found, pending, described.id)
-        return found
+        if not progress.paused and pending.state not in _RUNNING:
+            progress.next_attempt_at = _time(pending, "next_attempt_schedule_time")
+        progress.summary = _summary(progress, pending, described.id)
+        return progress
 
 
-def _sentence(found: Progress, pending: PendingActivityInfo, workflow_id: str) -> str:
-    of = f" of {found.attempts}" if found.attempts else ""
-    words = f"to {_WORDS.get(found.activity or '', found.activity)}: attempt {found.attempt}{of}"
-    because = f", because the one before {found.last_failure}" if found.last_failure else ""
-    if found.paused:
-        return (
-            f"{words}{because}; paused by an operator, to go on: temporal activity unpause"
-            f" --workflow-id {quote(workflow_id)} --activity-id {quote(pending.activity_id)}"
+def _summary(progress: Progress, pending: PendingActivityInfo, workflow_id: str) -> str:
+    action = _ACTIONS.get(progress.activity or "", progress.activity)
+    of_all = f" of {progress.attempts}" if progress.attempts else ""
+    attempt = f"Attempt {progress.attempt}{of_all} to {action}"
+    sentences = [f"{attempt} {_attempt_state(progress, pending)}."]
+    if progress.last_failure:
+        sentences.append(f"The previous attempt {progress.last_failure.rstrip('.')}.")
+    if progress.paused:
+        sentences.append(
+            f"To continue, run: temporal activity unpause --workflow-id {quote(workflow_id)}"
+            f" --activity-id {quote(pending.activity_id)}"
         )
-    if pending.state in _UNDER_WAY:
-        began = _time(pending, "last_started_time")
-        words += f" under way since {clock(began)}" if began else " under way"
+    return " ".join(sentences)
+
+
+def _attempt_state(progress: Progress, pending: PendingActivityInfo) -> str:
+    if progress.paused:
+        return "is paused by an operator"
+    if pending.state in _RUNNING:
+        started = _time(pending, "last_started_time")
+        state = f"has been running since {_clock(started)}" if started else "is running"
         if pending.state == PendingActivityState.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED:
-            words += " and asked to stop"
-    elif found.next_attempt_at and found.attempt != 1:
-        words += f" at {clock(found.next_attempt_at)}"
-    else:
-        words += " once a worker is free and CGB_MAX_REQUESTS_PER_MINUTE allows it"
-    return words + because
+            state += "; its cancellation was requested"
+        return state
+    if progress.next_attempt_at and progress.attempt != 1:
+        return f"starts at {_clock(progress.next_attempt_at)}"
+    return "starts once a worker is free and CGB_MAX_REQUESTS_PER_MINUTE allows it"
 
 
-def _between_activities(
-    described: WorkflowExecutionDescription, raw: DescribeWorkflowExecutionResponse
-) -> str:
-    task = raw.pending_workflow_task if raw.HasField("pending_workflow_task") else None
-    begins = described.execution_time
-    if task is None:
-        delayed = described.history_length <= 2 and begins and begins > described.start_time
-        return f"until {clock(begins)}" if delayed and begins else "for its time to send"
+def _summary_without_activity(described: WorkflowExecutionDescription) -> str:
+    raw = described.raw_description
+    if not raw.HasField("pending_workflow_task"):
+        starts = described.execution_time
+        if described.history_length <= 2 and starts and starts > described.start_time:
+            return f"Waiting until {_clock(starts)}, its time to start."
+        return "Waiting for its time to send."
+    task = raw.pending_workflow_task
     if task.attempt > 2:
         return (
-            f"for a worker that can go on: its workflow task failed {task.attempt - 1} times,"
-            " the worker's log says why"
+            "Waiting for a worker that can continue the run: its workflow task failed"
+            f" {task.attempt - 1} times, and the worker's log says why."
         )
     if task.state == PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED:
-        return "for a worker"
-    return "for its worker to go on"
+        return "Waiting for a worker."
+    return "Waiting for its worker to continue."
 
 
-def _came(failure: Failure) -> str:
-    """Return what became of an attempt, in words that follow "the one before"."""
-    if failure.HasField("timeout_failure_info"):
-        return "gave no answer in time (was its worker lost?)"
-    payloads = failure.application_failure_info.details.payloads
-    try:
-        details = FailureDetails.model_validate_json(payloads[0].data) if payloads else None
-    except ValidationError:
-        details = None
-    return details.detail if details and details.detail else f"failed: {failure.message}"
+async def _last_failure(
+    described: WorkflowExecutionDescription, pending: PendingActivityInfo
+) -> str | None:
+    """Return why the previous attempt failed, as the rest of "The previous attempt ..."."""
+    if not pending.HasField("last_failure"):
+        return None
+    error = await described.data_converter.decode_failure(pending.last_failure)
+    if isinstance(error, exceptions.TimeoutError):
+        return "did not answer in time, perhaps because its worker was lost"
+    if isinstance(error, exceptions.ApplicationError):
+        try:
+            detail = failure_details(error).detail
+        except ValidationError:
+            detail = None
+        if detail:
+            return detail
+    return f"failed: {error.message if isinstance(error, exceptions.FailureError) else error}"
 
 
 def _time(message: Any, field: str) -> datetime | None:
@@ -131,8 +148,8 @@ def _time(message: Any, field: str) -> datetime | None:
     return datetime.fromtimestamp(stamp.ToMilliseconds() / 1000).astimezone()
 
 
-def clock(time: datetime) -> str:
-    """Return a time as an operator reads it: this machine's zone, the day only if not today's."""
+def _clock(time: datetime) -> str:
+    """Return a time in this machine's time zone, with the date unless it is today."""
     local = time.astimezone()
     today = local.date() == datetime.now().astimezone().date()
     return local.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M:%S")

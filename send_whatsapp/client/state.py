@@ -75,11 +75,11 @@ async def get_state(
     )
     running = described.status in (None, WorkflowExecutionStatus.RUNNING)
     if running and not wait:
-        return _state(described, "running", None)
+        return await _state(described, "running", None)
     outcome, result = await _end(client, handle)
     if running:
         described = await describe(client, handle)
-    return _state(described, outcome, result)
+    return await _state(described, outcome, result)
 
 
 async def describe(
@@ -110,7 +110,7 @@ def status_name(status: WorkflowExecutionStatus | None) -> str:
     return "".join(part.title() for part in (status.name if status else "RUNNING").split("_"))
 
 
-def _state(
+async def _state(
     described: WorkflowExecutionDescription, outcome: Outcome, result: SendWhatsAppResult | None
 ) -> State:
     return State(
@@ -120,7 +120,7 @@ def _state(
         outcome=outcome,
         started_at=described.start_time,
         closed_at=described.close_time,
-        progress=Progress.of(described) if outcome == "running" else None,
+        progress=await Progress.of(described) if outcome == "running" else None,
         result=result,
     )
 

@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 USABLE_WITHIN_S = 30.0
 
 _KEYWORD = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+_NAMES = [key.name for key in attributes.ALL]
 
 
 async def register_search_attributes(client: Client) -> bool:
@@ -27,12 +28,8 @@ async def register_search_attributes(client: Client) -> bool:
     workflow task forever. If the server does not allow the registration, for any reason, the
     command for an administrator is logged, and runs work without attributes.
     """
-    names = [key.name for key in attributes.ALL]
     try:
-        listed = await client.operator_service.list_search_attributes(
-            ListSearchAttributesRequest(namespace=client.namespace)
-        )
-        missing = [n for n in names if listed.custom_attributes.get(n) != _KEYWORD]
+        missing = await missing_search_attributes(client)
         if missing:
             await client.operator_service.add_search_attributes(
                 AddSearchAttributesRequest(
@@ -40,19 +37,31 @@ async def register_search_attributes(client: Client) -> bool:
                     search_attributes=dict.fromkeys(missing, _KEYWORD),
                 )
             )
-        await _until_usable(client, names)
+        await _until_usable(client, _NAMES)
     except (RPCError, TimeoutError) as error:
-        arguments = " ".join(f"--name {name} --type Keyword" for name in names)
         reason = error.status.name if isinstance(error, RPCError) else "not usable in time"
         logger.warning(
             "cannot register search attributes (%s), working without them; an administrator can"
-            " run: temporal operator search-attribute create --namespace %s %s",
+            " run: %s",
             reason,
-            client.namespace,
-            arguments,
+            registration_command(client, _NAMES),
         )
         return False
     return True
+
+
+async def missing_search_attributes(client: Client) -> list[str]:
+    """Return the names of our search attributes that the server does not have. Raises RPCError."""
+    listed = await client.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace=client.namespace)
+    )
+    return [name for name in _NAMES if listed.custom_attributes.get(name) != _KEYWORD]
+
+
+def registration_command(client: Client, names: list[str]) -> str:
+    """Return the command with which an administrator registers search attributes."""
+    arguments = " ".join(f"--name {name} --type Keyword" for name in names)
+    return f"temporal operator search-attribute create --namespace {client.namespace} {arguments}"
 
 
 async def _until_usable(client: Client, names: list[str]) -> None:

@@ -1,1 +1,1 @@
-"""The recipients of a batch: from a file or a list to checked rows."""
+"""The recipients of a batch: reading files, and checking rows before a batch starts."""

@@ -1,54 +1,31 @@
-"""Rows of a batch from what a file or a caller gives: each sound, with a key, once for a person."""
+"""Checks the rows of a batch: each must be a valid request with a key, one row for each person."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
 
 from pydantic import ValidationError
 
-from send_whatsapp.contract.batch import REJECTED, Row, RowOutcome
-from send_whatsapp.contract.errors import ErrorType, utc
+from send_whatsapp.client.recipients.cells import Cells, WrongRow
+from send_whatsapp.contract.batch import Row
+from send_whatsapp.contract.errors import ErrorType
 from send_whatsapp.contract.fields import FALLBACK_VARIABLE
 from send_whatsapp.contract.phone import InvalidPhoneNumber, to_e164
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.contract.validation import problems
 
-FIELDS = ("message", "template", "fileUrl", "fileType")
-"""Columns of a row beside `to` and `key`; every other one is a variable."""
+_FIELDS = ("message", "template", "fileUrl", "fileType")
+"""Columns of a row, besides `to` and `key`; every other column is a template variable."""
 
-Cells = dict[str, Any]
+_TEXT_FIELDS = ("message", "template", "variables")
+_FILE_FIELDS = ("fileUrl", "fileType")
 
 
 class Duplicates(StrEnum):
-    """What to do with two rows for one person."""
+    """What to do with two rows for the same person."""
 
     REFUSE = "refuse"
     FIRST = "first"
     LAST = "last"
-
-
-class WrongRow(ValueError):
-    """A row that cannot be sent: where it stands, which error type, and why."""
-
-    def __init__(self, row: int, to: str, type_: str, why: str) -> None:
-        """Name the line and what is wrong with it."""
-        super().__init__(f"line {row}: {why}")
-        self.row, self.type, self.why = row, type_, why
-        # What is no valid Unicode could not be reported.
-        self.to = to.encode(errors="replace").decode()
-
-    def outcome(self) -> RowOutcome:
-        """Return what the report says of it where it is left out."""
-        return RowOutcome(
-            row=self.row,
-            key=f"{REJECTED}{self.row}",
-            to=self.to,
-            outcome="failed",
-            error_type=self.type,
-            error=self.why,
-            finished_at=utc(datetime.now(UTC)),
-        )
 
 
 def rows_of(
@@ -59,75 +36,80 @@ def rows_of(
 ) -> tuple[list[Row], list[WrongRow]]:
     """Return the rows that can be sent, each with its key, and those that cannot.
 
-    A row's own cell wins over what is common to all.
+    `common` holds the fields that all rows share; a row's own cell wins. `region` (ISO 3166) is
+    the one whose rules a number without `+` is read by.
     """
     good: list[Row] = []
-    bad: list[WrongRow] = []
-    for number, found in cells:
-        if isinstance(found, WrongRow):
-            bad.append(found)
+    wrong: list[WrongRow] = []
+    for number, row in cells:
+        if isinstance(row, WrongRow):
+            wrong.append(row)
             continue
-        to = str(found.get("to") or "").strip()
+        to = str(row.get("to") or "").strip()
         try:
-            request = SendWhatsAppRequest.model_validate(_request(found, common))
-            key = str(found.get("key") or "").strip() or derived_key(batch_key, to_e164(to, region))
+            request = SendWhatsAppRequest.model_validate(_request(row, common))
+            key = str(row.get("key") or "").strip() or _derived_key(batch_key, to_e164(to, region))
             good.append(Row(row=number, key=key, request=request))
         except InvalidPhoneNumber as error:
-            bad.append(WrongRow(number, to, ErrorType.INVALID_PHONE_NUMBER, f"to: {error}"))
+            wrong.append(WrongRow(number, to, ErrorType.INVALID_PHONE_NUMBER, f"to: {error}"))
         except ValidationError as error:
             why = "; ".join(f"{p.field} {p.problem}" for p in problems(error))
-            bad.append(WrongRow(number, to, ErrorType.INVALID_REQUEST, why))
-    return good, bad
+            wrong.append(WrongRow(number, to, ErrorType.INVALID_REQUEST, why))
+    return good, wrong
 
 
 def _request(cells: Cells, common: Cells) -> Cells:
-    own = {name: cells[name] for name in FIELDS if cells.get(name) not in (None, "")}
+    """Return the fields of a row's request: its own cells and what it shares with all rows."""
+    own = {name: cells[name] for name in _FIELDS if cells.get(name) not in (None, "")}
     variables = {
         name: value
         for name, value in cells.items()
-        if name not in (*FIELDS, "to", "key") and value not in (None, "")
+        if name not in (*_FIELDS, "to", "key") and value not in (None, "")
     }
-    # A row with a content of its own leaves that of the flags, unless it is the template's text.
-    left = _TEXTS if "fileUrl" in own else _FILE if own.keys() & {"message", "template"} else ()
-    shared = {name: value for name, value in common.items() if name not in left}
+    # A row with its own file takes no common text, and a row with its own text no common file.
+    replaced: tuple[str, ...] = ()
+    if "fileUrl" in own:
+        replaced = _TEXT_FIELDS
+    elif own.keys() & {"message", "template"}:
+        replaced = _FILE_FIELDS
+    shared = {name: value for name, value in common.items() if name not in replaced}
     fields: Cells = {"to": str(cells.get("to") or ""), **shared, **own}
     if not fields.get("template"):
-        # Other columns of a file are nobody's variables; a fallback is a mistake worth naming.
+        # Without a template other columns have no meaning, but a fallback text is a mistake that
+        # the check of the request reports.
         variables = {n: v for n, v in variables.items() if n == FALLBACK_VARIABLE}
     fields["variables"] = (shared.get("variables") or {}) | variables or None
     return fields
 
 
-_TEXTS = ("message", "template", "variables")
-_FILE = ("fileUrl", "fileType")
-
-
 def each_person_once(
     rows: list[Row], batch_key: str, region: str, duplicates: Duplicates
 ) -> tuple[list[Row], list[tuple[int, int]]]:
-    """Return the rows without a second one for a person or key, and the pairs of lines that clash.
+    """Return the rows with one row per person and key, and the pairs of line numbers that clash.
 
-    Two rows for one person are meant as two messages where both have keys of their own.
+    Two rows for the same person are two messages if each has its own key. Of rows that clash, the
+    last one stays with `Duplicates.LAST`, otherwise the first one.
     """
-    kept: dict[str, Row] = {}
-    people: dict[str, Row] = {}
+    by_key: dict[str, Row] = {}
+    by_person: dict[str, Row] = {}
     clashes = []
     for row in rows:
         person = to_e164(row.request.to, region)
-        derived = derived_key(batch_key, person)
-        before = kept.get(row.key)
-        other = people.get(person)
-        if before is None and other and derived in (row.key, other.key):
-            before = other
-        if before is not None:
-            clashes.append((before.row, row.row))
+        earlier = by_key.get(row.key)
+        same_person = by_person.get(person)
+        if earlier is None and same_person is not None:
+            derived = _derived_key(batch_key, person)
+            if derived in (row.key, same_person.key):
+                earlier = same_person
+        if earlier is not None:
+            clashes.append((earlier.row, row.row))
             if duplicates != Duplicates.LAST:
                 continue
-            kept.pop(before.key, None)
-        kept[row.key] = people[person] = row
-    return list(kept.values()), clashes
+            by_key.pop(earlier.key, None)
+        by_key[row.key] = by_person[person] = row
+    return list(by_key.values()), clashes
 
 
-def derived_key(batch_key: str, number: str) -> str:
-    """Return the key of a row that has none of its own; `number` is E.164."""
+def _derived_key(batch_key: str, number: str) -> str:
+    """Return the key of a row without its own key; `number` is E.164."""
     return f"{batch_key}/{number}"

@@ -1,0 +1,160 @@
+"""The command `batch send`: checks a file of recipients and starts a batch with its rows."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from send_whatsapp.cli.batch_progress import follow_batch, show_counts
+from send_whatsapp.cli.options import (
+    AtMostOnce,
+    ExpiresIn,
+    Fallback,
+    FileUrl,
+    Json,
+    KindOfFile,
+    Message,
+    NoWait,
+    Template,
+    Variables,
+    from_now,
+    name_values,
+)
+from send_whatsapp.cli.output import Exit, Output
+from send_whatsapp.cli.run import Session, load_settings, run
+from send_whatsapp.client import batches
+from send_whatsapp.client.batches import BatchLimits
+from send_whatsapp.client.recipients.cells import Cells, FileError, WrongRow
+from send_whatsapp.client.recipients.files import read
+from send_whatsapp.client.recipients.rows import Duplicates, each_person_once, rows_of
+from send_whatsapp.contract.fields import FALLBACK_VARIABLE
+from send_whatsapp.contract.names import InvalidKey, batch_id
+
+
+def send(
+    file: Annotated[Path, typer.Argument(help="CSV, JSON Lines or .xlsx file with a column `to`.")],
+    key: Annotated[str, typer.Option(help="Key of the batch: the same key never sends twice.")],
+    template: Template = None,
+    variables: Variables = None,
+    message: Message = None,
+    fallback: Fallback = None,
+    file_url: FileUrl = None,
+    file_type: KindOfFile = None,
+    at_most_once: AtMostOnce = False,
+    expires_in: ExpiresIn = None,
+    column_map: Annotated[
+        list[str] | None,
+        typer.Option(help="to=Phone reads `to` from the column Phone; repeat it for each column."),
+    ] = None,
+    duplicates: Annotated[
+        Duplicates,
+        typer.Option(help="Two rows for one person: refuse the file, or keep one of them."),
+    ] = Duplicates.REFUSE,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the file without sending anything.")
+    ] = False,
+    skip_invalid: Annotated[
+        bool,
+        typer.Option("--skip-invalid", help="Leave wrong rows out and report them as failed."),
+    ] = False,
+    resend_unknown: Annotated[
+        bool, typer.Option("--resend-unknown", help="Send rows with outcome unknown again.")
+    ] = False,
+    rate: Annotated[
+        int | None, typer.Option(help="Rows to start per minute at most.", min=1, max=1_000_000)
+    ] = None,
+    pause_after: Annotated[
+        int, typer.Option(help="Pause after this many failures in a row.", min=1)
+    ] = 20,
+    in_flight: Annotated[
+        int, typer.Option(help="Rows in flight at the same time at most.", min=1, max=1000)
+    ] = 100,
+    no_wait: NoWait = False,
+    as_json: Json = False,
+) -> None:
+    """Send to every row of a file. With the same key again, send only what was not sent.
+
+    The options for the content apply to every row, but a row's own cell wins.
+
+    Exit codes: 0 all rows accepted, 1 some failed, 2 the file is wrong, 3 some are unknown.
+    """
+    output = Output(as_json=as_json)
+    settings = load_settings(output)
+    expires_at = from_now("--expires-in", expires_in)
+    common: Cells = {
+        "template": template,
+        "message": message,
+        "fileUrl": file_url,
+        "fileType": file_type,
+        "delivery": "at_most_once" if at_most_once else None,
+        "variables": name_values("--var", variables)
+        | ({FALLBACK_VARIABLE: fallback} if fallback is not None else {}),
+        "expiresAt": expires_at.isoformat(timespec="milliseconds") if expires_at else None,
+    }
+    common = {name: value for name, value in common.items() if value}
+    columns = {theirs: ours for ours, theirs in name_values("--column-map", column_map).items()}
+    region = settings.default_region
+    try:
+        batch_id(key)
+        rows, wrong = rows_of(read(file, columns), common, key, region)
+    except (InvalidKey, FileError) as error:
+        output.fail(Exit.INVALID, str(error))
+    rows, clashes = each_person_once(rows, key, region, duplicates)
+    if clashes and duplicates == Duplicates.REFUSE:
+        output.fail(Exit.INVALID, _clashes_error(clashes))
+    if wrong and not skip_invalid:
+        output.fail(Exit.INVALID, _wrong_rows_error(wrong))
+    if dry_run:
+        counts = {"rows": len(rows), "wrong": len(wrong)}
+        output.result(counts, f"{len(rows):,} rows can be sent, {len(wrong):,} cannot")
+        return
+    limits = BatchLimits(in_flight=in_flight, per_minute=rate, pause_after=pause_after)
+    rejected = [row.outcome() for row in wrong]
+
+    async def command(session: Session) -> Exit:
+        try:
+            state = await batches.start(
+                session.client,
+                key,
+                rows,
+                rejected,
+                resend_unknown=resend_unknown,
+                limits=limits,
+                task_queue=settings.task_queue,
+            )
+        except asyncio.CancelledError:
+            output.fail(
+                Exit.INTERRUPTED,
+                "Interrupted before Temporal had every row: run the same command again",
+            )
+        if link := session.link(batch_id(key)):
+            output.note(link)
+        if no_wait:
+            show_counts(output, state.counts)
+            return Exit.ACCEPTED
+        return await follow_batch(session, key)
+
+    run(command, output, interrupted=still_running(key))
+
+
+def still_running(key: str) -> str:
+    """Return the sentence for Ctrl-C while a batch is running."""
+    return f"The batch keeps running. Wait for it with: send-whatsapp batch watch {key}"
+
+
+def _clashes_error(clashes: list[tuple[int, int]]) -> str:
+    listed = "\n".join(f"lines {first} and {second}" for first, second in clashes)
+    return (
+        "Nothing was sent, because these rows are for the same person or have the same key:\n"
+        f"{listed}\nGive each row its own `key`, or keep one of them with --duplicates first or"
+        " --duplicates last"
+    )
+
+
+def _wrong_rows_error(wrong: list[WrongRow]) -> str:
+    listed = "\n".join(str(row) for row in wrong)
+    return (
+        f"Nothing was sent, because {len(wrong):,} rows cannot be sent:\n{listed}\n"
+        "Correct them, or leave them out with --skip-invalid"
+    )

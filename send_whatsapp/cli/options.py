@@ -1,0 +1,83 @@
+"""Options that several commands share, and how their values are read."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final
+
+import typer
+
+from send_whatsapp.contract.fields import FileType
+
+Template = Annotated[str | None, typer.Option("--template", help="Name of the template.")]
+Variables = Annotated[
+    list[str] | None,
+    typer.Option("--var", help="Template variable as NAME=VALUE; repeat it for each variable."),
+]
+Message = Annotated[str | None, typer.Option("--message", help="Free text, 1 to 4,096 characters.")]
+Fallback = Annotated[
+    str | None,
+    typer.Option("--fallback", help="Text to send if the account has no flow for the template."),
+]
+FileUrl = Annotated[str | None, typer.Option("--file", help="http(s) URL of a file to send.")]
+KindOfFile = Annotated[FileType | None, typer.Option("--file-type", help="Kind of file.")]
+AtMostOnce = Annotated[
+    bool,
+    typer.Option(
+        "--at-most-once",
+        help="Never send the message twice: if its fate is unclear, end with outcome unknown"
+        " instead of sending it again.",
+    ),
+]
+ExpiresIn = Annotated[
+    str | None,
+    typer.Option(
+        "--expires-in", help="Do not send the message after this time, for example 90s, 10m or 2h."
+    ),
+]
+NoWait = Annotated[
+    bool, typer.Option("--no-wait", help="Return once it is started, without waiting for the end.")
+]
+Timeout = Annotated[
+    float, typer.Option("--timeout", help="How long to wait for the end, in seconds.", min=0)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print only JSON on standard output.")]
+
+DEFAULT_TIMEOUT_S: Final = 120.0
+
+_UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_LONGEST: Final = timedelta(days=366)
+
+
+class UsageError(ValueError):
+    """The command line is wrong; the message says which option, and what it expects."""
+
+
+def name_values(option: str, pairs: list[str] | None) -> dict[str, str]:
+    """Return the values of a NAME=VALUE option by name. Raises UsageError."""
+    values: dict[str, str] = {}
+    for pair in pairs or []:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise UsageError(
+                f"{option} must have the form name=value, for example {option} name=John"
+            )
+        if name in values:
+            raise UsageError(f"{option} sets the same name twice: give each name once")
+        values[name] = value
+    return values
+
+
+def duration(option: str, text: str) -> timedelta:
+    """Return a duration such as 90s, 10m, 2h or 1d; a bare number is seconds. Raises UsageError."""
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)([smhd]?)", text.strip(), re.ASCII)
+    if not found:
+        raise UsageError(f"{option} must be a duration such as 90s, 10m, 2h or 1d")
+    length = timedelta(seconds=float(found[1]) * _UNITS[found[2]])
+    if length > _LONGEST:
+        raise UsageError(f"{option} must not be longer than a year")
+    return length
+
+
+def from_now(option: str, text: str | None) -> datetime | None:
+    """Return the time that a duration from now ends; None without one. Raises UsageError."""
+    return None if text is None else datetime.now(UTC) + duration(option, text)

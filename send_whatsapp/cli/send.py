@@ -1,0 +1,201 @@
+"""The commands for one message: send, status, cancel and resend."""
+
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from send_whatsapp.cli.options import (
+    DEFAULT_TIMEOUT_S,
+    AtMostOnce,
+    ExpiresIn,
+    Fallback,
+    FileUrl,
+    Json,
+    KindOfFile,
+    Message,
+    NoWait,
+    Template,
+    Timeout,
+    UsageError,
+    Variables,
+    from_now,
+    name_values,
+)
+from send_whatsapp.cli.output import Exit, Output, exit_code
+from send_whatsapp.cli.run import Session, run
+from send_whatsapp.cli.waiting import wait_for_end
+from send_whatsapp.client import sends
+from send_whatsapp.client.state import Started, get_state
+from send_whatsapp.contract.fields import FALLBACK_VARIABLE
+from send_whatsapp.contract.request import SendWhatsAppRequest
+from send_whatsapp.contract.validation import problems
+
+app = typer.Typer()
+
+WorkflowId = Annotated[
+    str, typer.Argument(help="Workflow id of the send; for a send with --key it is the key.")
+]
+
+
+@app.command(
+    epilog="Example: send-whatsapp send --to +1234567890 --template visa_approved"
+    ' --var name="John Doe" --fallback "Your visa has been approved!"'
+)
+def send(
+    to: Annotated[str, typer.Option(help="Phone number in any usual notation.")],
+    message: Message = None,
+    template: Template = None,
+    variables: Variables = None,
+    fallback: Fallback = None,
+    file_url: FileUrl = None,
+    file_type: KindOfFile = None,
+    at_most_once: AtMostOnce = False,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            help="Idempotency key: the same key never sends twice. It becomes the workflow id."
+        ),
+    ] = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Send again under --key even if its earlier outcome is unknown."
+        ),
+    ] = False,
+    expires_in: ExpiresIn = None,
+    at: Annotated[
+        str | None,
+        typer.Option(help="Send at this time, for example 2027-01-31T09:00:00Z."),
+    ] = None,
+    in_: Annotated[
+        str | None, typer.Option("--in", help="Send after this time, for example 10m.")
+    ] = None,
+    no_wait: NoWait = False,
+    timeout: Timeout = DEFAULT_TIMEOUT_S,
+    as_json: Json = False,
+) -> None:
+    """Send one message and wait until the provider has accepted or refused it.
+
+    Exit codes: 0 accepted, 1 failed, 2 invalid request, 3 unknown, 4 no Temporal, 5 still running.
+    """
+    output = Output(as_json=as_json)
+    if at is not None and in_ is not None:
+        raise UsageError("--at and --in both set the time to send: give only one of them")
+    fields: dict[str, Any] = {
+        "to": to,
+        "message": message,
+        "template": template,
+        "variables": _with_fallback(name_values("--var", variables), fallback, template) or None,
+        "fileUrl": file_url,
+        "fileType": file_type,
+        "delivery": "at_most_once" if at_most_once else "at_least_once",
+        "sendAt": at if in_ is None else from_now("--in", in_),
+        "expiresAt": from_now("--expires-in", expires_in),
+    }
+    try:
+        request = SendWhatsAppRequest.model_validate(fields)
+    except ValidationError as error:
+        listed = "; ".join(str(problem) for problem in problems(error))
+        output.fail(Exit.INVALID, f"The request is wrong: {listed}")
+
+    async def command(session: Session) -> Exit:
+        started = await sends.start_send(
+            session.client, request, key=key, force=force, task_queue=session.settings.task_queue
+        )
+        return await _follow(session, started, no_wait, timeout)
+
+    run(command, output)
+
+
+def _with_fallback(
+    variables: dict[str, str], fallback: str | None, template: str | None
+) -> dict[str, str]:
+    if fallback is None:
+        return variables
+    if template is None:
+        raise UsageError("--fallback needs --template: without one, use --message")
+    if FALLBACK_VARIABLE in variables:
+        raise UsageError(
+            f"--fallback and --var {FALLBACK_VARIABLE}=... both set the fallback text: give only"
+            " one of them"
+        )
+    return variables | {FALLBACK_VARIABLE: fallback}
+
+
+@app.command(epilog="Example: send-whatsapp status order-4711 --json")
+def status(id: WorkflowId, as_json: Json = False) -> None:
+    """Show the state of a send.
+
+    Exit codes: those of `send`, and 5 while the send is running.
+    """
+
+    async def command(session: Session) -> Exit:
+        state = await get_state(session.client, id)
+        session.show(state)
+        return exit_code(state)
+
+    run(command, Output(as_json=as_json))
+
+
+@app.command(epilog="Example: send-whatsapp cancel order-4711")
+def cancel(id: WorkflowId, timeout: Timeout = DEFAULT_TIMEOUT_S, as_json: Json = False) -> None:
+    """Cancel a send, and report whether the message was sent before that.
+
+    Exit codes: 0 cancelled and nothing was sent, 1 too late; otherwise those of `status`.
+    """
+
+    async def command(session: Session) -> Exit:
+        before = await get_state(session.client, id)
+        if before.outcome == "running":
+            await sends.request_cancel(session.client, before)
+        state = await wait_for_end(session, before, timeout)
+        session.show(state)
+        if state.outcome == "cancelled":
+            session.output.note("Cancelled, nothing was sent.")
+            return Exit.ACCEPTED
+        if state.outcome == "accepted" and state.result:
+            session.output.note(f"Too late, it was sent at {state.result.timestamp}.")
+            return Exit.FAILED
+        if state.outcome == "running":
+            session.output.note(
+                "The cancellation was requested, but the send has not ended yet. Check it with:"
+                f" send-whatsapp status {id}"
+            )
+        return exit_code(state)
+
+    run(command, Output(as_json=as_json))
+
+
+@app.command(epilog="Example: send-whatsapp resend order-4711")
+def resend(
+    id: WorkflowId,
+    no_wait: NoWait = False,
+    timeout: Timeout = DEFAULT_TIMEOUT_S,
+    as_json: Json = False,
+) -> None:
+    """Send the message of a closed send again, as a new run that refers to the old one."""
+
+    async def command(session: Session) -> Exit:
+        started = await sends.resend(session.client, id, task_queue=session.settings.task_queue)
+        return await _follow(session, started, no_wait, timeout)
+
+    run(command, Output(as_json=as_json))
+
+
+async def _follow(session: Session, started: Started, no_wait: bool, timeout_s: float) -> Exit:
+    """Show a send that was started, by default once it is closed."""
+    state = await get_state(session.client, started.id, run_id=started.run_id or None)
+    if no_wait:
+        session.show(state)
+        return Exit.ACCEPTED
+    if link := session.link(state.id, state.run_id):
+        session.output.note(link, style="dim")
+    state = await wait_for_end(session, state, timeout_s)
+    session.show(state)
+    if state.outcome == "running":
+        session.output.note(
+            f"Not closed after {timeout_s:g} s; the send keeps running. Check it with:"
+            f" send-whatsapp status {started.id}"
+        )
+    return exit_code(state)

@@ -1,0 +1,38 @@
+"""The command `doctor`: it names what is wrong, and nothing else."""
+
+import pytest
+
+from simulator.process import Simulator
+from tests.cli.conftest import Cli
+
+
+async def test_the_doctor_finds_nothing_wrong(cli: Cli, provider: Simulator) -> None:
+    done = await cli(
+        "doctor",
+        CGB_API_URL=provider.url,
+        CGB_API_KEY=provider.key,
+        CGB_TEMPLATE_X="1752250957765",
+    )
+    assert done.code == 0, done.out
+    assert "wrong" not in done.out
+
+
+@pytest.mark.parametrize(
+    ("variables", "line"),
+    [
+        ({}, "CGB_API_KEY is not set"),
+        ({"CGB_API_KEY": "bad"}, "refused"),
+        ({"CGB_API_KEY": "demo-key", "CGB_TEMPLATE_X": "5"}, "no flow 5"),
+        ({"CGB_API_KEY": "demo-key", "CGB_TIMOUT": "5"}, "CGB_TIMEOUT"),
+        ({"CGB_API_KEY": "demo-key", "CGB_DEFAULT_REGION": "Mars"}, "CGB_DEFAULT_REGION"),
+        ({"CGB_API_KEY": "demo-key", "TEMPORAL_TASK_QUEUE": "nobody"}, "make worker"),
+        ({"CGB_API_KEY": "demo-key", "TEMPORAL_ADDRESS": "127.0.0.1:1"}, "Temporal does not"),
+        ({"CGB_API_KEY": "demo-key", "CGB_API_URL": "http://127.0.0.1:1"}, "CGB_API_URL"),
+    ],
+)
+async def test_the_doctor_names_what_is_wrong(
+    cli: Cli, provider: Simulator, variables: dict[str, str], line: str
+) -> None:
+    done = await cli("doctor", **({"CGB_API_URL": provider.url} | variables))
+    assert done.code == 4
+    assert line in done.out
