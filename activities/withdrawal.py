@@ -21,6 +21,7 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.attempts import AttemptRecord
+from send_whatsapp.contract.names import WITHDRAWN
 
 SendStatus = Literal["unsent", "in_flight", "maybe_sent"]
 """A send that has not ended: proven unsent, with an attempt in flight, or perhaps sent."""
@@ -112,7 +113,7 @@ async def _pause(activity_id: str) -> None:
             namespace=client.namespace,
             execution=_own_run(),
             id=activity_id,
-            reason="withdrawn by the run",
+            reason=WITHDRAWN,
         )
     )
 

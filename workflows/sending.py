@@ -166,7 +166,7 @@ class _Sending:
             activity_id=self.options.activity_id,
             priority=self.options.priority,
             start_to_close_timeout=timedelta(seconds=self.prepared.start_to_close_s),
-            retry_policy=retry_policy(_LOST_ATTEMPTS if at_most_once else ()),
+            retry_policy=retry_policy(self.prepared.retry, _LOST_ATTEMPTS if at_most_once else ()),
             # A send in flight must be awaited, or the history would not show what became of it.
             cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             summary=self.summary,
@@ -238,7 +238,7 @@ def _end_of(error: ActivityError, status: SendStatus, message: Message, started:
         return _End(unknown, nothing_sent=False)
     if message.delivery == "at_most_once" and isinstance(error.cause, AttemptTimedOut):
         # Under `at_most_once` each attempt records its call before it makes it.
-        details = error.cause.last_heartbeat_details
-        if not details or AttemptRecord.model_validate(details[0]).ambiguous_since is None:
+        record = error.cause.last_heartbeat_details
+        if not record or AttemptRecord.model_validate(record[0]).ambiguous_since is None:
             return _End(_LostBeforeCall(), nothing_sent=True)
     return _End(delivery_unknown(_LOST_WORKER, utc(started)), nothing_sent=False)

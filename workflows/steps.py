@@ -18,6 +18,7 @@ with workflow.unsafe.imports_passed_through():
         PreparedRows,
         PrepareRows,
     )
+    from activities.retries import RetryLimits
     from send_whatsapp.contract.errors import (
         FIRST_BACKOFF_S,
         MAX_BACKOFF_S,
@@ -73,7 +74,7 @@ async def resolve_contact(to: str, prepared: Preparation, options: SendOptions) 
                 ContactActivities.resolve_contact,
                 request,
                 start_to_close_timeout=timedelta(seconds=prepared.start_to_close_s),
-                retry_policy=retry_policy(),
+                retry_policy=retry_policy(prepared.retry),
                 priority=options.priority,
                 summary="Resolve the contact",
             )
@@ -94,7 +95,7 @@ async def find_flow(
             FlowActivities.find_flow,
             FindFlow(template=template, retry=prepared.retry),
             start_to_close_timeout=timedelta(seconds=prepared.start_to_close_s),
-            retry_policy=retry_policy(),
+            retry_policy=retry_policy(prepared.retry),
             priority=options.priority,
             summary=f"Look up template {shortened(template)}",
         )
@@ -107,15 +108,16 @@ def shortened(name: str) -> str:
     return name if len(name) <= 60 else name[:59] + "…"
 
 
-def retry_policy(non_retryable: tuple[str, ...] = ()) -> RetryPolicy:
+def retry_policy(retry: RetryLimits, non_retryable: tuple[str, ...] = ()) -> RetryPolicy:
     """Return the retry policy of a provider call, with further failures that end it.
 
-    It sets no number of attempts: each attempt decides whether it is the last (RetryLimits).
+    If the time counts too, each attempt decides whether it is the last (activities/retries.py).
     """
     return RetryPolicy(
         initial_interval=timedelta(seconds=FIRST_BACKOFF_S),
         backoff_coefficient=2.0,
         maximum_interval=timedelta(seconds=MAX_BACKOFF_S),
+        maximum_attempts=0 if retry.retry_for_s else retry.attempts,
         non_retryable_error_types=list(non_retryable) or None,
     )
 
