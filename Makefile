@@ -1,30 +1,32 @@
-# `make help` lists the targets; `make demo` and `make test` need nothing but make and Python 3.11.
+# `make help` lists the targets. `make demo` and `make test` need only make and Python 3.11.
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test check setup debian temporal server worker gateway simulator histories generate screenshots bench load batch-proof chaos format lock clean
+.PHONY: help demo test check setup system-packages temporal server worker gateway simulator \
+	generate histories screenshots bench load batch-proof chaos format lock clean
 
 help: ## List the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 17
 
-demo: setup temporal ## Set everything up and send a handful of messages to simulated phones
+demo: setup temporal ## Send a few messages to simulated phones
 	@$(BIN)/python -m tools.demo
 
-test: setup debian temporal ## Set everything up and run every test
+test: setup temporal ## Run all tests; those that need a missing system package are skipped
 	@$(BIN)/python -m pytest -n 4
 
-check: setup debian temporal ## Format, lint, types, tests and coverage: what CI runs
+check: setup temporal ## Run what CI runs: format, lint, imports, types, tests, coverage
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
+	@$(BIN)/lint-imports --no-cache --no-logo pyproject.toml
 	@$(BIN)/mypy .
 	@rm -f .coverage .coverage.*
 	@$(BIN)/coverage run -m pytest -n 4
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
-setup: .venv/.ready ## Virtual environment with pinned packages (about a minute, once)
+setup: .venv/.ready ## Create .venv with pinned packages (about a minute, once)
 
 .venv/.ready: requirements-dev.txt pyproject.toml
 	@echo "Setting up .venv with pinned packages (about a minute)"
@@ -34,58 +36,55 @@ setup: .venv/.ready ## Virtual environment with pinned packages (about a minute,
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-debian: setup ## Debian packages that some tests need; installed where we are root of a container
-	@$(BIN)/python -m tools.debian_packages
+system-packages: ## Install the Debian packages that some tests and `make bench` need (as root)
+	@$(PYTHON) tools/system_packages.py
 
-temporal: setup ## Temporal CLI and dev server at .venv/bin/temporal (built once a machine)
-	@$(BIN)/python -m tools.dev_server install
+temporal: setup ## Install the Temporal CLI as .venv/bin/temporal (built once per machine)
+	@$(BIN)/python -m tools.temporal_cli
 
-server: temporal ## Temporal dev server with Web UI, history kept in .data/temporal.db
-	@$(BIN)/python -m tools.dev_server run
+server: temporal ## Run a Temporal dev server with Web UI; it keeps its data in .data/temporal.db
+	@$(BIN)/python -m tools.dev_server
 
-worker: setup ## The worker; needs CGB_API_KEY and a Temporal server
+worker: setup ## Run the worker; needs CGB_API_KEY and a Temporal server
 	@$(BIN)/python worker.py
 
-gateway: setup ## The HTTP gateway at GATEWAY_BIND (127.0.0.1:8080)
+gateway: setup ## Run the HTTP gateway on GATEWAY_BIND (127.0.0.1:8080)
 	@$(BIN)/send-whatsapp gateway
 
-simulator: setup ## A stand-in for the provider on port 9090, key demo-key
+simulator: setup ## Run the simulated provider on port 9090, with the key demo-key
 	@$(BIN)/python -m simulator --port 9090 --key demo-key
-
-histories: setup temporal ## Capture the histories of tests/replay anew, after a change of the workflow
-	@$(BIN)/python -m pytest -q -n 0 tests/replay/capture.py
 
 generate: setup ## Write docs/schema, docs/settings.md and .env.example from the code
 	@$(BIN)/python -m send_whatsapp.contract.schema
 	@$(BIN)/python -m tools.settings_docs
 
-bench: setup temporal ## Measure on this machine and renew docs/performance.md (15 minutes)
-	@missing=; for each in redis-server npm; do command -v $$each >/dev/null || missing+=" $$each"; done; \
-	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing+=" postgresql"; \
-	[ -z "$$missing" ] || { apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing; }
-	@$(BIN)/python -m bench
+histories: setup temporal ## Record the histories of tests/replay again, after a workflow change
+	@$(BIN)/python -m pytest -q -n 0 tests/replay/capture.py
 
-screenshots: setup temporal ## Take the pictures of docs/images from a real run, with Debian's chromium
+screenshots: setup temporal ## Take the pictures in docs/images from a real run (needs chromium)
 	@$(BIN)/python -m tools.screenshots
 
-load: setup temporal ## Bursts of 2,000 requests at the gateway; what became of each (needs npm)
+bench: setup temporal ## Measure on this machine and update docs/performance.md (15 minutes)
+	@$(BIN)/python -m bench
+
+load: setup temporal ## Send bursts of 2,000 requests to the gateway and count them (needs npm)
 	@$(BIN)/python -m bench.load
 
-batch-proof: setup temporal ## 5,000 rows through killed workers and a restarted server, row by row
+batch-proof: setup temporal ## Send 5,000 rows while workers and the server are killed
 	@$(BIN)/python -m bench.batch_proof
 
-chaos: setup temporal ## Hundreds of sends while everything fails (about five minutes; ARGS="--seed 1")
+chaos: setup temporal ## Send 300 messages while everything fails (5 minutes; ARGS="--seed 1")
 	@$(BIN)/python -m tools.chaos $(ARGS)
 
 format: setup ## Format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-lock: ## Pin every package anew, with hashes
+lock: ## Pin every package and its dependencies, with hashes
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header pyproject.toml --extra runtime-build -o requirements.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header pyproject.toml --extra dev --extra runtime-build -o requirements-dev.txt
 
-clean: ## Remove what was set up and what the demo kept
+clean: ## Delete .venv, the data of the demo and the dev server, and build results
 	@rm -rf .venv .data .coverage .coverage.* build *.egg-info

@@ -1,4 +1,4 @@
-"""`make bench`: measures, keeps bench/results/latest.json, and renews docs/performance.md."""
+"""`make bench`: measures, and updates bench/results/latest.json and docs/performance.md."""
 
 import argparse
 import asyncio
@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,9 +16,11 @@ from bench.figures import Results
 from bench.peers import speed, truth
 from bench.peers.systems import PEERS, PLAIN
 from bench.stage import Stage, stage
-from tools.dev_server import ROOT, VERSION
+from tools import system_packages
+from tools.dev_server import ROOT
+from tools.temporal_cli import VERSION
 
-KEPT = ROOT / "bench" / "results" / "latest.json"
+SAVED = ROOT / "bench" / "results" / "latest.json"
 
 Part = Callable[[Stage], Awaitable[Results]]
 
@@ -36,7 +38,12 @@ FULL: dict[str, Part] = {
     "batchSoak": lambda stage: batches.soak(stage, rows=20_000),
 }
 LONG = ("soak", "batchSoak")
-"""Parts that take as long as all others together, and run only when they are named."""
+"""Parts that run only if they are named, since they take as long as all others together."""
+
+PEER_PARTS = ("peers", "truth")
+"""Parts that run other systems, which need these Debian packages."""
+
+PEER_PACKAGES = ("npm", "postgresql", "redis-server")
 
 QUICK: dict[str, Part] = {
     "latency": lambda stage: latency.measure(stage, sends=2),
@@ -49,21 +56,21 @@ QUICK: dict[str, Part] = {
 }
 
 
-async def measure(parts: dict[str, Part], done: Callable[[Results], object]) -> Results:
-    """Run these parts, one after the other, on one stage; `done` hears of each that has ended."""
+async def measure(parts: dict[str, Part], on_results: Callable[[Results], object]) -> Results:
+    """Run these parts one after the other, and call `on_results` with all results after each."""
     results: Results = {"machine": machine()}
     async with stage() as shared:
         for name, part in parts.items():
             print(f"{datetime.now():%H:%M:%S} {name}", file=sys.stderr, flush=True)
-            began, load = time.perf_counter(), os.getloadavg()[0]
+            started, load = time.perf_counter(), os.getloadavg()[0]
             results[name] = await part(shared) | {"loadBefore": round(load, 1)}
-            results[name]["tookSeconds"] = round(time.perf_counter() - began)
-            done(results)
+            results[name]["tookSeconds"] = round(time.perf_counter() - started)
+            on_results(results)
     return results
 
 
 def machine() -> Results:
-    """Return what the figures were taken on, and when."""
+    """Return on which machine the results were measured, and when."""
     cpu = next(
         (
             line.partition(":")[2].strip()
@@ -84,29 +91,35 @@ def machine() -> Results:
     }
 
 
-def keep(results: Results) -> None:
-    """Put the measured parts beside those of earlier runs."""
-    KEPT.parent.mkdir(exist_ok=True)
-    earlier = json.loads(KEPT.read_text()) if KEPT.exists() else {}
-    KEPT.write_text(json.dumps(earlier | results, indent=2) + "\n")
+def save(results: Results) -> None:
+    """Save the measured parts; the results of other parts stay."""
+    SAVED.parent.mkdir(exist_ok=True)
+    earlier = json.loads(SAVED.read_text()) if SAVED.exists() else {}
+    SAVED.write_text(json.dumps(earlier | results, indent=2) + "\n")
 
 
-def main(words: Sequence[str] | None = None) -> None:
-    """Measure; print what a quick run found, keep and report what a full one did."""
+def main() -> None:
+    """Measure. A quick run prints its results; a full run saves them and updates the page."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a few sends, to see that it works")
-    parser.add_argument("--only", nargs="+", choices=FULL, help="these parts, the others stay")
-    parser.add_argument("--report", action="store_true", help="renew the page, measure nothing")
-    given = parser.parse_args(words)
-    if given.report:
-        report.write(json.loads(KEPT.read_text()))
+    parser.add_argument("--quick", action="store_true", help="a few sends per part; print JSON")
+    parser.add_argument("--only", nargs="+", choices=FULL, help="measure only these parts")
+    parser.add_argument("--report", action="store_true", help="update the page without measuring")
+    arguments = parser.parse_args()
+    if arguments.report:
+        report.write(json.loads(SAVED.read_text()))
         return
-    if given.quick:
+    if arguments.quick:
         print(json.dumps(asyncio.run(measure(QUICK, lambda _: None)), indent=2))
         return
-    names = given.only or [name for name in FULL if name not in LONG]
-    asyncio.run(measure({name: FULL[name] for name in names}, keep))
-    report.write(json.loads(KEPT.read_text()))
+    names = arguments.only or [name for name in FULL if name not in LONG]
+    packages = [each for each in system_packages.missing() if each in PEER_PACKAGES]
+    if packages and set(names) & set(PEER_PARTS):
+        sys.exit(
+            f"Missing Debian packages for {' and '.join(PEER_PARTS)}: {', '.join(packages)}. Run"
+            " `make system-packages` as root, or name other parts with --only"
+        )
+    asyncio.run(measure({name: FULL[name] for name in names}, save))
+    report.write(json.loads(SAVED.read_text()))
 
 
 if __name__ == "__main__":

@@ -82,11 +82,11 @@ async def _send(crew: Crew, phones: list[str]) -> tuple[str, int]:
         for n, phone in enumerate(phones, 2)
     ]
     await batches.start(crew.client, key, rows, [], task_queue=crew.task_queue)
-    running = True
-    while running:
+    while True:
         await asyncio.sleep(0.2)
-        state = await batches.get_status(crew.client, key)
-    return key, state.counts.accepted
+        status = await batches.get_status(crew.client, key)
+        if not status.running:
+            return key, status.counts.accepted
 
 
 async def _urgent(crew: Crew, phones: list[str]) -> Results:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import sys
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -28,7 +29,8 @@ from send_whatsapp.telemetry import metrics
 from send_whatsapp.telemetry.metrics import ProviderMetrics
 from send_whatsapp.temporal.search_attributes import register_search_attributes
 from simulator.process import Simulator, simulator
-from tools.dev_server import DevServer, NoServer, dev_server
+from tools.dev_server import DevServer, dev_server
+from tools.temporal_cli import NoServer
 
 # The first number loads the library's data; machines are slow or busy.
 hypothesis_settings.register_profile("ours", deadline=None, derandomize=True)
@@ -171,6 +173,16 @@ def worker_on(
 async def harness(worker_on: WorkerOn) -> AsyncIterator[SendHarness]:
     async with worker_on() as running:
         yield running
+
+
+def require_program(program: str) -> None:
+    """Skip the test, or the module that calls this, if a program is missing; in CI, fail."""
+    if shutil.which(program):
+        return
+    reason = f"{program} is missing: run `make system-packages` as root on Debian"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason, allow_module_level=True)
 
 
 async def until(condition: Callable[[], object], within_s: float = 30) -> None:

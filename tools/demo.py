@@ -23,7 +23,8 @@ from send_whatsapp.contract.names import DEFAULT_TASK_QUEUE
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.temporal.task_queue import no_worker
 from simulator.process import Simulator, simulator
-from tools.dev_server import ROOT, DevServer, NoServer, dev_server, free_port, is_free
+from tools.dev_server import ROOT, DevServer, dev_server, free_port, is_free
+from tools.temporal_cli import NoServer
 
 DATA = ROOT / ".data"
 PERSON = "+1 (415) 555-2671"

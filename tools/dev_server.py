@@ -1,10 +1,7 @@
-"""The Temporal dev server: finds or builds its binary, and runs it on 127.0.0.1."""
+"""The Temporal dev server on 127.0.0.1, for development, tests and benchmarks."""
 
-import argparse
 import asyncio
 import os
-import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,16 +14,14 @@ from pathlib import Path
 
 from temporalio.client import Client
 from temporalio.service import RPCError
-from temporalio.testing import WorkflowEnvironment
 
-VERSION = "1.8.2"
-OLDEST_SERVER = (1, 29)
+from tools.temporal_cli import NoServer, install
+
 ROOT = Path(__file__).resolve().parent.parent
-INSTALLED = ROOT / ".venv" / "bin" / "temporal"
 DATABASE = ROOT / ".data" / "temporal.db"
-DOWNLOAD_WITHIN_S = 90
+PORT, UI_PORT = 7233, 8233
 
-# One history shard polls 20 times a second, which puts every hand-over on a 50 ms grid.
+# By default a shard polls for tasks 20 times a second, so that each hand-over takes up to 50 ms.
 _DYNAMIC_CONFIG = {
     "history.transferProcessorMaxPollRPS": "10000",
     "history.timerProcessorMaxPollRPS": "10000",
@@ -34,38 +29,12 @@ _DYNAMIC_CONFIG = {
 _PRAGMAS = {"journal_mode": "WAL", "synchronous": "NORMAL"}
 
 
-class NoServer(Exception):
-    """No Temporal binary can be had; the message says what to install."""
-
-
-def cache() -> Path:
-    """Return where the binary of this version is kept for every clone on the machine."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "send-whatsapp" / "temporal" / VERSION / "temporal"
-
-
-def install() -> Path:
-    """Return `.venv/bin/temporal`, made once: from PATH, the cache, a download or the Go build.
-
-    Raises NoServer where none of these works.
-    """
-    if _works(INSTALLED):
-        return INSTALLED
-    on_path = shutil.which("temporal")
-    binary = Path(on_path) if on_path and _works(Path(on_path)) else cache()
-    if not _works(binary) and not _download(binary) and not _build(binary):
-        raise NoServer(
-            "Temporal's CLI cannot be had here: open the internet, or install Go 1.26 and run"
-            " `make temporal` again, or put a `temporal` with server 1.29 or newer on PATH"
-        )
-    INSTALLED.unlink(missing_ok=True)
-    INSTALLED.symlink_to(binary)
-    return INSTALLED
-
-
 @dataclass
 class DevServer:
-    """A running dev server; it can be stopped and started again with its ports and database."""
+    """A dev server that can be stopped and started again with the same ports and database.
+
+    Without `ui_port` it has no Web UI; without `database` it keeps its data in memory.
+    """
 
     port: int
     ui_port: int | None
@@ -76,17 +45,17 @@ class DevServer:
 
     @property
     def address(self) -> str:
-        """Return host and port for clients."""
+        """Return host:port for clients."""
         return f"127.0.0.1:{self.port}"
 
     @property
     def ui_url(self) -> str:
-        """Return the Web UI's address, or nothing without one."""
+        """Return the URL of the Web UI; empty without one."""
         return f"http://127.0.0.1:{self.ui_port}" if self.ui_port else ""
 
     async def start(self) -> None:
-        """Start the process and return when it answers. Raises NoServer."""
-        # In a thread of its own, since a download or a build takes its time.
+        """Start the process and wait until it answers. Raises NoServer."""
+        # In a thread, since a download or a build takes minutes.
         await asyncio.to_thread(install)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(self.command(), stdout=log, stderr=log)
@@ -96,33 +65,29 @@ class DevServer:
                 client = await Client.connect(self.address)
                 await client.count_workflows()
             except (RuntimeError, RPCError) as error:
-                await self._not_yet(deadline, error)
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    log_end = self.log.read_text(errors="replace")[-2000:]
+                    raise NoServer(f"the dev server did not start:\n{log_end}") from error
+                await asyncio.sleep(0.1)
             else:
                 return
 
-    async def _not_yet(self, deadline: float, error: Exception) -> None:
-        ended = self.process is not None and self.process.poll() is not None
-        if ended or time.monotonic() > deadline:
-            words = self.log.read_text(errors="replace")[-2000:]
-            raise NoServer(f"the dev server did not start:\n{words}") from error
-        await asyncio.sleep(0.1)
-
     def command(self) -> list[str]:
         """Return the command line of the server."""
-        words = [str(install()), "server", "start-dev", "--ip", "127.0.0.1"]
-        words += ["--port", str(self.port), "--log-level", "error"]
-        words += ["--ui-port", str(self.ui_port)] if self.ui_port else ["--headless"]
+        command = [str(install()), "server", "start-dev", "--ip", "127.0.0.1"]
+        command += ["--port", str(self.port), "--log-level", "error"]
+        command += ["--ui-port", str(self.ui_port)] if self.ui_port else ["--headless"]
         for name, value in {**_DYNAMIC_CONFIG, **self.dynamic_config}.items():
-            words += ["--dynamic-config-value", f"{name}={value}"]
+            command += ["--dynamic-config-value", f"{name}={value}"]
         if self.database:
             self.database.parent.mkdir(parents=True, exist_ok=True)
-            words += ["--db-filename", str(self.database)]
+            command += ["--db-filename", str(self.database)]
             for name, value in _PRAGMAS.items():
-                words += ["--sqlite-pragma", f"{name}={value}"]
-        return words
+                command += ["--sqlite-pragma", f"{name}={value}"]
+        return command
 
     def stop(self, number: int = signal.SIGTERM) -> None:
-        """End the process and wait until it is gone."""
+        """Stop the process with a signal and wait until it has ended."""
         if self.process and self.process.poll() is None:
             self.process.send_signal(number)
             try:
@@ -141,9 +106,10 @@ async def dev_server(
     ui_port: int | None = None,
     dynamic_config: Mapping[str, str] | None = None,
 ) -> AsyncIterator[DevServer]:
-    """Run a dev server; port 0 means a free one, `ui_port` None no Web UI. Raises NoServer.
+    """Run a dev server until the block ends. Raises NoServer.
 
-    `dynamic_config` are settings of the server itself, beside ours, by their names.
+    Port 0 means any free port; `ui_port` None means no Web UI. `dynamic_config` holds settings of
+    the server by their names.
     """
     ui_port = free_port() if ui_port == 0 else ui_port
     server = DevServer(
@@ -157,7 +123,7 @@ async def dev_server(
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on."""
+    """Return a port of 127.0.0.1 that no process listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -165,7 +131,7 @@ def free_port() -> int:
 
 
 def is_free(port: int) -> bool:
-    """Return whether nobody listens on this port of 127.0.0.1."""
+    """Return whether no process listens on this port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -175,87 +141,19 @@ def is_free(port: int) -> bool:
         return True
 
 
-def _works(binary: Path) -> bool:
-    if not binary.exists():
-        return False
-    try:
-        told = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=30)
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    server = re.search(r"Server (\d+)\.(\d+)", told.stdout)
-    return server is not None and (int(server[1]), int(server[2])) >= OLDEST_SERVER
-
-
-def _download(binary: Path) -> bool:
-    """Try the SDK's own download, which is quick where the internet is open."""
-    print(f"Downloading a Temporal dev server (up to {DOWNLOAD_WITHIN_S} s) ...", flush=True)
-    folder = binary.parent / "download"
-    folder.mkdir(parents=True, exist_ok=True)
-
-    async def once() -> None:
-        async with asyncio.timeout(DOWNLOAD_WITHIN_S):
-            env = await WorkflowEnvironment.start_local(download_dest_dir=str(folder))
-            await env.shutdown()
-
-    try:
-        asyncio.run(once())
-    except Exception as error:
-        print(f"  no download here ({type(error).__name__})", flush=True)
-        return False
-    found = next((f for f in folder.iterdir() if os.access(f, os.X_OK) and f.is_file()), None)
-    if found is None or not _works(found):
-        return False
-    found.replace(binary)
-    return True
-
-
-def _build(binary: Path) -> bool:
-    """Build the pinned Go module; a dot stands for five seconds."""
-    go = shutil.which("go")
-    if go is None:
-        return False
-    print(f"Building Temporal CLI {VERSION} with Go (3 to 5 minutes, once a machine) ", end="")
-    binary.parent.mkdir(parents=True, exist_ok=True)
-    partial = binary.with_suffix(f".{os.getpid()}")
-    words = [go, "build", "-o", str(partial), "github.com/temporalio/cli/cmd/temporal"]
-    log = binary.with_suffix(".log")
-    with log.open("wb") as sink:
-        build = subprocess.Popen(
-            words, cwd=ROOT / "tools" / "temporal", stdout=sink, stderr=subprocess.STDOUT
-        )
-        while build.poll() is None:
-            print(".", end="", flush=True)
-            with suppress(subprocess.TimeoutExpired):
-                build.wait(5)
-    print(" done" if build.returncode == 0 else f" failed, see {log}", flush=True)
-    if build.returncode != 0:
-        return False
-    partial.replace(binary)
-    return True
-
-
-def _run() -> int:
-    """Run the server in the foreground on the usual ports."""
-    for port in (7233, 8233):
-        if not is_free(port):
-            print(f"Port {port} is taken: is a server running already? Stop it, then try again.")
-            return 1
-    server = DevServer(7233, 8233, DATABASE, Path(os.devnull))
-    print("Temporal at 127.0.0.1:7233, Web UI at http://127.0.0.1:8233, Ctrl-C ends it", flush=True)
-    with suppress(KeyboardInterrupt):
-        return subprocess.call(server.command())
-    return 0
-
-
 def main() -> None:
-    """Run `install` or `run`."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["install", "run"])
-    what = parser.parse_args().what
+    """Run a server on Temporal's usual ports until Ctrl-C."""
+    for port in (PORT, UI_PORT):
+        if not is_free(port):
+            sys.exit(f"Port {port} is in use. Stop the server that uses it, then try again.")
+    server = DevServer(PORT, UI_PORT, DATABASE, Path(os.devnull))
     try:
-        sys.exit(_run() if what == "run" else install().exists() - 1)
+        command = server.command()
     except NoServer as error:
         sys.exit(str(error))
+    print(f"Temporal: {server.address}. Web UI: {server.ui_url}. Stop with Ctrl-C.", flush=True)
+    with suppress(KeyboardInterrupt):
+        sys.exit(subprocess.call(command))
 
 
 if __name__ == "__main__":

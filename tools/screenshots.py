@@ -24,7 +24,8 @@ from send_whatsapp.temporal.task_queue import no_worker
 from simulator.faults import Fault
 from simulator.process import simulator
 from tools.demo import environment, worker
-from tools.dev_server import ROOT, NoServer, dev_server
+from tools.dev_server import ROOT, dev_server
+from tools.temporal_cli import NoServer
 
 IMAGES = ROOT / "docs" / "images"
 PERSON, ANOTHER, THIRD = "+14155552671", "+442079460958", "+493012345678"
@@ -101,7 +102,7 @@ async def browser_page() -> AsyncIterator[Page]:
     """Open a page in Debian's chromium. Raises NoBrowser."""
     chromium = shutil.which("chromium")
     if chromium is None:
-        raise NoBrowser("chromium is missing; on Debian: apt-get install chromium")
+        raise NoBrowser("chromium is missing: run `make system-packages` as root on Debian")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]

@@ -34,7 +34,9 @@ from send_whatsapp.contract.names import InvalidKey, batch_id
 
 def send(
     file: Annotated[Path, typer.Argument(help="CSV, JSON Lines or .xlsx file with a column `to`.")],
-    key: Annotated[str, typer.Option(help="Key of the batch: the same key never sends twice.")],
+    key: Annotated[
+        str, typer.Option(help="Key of the batch: accepted rows are not sent again under it.")
+    ],
     template: Template = None,
     variables: Variables = None,
     message: Message = None,

@@ -53,9 +53,7 @@ def send(
     at_most_once: AtMostOnce = False,
     key: Annotated[
         str | None,
-        typer.Option(
-            help="Idempotency key: the same key never sends twice. It becomes the workflow id."
-        ),
+        typer.Option(help="Idempotency key, which becomes the workflow id: one key, one send."),
     ] = None,
     force: Annotated[
         bool,

@@ -15,8 +15,9 @@ from temporalio.client import Client
 
 from simulator.faults import Fault
 from simulator.process import Simulator
-from tests.conftest import ROOT, SendHarness, WorkerOn, new_phone, until
-from tools.dev_server import INSTALLED, DevServer
+from tests.conftest import ROOT, SendHarness, WorkerOn, new_phone, require_program, until
+from tools.dev_server import DevServer
+from tools.temporal_cli import INSTALLED
 
 TYPESCRIPT = ROOT / "examples" / "typescript"
 DOCUMENT = (ROOT / "docs" / "starters.md").read_text()
@@ -94,10 +95,7 @@ async def test_the_reminder_in_python_sends_when_it_is_triggered(
 @pytest.fixture(scope="module")
 async def typescript(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The example, installed and built in a folder of its own beside the schema."""
-    if shutil.which("npm") is None:
-        if os.environ.get("CI"):
-            pytest.fail("npm is missing: install Node 20")
-        pytest.skip("npm is missing: install Node 20 to try examples/typescript")
+    require_program("npm")
     root = tmp_path_factory.mktemp("typescript")
     copy = root / "examples" / "typescript"
     shutil.copytree(TYPESCRIPT, copy, ignore=shutil.ignore_patterns("node_modules", "dist"))

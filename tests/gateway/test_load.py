@@ -1,23 +1,18 @@
 """A short form of `make load`: bursts with a real load tool; every message is accounted for."""
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, require_program
 from tools.dev_server import DevServer
 
 
 @pytest.mark.timeout(300)
 def test_a_burst_loses_and_doubles_no_message(server: DevServer) -> None:
-    if shutil.which("npm") is None:
-        if os.environ.get("CI"):
-            pytest.fail("npm is missing: install Node 20")
-        pytest.skip("npm is missing: install Node 20 to try bench/load")
+    require_program("npm")
     command = [sys.executable, "-m", "bench.load", "--quick"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr

@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import os
 import re
-import shutil
 import subprocess
 import uuid
 from collections.abc import AsyncIterator
@@ -18,7 +16,7 @@ import yaml
 from send_whatsapp.contract.errors import ErrorType
 from simulator.faults import Fault
 from simulator.process import Simulator
-from tests.conftest import ROOT, until
+from tests.conftest import ROOT, require_program, until
 from tests.telemetry.conftest import WorkerProcess
 from tools.dev_server import free_port
 
@@ -29,8 +27,8 @@ ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
 DASHBOARD = json.loads((FOLDER / "grafana/dashboards/send-whatsapp.json").read_text())
 SELECTOR = re.compile(r"\b(?:send_whatsapp[\w:]+|temporal_\w+|up)\b(?:\{[^}]*\})?")
 
-if not (os.environ.get("CI") or (shutil.which("promtool") and shutil.which("prometheus"))):
-    pytest.skip("needs Debian's package prometheus", allow_module_level=True)
+for program in ("promtool", "prometheus"):
+    require_program(program)
 
 
 def queries() -> list[tuple[str, str]]:

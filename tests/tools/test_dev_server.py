@@ -1,4 +1,4 @@
-"""The dev server tool: what it starts, that it keeps its history, and what it says."""
+"""The dev server: it keeps its history over a restart, and says why it cannot start."""
 
 import signal
 import socket
@@ -7,18 +7,19 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client
 
-from tools import dev_server
-from tools.dev_server import DevServer, NoServer
+from tools import dev_server, temporal_cli
+from tools.dev_server import DevServer
+from tools.temporal_cli import NoServer
 
 
 @pytest.fixture(scope="module")
 def running(server: DevServer) -> DevServer:
-    """Return the session's server, which also says why there is none."""
+    """Return the server of the session, so that a missing server skips these tests."""
     return server
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-async def test_a_server_comes_back_on_its_port_with_its_history(
+async def test_a_restarted_server_has_its_port_and_its_history(
     running: DevServer, tmp_path: Path, number: signal.Signals
 ) -> None:
     async with dev_server.dev_server(tmp_path / "log", database=tmp_path / "t.db") as server:
@@ -32,8 +33,8 @@ async def test_a_server_comes_back_on_its_port_with_its_history(
 
 
 def test_it_listens_on_this_machine_only(running: DevServer) -> None:
-    words = running.command()
-    assert words[words.index("--ip") + 1] == "127.0.0.1"
+    command = running.command()
+    assert command[command.index("--ip") + 1] == "127.0.0.1"
 
 
 async def test_a_server_that_does_not_start_says_why(running: DevServer, tmp_path: Path) -> None:
@@ -47,18 +48,18 @@ async def test_a_server_that_does_not_start_says_why(running: DevServer, tmp_pat
     assert server.process.returncode is not None
 
 
-def test_a_taken_port_is_seen() -> None:
+def test_a_port_in_use_is_not_free() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert not dev_server.is_free(taken.getsockname()[1])
     assert dev_server.is_free(dev_server.free_port())
 
 
-def test_the_binary_is_kept_by_version_for_every_clone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_clones_share_one_binary_per_version(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/var/cache/me")
-    expected = Path("/var/cache/me/send-whatsapp/temporal") / dev_server.VERSION / "temporal"
-    assert dev_server.cache() == expected
+    expected = Path("/var/cache/me/send-whatsapp/temporal") / temporal_cli.VERSION / "temporal"
+    assert temporal_cli.cache() == expected
 
 
-def test_the_pinned_module_is_the_version_that_is_kept() -> None:
-    pinned = (dev_server.ROOT / "tools" / "temporal" / "go.mod").read_text()
-    assert f"github.com/temporalio/cli v{dev_server.VERSION}" in pinned
+def test_the_go_module_pins_the_same_version() -> None:
+    pinned = (temporal_cli.GO_MODULE / "go.mod").read_text()
+    assert f"github.com/temporalio/cli v{temporal_cli.VERSION}" in pinned

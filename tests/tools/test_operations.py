@@ -10,7 +10,8 @@ from temporalio.client import Client
 from send_whatsapp.cli.main import app
 from send_whatsapp.contract.errors import ErrorType
 from tests.conftest import ROOT
-from tools.dev_server import DevServer, install
+from tools.dev_server import DevServer
+from tools.temporal_cli import install
 
 RUNBOOK = (ROOT / "docs" / "operations.md").read_text()
 QUERIES = re.findall(r"```query\n(.*?)\n```", RUNBOOK, re.DOTALL)

@@ -32,7 +32,8 @@ from send_whatsapp.settings import WorkerSettings
 from send_whatsapp.telemetry.metrics import ProviderMetrics
 from simulator.process import Simulator
 from tests.conftest import ROOT, SendHarness, new_phone
-from tools.dev_server import INSTALLED, DevServer
+from tools.dev_server import DevServer
+from tools.temporal_cli import INSTALLED
 from workflows.send_whatsapp import SendWhatsApp
 
 WorkerProcess = subprocess.Popen[bytes]
