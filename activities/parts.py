@@ -1,4 +1,4 @@
-"""What a batch asks about its parts: how many rows of a silent one ended how."""
+"""Lets a batch read the status of a part that has not reported for a while."""
 
 from pydantic import BaseModel
 from temporalio import activity
@@ -9,13 +9,13 @@ from send_whatsapp.temporal.part_history import part_outcomes
 
 
 class PartStatus(BaseModel):
-    """The rows of a part by outcome; `running` only while the part is."""
+    """The rows of a part by outcome; none of them is `running` once the part is closed."""
 
     counts: Counts
 
     @property
     def closed(self) -> bool:
-        """Return whether nothing goes on any more."""
+        """Whether the part is closed, or does not exist."""
         return not self.counts.running
 
 
@@ -24,7 +24,6 @@ class PartActivities:
 
     @activity.defn
     async def part_status(self, part: str) -> PartStatus:
-        """Return how a part stands; one that was never handed over has no rows."""
+        """Return the status of a part; one that does not exist has no rows."""
         with map_unexpected_errors():
-            rows = await part_outcomes(activity.client(), part)
-            return PartStatus(counts=Counts.of([row.outcome for row in rows]))
+            return PartStatus(counts=Counts.of(await part_outcomes(activity.client(), part)))

@@ -1,4 +1,4 @@
-"""Batches: rate, CPU, history and memory of one batch, and an urgent send beside it."""
+"""Batches: rate, CPU, histories and memory of one batch, and urgent sends while it runs."""
 
 import asyncio
 import time
@@ -12,11 +12,11 @@ from send_whatsapp.contract.batch import Row
 from send_whatsapp.contract.names import batch_id, part_id
 from send_whatsapp.contract.request import SendWhatsAppRequest
 
-URGENT = 30
+URGENT_SENDS = 30
 
 
 async def measure(stage: Stage, *, rows: int) -> Results:
-    """Send so many rows to new contacts, then to the same ones, then with urgent sends beside."""
+    """Send `rows` to new contacts, to the same contacts again, and again with urgent sends."""
     async with stage.workers() as crew:
         phones = [new_phone() for _ in range(rows)]
         return {
@@ -27,7 +27,7 @@ async def measure(stage: Stage, *, rows: int) -> Results:
 
 
 async def soak(stage: Stage, *, rows: int) -> Results:
-    """Send so many rows to new contacts; return the memory before, at its most, and after."""
+    """Send `rows` to new contacts; return the memory before, at most, and after (MiB)."""
     async with stage.workers() as crew:
         memory = [_memory(crew)]
         async with asyncio.TaskGroup() as group:
@@ -56,9 +56,9 @@ def _memory(crew: Crew) -> dict[str, int]:
 
 async def _batch(crew: Crew, phones: list[str]) -> Results:
     cpu = crew.cpu()
-    began = time.perf_counter()
+    started = time.perf_counter()
     key, accepted = await _send(crew, phones)
-    elapsed = time.perf_counter() - began
+    elapsed = time.perf_counter() - started
     used = cpu.per_1000(len(phones))
     histories = {}
     for name, workflow_id in (("batch", batch_id(key)), ("part", part_id(batch_id(key), 1, 0))):
@@ -75,36 +75,34 @@ async def _batch(crew: Crew, phones: list[str]) -> Results:
 
 
 async def _send(crew: Crew, phones: list[str]) -> tuple[str, int]:
-    """Send one batch to its end; return its key and the rows that were accepted."""
+    """Send one batch and wait for its end; return its key and how many rows were accepted."""
     key = f"bench-{uuid.uuid4().hex[:8]}"
     rows = [
         Row(row=n, key=phone, request=SendWhatsAppRequest(to=phone, message="Hello"))
         for n, phone in enumerate(phones, 2)
     ]
     await batches.start(crew.client, key, rows, [], task_queue=crew.task_queue)
-    while True:
+    while (status := await batches.get_status(crew.client, key)).running:
         await asyncio.sleep(0.2)
-        status = await batches.get_status(crew.client, key)
-        if not status.running:
-            return key, status.counts.accepted
+    return key, status.counts.accepted
 
 
 async def _urgent(crew: Crew, phones: list[str]) -> Results:
-    """Return the latency of single sends alone, and while a batch keeps the worker busy."""
-    alone = [await _timed(crew, phones[0]) for _ in range(URGENT)]
+    """Return the latency of single sends without a batch, and while the worker sends one."""
+    alone = [await _timed(crew, phones[0]) for _ in range(URGENT_SENDS)]
     batch = asyncio.create_task(_send(crew, phones))
-    beside: list[float] = []
+    beside_batch: list[float] = []
     while not batch.done():
-        beside.append(await _timed(crew, phones[0]))
+        beside_batch.append(await _timed(crew, phones[0]))
     await batch
     return {
         "aloneMs": spread(alone),
-        "besideABatchMs": spread(beside),
-        "sendsBesideABatch": len(beside),
+        "besideABatchMs": spread(beside_batch),
+        "sendsBesideABatch": len(beside_batch),
     }
 
 
 async def _timed(crew: Crew, phone: str) -> float:
-    began = time.perf_counter()
+    started = time.perf_counter()
     await crew.send(to=phone)
-    return time.perf_counter() - began
+    return time.perf_counter() - started

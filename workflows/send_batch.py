@@ -1,141 +1,116 @@
-"""SendWhatsAppBatch: has the parts of a batch send, a few at a time, and shows how they stand."""
+"""SendWhatsAppBatch: lets the parts of a batch send, a few at a time, and shows its progress."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Coroutine
 from datetime import timedelta
-from itertools import accumulate
-from typing import Any
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
-from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
+from temporalio.exceptions import (
+    FailureError,
+    WorkflowAlreadyStartedError,
+    is_cancelled_exception,
+)
 
 with workflow.unsafe.imports_passed_through():
-    from activities.parts import PartActivities
-    from send_whatsapp.contract import attributes
-    from send_whatsapp.contract.batch import (
-        BatchCheckpoint,
-        BatchRequest,
-        BatchState,
-        Counts,
-        PartControl,
-        PartProgress,
-        PerMinuteUpdate,
-        split,
-    )
+    from send_whatsapp.contract.batch import BatchState, PerMinuteUpdate
     from send_whatsapp.contract.names import (
         BATCH_WORKFLOW,
         COMPLETE_SIGNAL,
-        CONTROL_SIGNAL,
         PART_WORKFLOW,
         PROGRESS_SIGNAL,
         STATE_MEMO,
-        batch_id,
-        part_id,
     )
+    from send_whatsapp.contract.parts import BatchInput, Flows, PartProgress, split
     from workflows import steps
-
-PARTS_AT_ONCE = 4
-ROWS_AT_ONCE = 750
-"""A part begins while the others have fewer rows than this to end, so that the last rows of one,
-which may wait for a retry, do not hold up the batch; at most `MOST_PARTS` of them."""
-MOST_PARTS = 20
+    from workflows.batch_progress import BatchProgress, HistoryBudget
+    from workflows.batch_visibility import BatchVisibility
+    from workflows.part_supervision import PartSupervisor
 
 STEPS_A_RUN = 800
-"""Steps after which the batch goes on as a new run: each is at most some seven events, and the
-server warns at 10,240. Counted, since what the server suggests may differ in a replay."""
+"""Steps after which the batch continues as new: messages that arrive or are sent, and looks at
+parts. Each adds at most some seven events, and the server warns at 10,240."""
 
-HANDED_OVER_WITHIN = timedelta(hours=1)
-LOOK_EVERY_S = 10
-TEMPLATES = 100
+COMPLETE_WITHIN = timedelta(hours=1)
+"""A batch whose starter has not started every part after this time ends and sends nothing."""
+
+MAX_TEMPLATES = 100
+"""Templates that are looked up once for the whole batch; each row looks up the others itself."""
 
 
 @workflow.defn(name=BATCH_WORKFLOW)
 class SendWhatsAppBatch:
-    """Steers its parts; holds no row itself, so that its history stays small at any size."""
+    """Controls its parts. It holds no row, so its history stays small for any number of rows."""
 
     def __init__(self) -> None:
-        """Begin without a request."""
-        self._request: BatchRequest | None = None
-        self._at = BatchCheckpoint()
-        self._parts: list[Counts] = []
-        self._left: list[Counts] = []
-        self._silent: Counter[str] = Counter()
-        self._steps = 0
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._use_attributes = False
-        self._listed: int | None = None
+        # Set by `run`; handlers wait for that.
+        self._progress: BatchProgress
+        self._parts: PartSupervisor
+        self._is_running = False
+        self._visibility = BatchVisibility()
+        self._budget = HistoryBudget(STEPS_A_RUN)
 
     @workflow.run
-    async def run(self, request: BatchRequest) -> BatchState:
+    async def run(self, request: BatchInput) -> BatchState:
         """Return how many rows ended how."""
-        self._at = request.carried or BatchCheckpoint(per_minute=request.per_minute)
-        self._plan(request)
-        watching = asyncio.create_task(self._watch())
+        self._progress = BatchProgress(request)
+        self._parts = PartSupervisor(self._progress, self._budget, on_end=self._show)
+        self._is_running = True
+        watching = asyncio.create_task(self._parts.watch())
         try:
-            await self._work(request)
-        except asyncio.CancelledError:
-            self._cancel()
-            await self._work(request)
+            await self._send(request)
+        except (asyncio.CancelledError, FailureError) as error:
+            if not is_cancelled_exception(error):
+                raise
+            # Cancelled in the Web UI or by another client: end as after the update `cancel`.
+            self._cancel_parts()
+            await self._send(request)
         watching.cancel()
-        await workflow.wait_condition(self._quiet)
-        self._show(now=True)
-        return self._state
+        await workflow.wait_condition(self._is_quiet)
+        self._show(at_once=True)
+        return self._progress.state
 
-    def _plan(self, request: BatchRequest) -> None:
-        self._parts = request.planned
-        # What is left after so many parts have begun, for each number of them.
-        left = accumulate(reversed(self._parts), initial=Counts())
-        self._left = list(left)[::-1]
-        self._request = request
-
-    async def _work(self, request: BatchRequest) -> None:
+    async def _send(self, request: BatchInput) -> None:
         prepared = await steps.prepare("", None)
-        self._use_attributes = prepared.search_attributes
-        self._show(now=True)
-        if request.rows and not self._at.complete:
-            await self._start_parts(request)
-        await self._handed_over()
-        if self._at.flows is None:
-            self._at.flows = await self._look_up(request.templates)
-        while self._at.running or self._at.begun < len(self._parts):
-            if self._steps >= STEPS_A_RUN:
-                await self._continue(request)
-            elif self._next_may_begin():
-                self._begin_next()
-            else:
-                seen = self._steps
-                await workflow.wait_condition(lambda: self._steps != seen)  # noqa: B023
+        self._visibility.use_attributes = prepared.search_attributes
+        self._show(at_once=True)
+        await self._start_given_rows(request)
+        await self._wait_for_parts()
+        await self._look_up_templates(request.templates)
+        await self._run_parts()
 
-    async def _start_parts(self, request: BatchRequest) -> None:
-        """Start the parts of rows that came with the request itself."""
-        for number, part in enumerate(split(request.rows, [])):
+    async def _start_given_rows(self, request: BatchInput) -> None:
+        """Start the parts of rows that the input of the batch contains."""
+        if not request.rows or self._progress.checkpoint.complete:
+            return
+        for number, part in enumerate(split(request.rows)):
             try:
                 await workflow.start_child_workflow(
                     PART_WORKFLOW,
                     part,
-                    id=self._name(number),
+                    id=self._progress.part_id(number),
                     parent_close_policy=workflow.ParentClosePolicy.ABANDON,
                 )
             except WorkflowAlreadyStartedError:
-                workflow.logger.info("the part is there already")
-        self._at.complete = True
+                workflow.logger.info("the part has been started before")
+        self._progress.checkpoint.complete = True
 
-    async def _handed_over(self) -> None:
-        """Wait until the starter has handed over every part."""
+    async def _wait_for_parts(self) -> None:
+        """Wait until the starter has started every part."""
+        checkpoint = self._progress.checkpoint
         try:
             await workflow.wait_condition(
-                lambda: self._at.complete or self._at.cancelled, timeout=HANDED_OVER_WITHIN
+                lambda: checkpoint.complete or checkpoint.cancelled, timeout=COMPLETE_WITHIN
             )
         except TimeoutError:
-            self._cancel()
+            self._cancel_parts()
 
-    async def _look_up(self, templates: list[str]) -> dict[str, dict[str, str | None]]:
-        """Look each template up once for all; where that fails, each row does so for itself."""
-        flows: dict[str, dict[str, str | None]] = {}
-        for template in templates[:TEMPLATES]:
-            if self._at.cancelled:
+    async def _look_up_templates(self, templates: list[str]) -> None:
+        """Look up each template once for all rows; if that fails, each row looks it up itself."""
+        checkpoint = self._progress.checkpoint
+        if checkpoint.flows is not None:
+            return
+        flows: Flows = {}
+        for template in templates[:MAX_TEMPLATES]:
+            if checkpoint.cancelled:
                 break
             prepared = await steps.prepare("", template)
             try:
@@ -144,221 +119,91 @@ class SendWhatsAppBatch:
                 continue
             if found:
                 flows[template] = found.model_dump()
-        return flows
+        checkpoint.flows = flows
 
-    def _next_may_begin(self) -> bool:
-        if self._at.begun == len(self._parts) or len(self._at.running) >= MOST_PARTS:
-            return False
-        if self._at.cancelled:
-            return True
-        if self._at.paused:
-            return False
-        if self._at.per_minute is not None:
-            return not any(part.waiting for part in self._at.running.values())
-        return sum(part.counts.running for part in self._at.running.values()) < ROWS_AT_ONCE
-
-    def _begin_next(self) -> None:
-        number = self._at.begun
-        counts = self._parts[number]
-        name = self._name(number)
-        self._at.begun += 1
-        self._at.running[name] = PartProgress(part=name, counts=counts, waiting=counts.running)
-        self._spawn(self._steer(name))
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def _steer_all(self) -> None:
-        for name in self._at.running:
-            self._spawn(self._steer(name))
-
-    async def _steer(self, name: str) -> None:
-        """Tell a part to begin or how to go on; one that has ended cannot hear it."""
-        request, at = self._known, self._at
-        self._steps += 1
-        at.told += 1
-        beginning = sum(part.waiting > 0 for part in at.running.values())
-        steering = PartControl(
-            batch=workflow.info().workflow_id,
-            number=at.told,
-            in_flight=max(1, request.in_flight // PARTS_AT_ONCE),
-            per_minute=at.per_minute and at.per_minute / max(1, beginning),
-            pause_after=request.pause_after,
-            paused=at.paused,
-            resumes=at.resumes,
-            cancelled=at.cancelled,
-            flows=at.flows or {},
-        )
-        try:
-            await workflow.get_external_workflow_handle(name).signal(CONTROL_SIGNAL, steering)
-        except FailureError:
-            await self._look_after(name)
-
-    async def _look_after(self, name: str) -> None:
-        """Ask the server about a part that says nothing: it may have been ended from outside."""
-        try:
-            # Local, so that looking takes nothing from the account's limit on requests.
-            stands = await workflow.execute_local_activity_method(
-                PartActivities.part_status,
-                name,
-                start_to_close_timeout=timedelta(seconds=30),
-                retry_policy=RetryPolicy(maximum_attempts=3),
-                summary="See how a silent part stands",
+    async def _run_parts(self) -> None:
+        """Start each part when it may start, and wait until all have ended."""
+        progress = self._progress
+        while not progress.finished:
+            if self._budget.is_spent:
+                await self._continue_as_new()
+            while progress.may_start_part():
+                self._parts.control(progress.start_part())
+            await workflow.wait_condition(
+                lambda: progress.finished or progress.may_start_part() or self._budget.is_spent
             )
-        except FailureError:
-            workflow.logger.warning("a part could not be looked after, later again")
-            return
-        if stands.closed and name in self._at.running:
-            # One that was never handed over has no rows there, and none of them was sent.
-            planned = Counts(cancelled=self._at.running[name].counts.total)
-            self._part_ended(name, stands.counts if stands.counts.total else planned)
-            self._show()
 
-    def _part_ended(self, name: str, counts: Counts) -> None:
-        if self._at.running.pop(name, None):
-            self._at.ended += counts
-            self._steps += 1
-
-    async def _watch(self) -> None:
-        """Look after parts that were silent for two looks, while they have something to say."""
-        at = self._at
-        while True:
-            await workflow.wait_condition(lambda: bool(at.running) and not self._idle)
-            await asyncio.sleep(LOOK_EVERY_S)
-            self._steps += 1
-            for name in () if self._idle else at.running:
-                self._silent[name] += 1
-                if self._silent[name] > 1:
-                    self._spawn(self._look_after(name))
-
-    async def _continue(self, request: BatchRequest) -> None:
-        """Go on as a new run: the history is long enough, the parts hear from the new one."""
-        await workflow.wait_condition(self._quiet)
+    async def _continue_as_new(self) -> None:
+        """Continue as a new run, to which the parts send their next reports."""
+        await workflow.wait_condition(self._is_quiet)
         workflow.continue_as_new(
-            request.model_copy(update={"rows": [], "parts": self._parts, "carried": self._at}),
-            # Without it the new run has the memo that this one began with.
-            memo={STATE_MEMO: self._state},
+            self._progress.next_input(),
+            # Otherwise the new run would start with the memo that this one started with.
+            memo={STATE_MEMO: self._progress.state},
         )
-
-    def _quiet(self) -> bool:
-        return not self._tasks and workflow.all_handlers_finished()
-
-    def _cancel(self) -> None:
-        self._at.cancelled = True
-        self._steps += 1
-        self._steer_all()
 
     @workflow.signal(name=COMPLETE_SIGNAL)
     async def complete(self) -> None:
-        """Begin: every part is there."""
-        await self._begun()
-        self._at.complete = True
+        """Start sending: the starter has started every part."""
+        await self._wait_for_run()
+        self._progress.checkpoint.complete = True
+
+    @workflow.signal(name=PROGRESS_SIGNAL)
+    async def progress(self, report: PartProgress) -> None:
+        """Take the report of a part."""
+        await self._wait_for_run()
+        if report.part not in self._progress.running:
+            return
+        self._budget.spend()
+        self._parts.reported(report.part)
+        self._progress.report(report)
+        if report.pause_reason and not self._progress.checkpoint.paused:
+            self._progress.pause(report.pause_reason)
+            self._parts.control_all()
+        self._show(at_once=report.pause_reason is not None)
 
     @workflow.update
     async def pause(self, paused: bool) -> BatchState:
-        """Stop before the next rows, or go on."""
-        await self._begun()
-        self._set_paused("an operator asked for it" if paused else None)
-        self._show(now=True)
-        return self._state
+        """Start no further row, or continue."""
+        await self._wait_for_run()
+        if paused:
+            self._progress.pause("an operator paused it")
+        else:
+            self._progress.resume()
+        return self._apply_command()
 
     @workflow.update
-    async def rate(self, asked: PerMinuteUpdate) -> BatchState:
-        """Begin so many rows a minute from now on; None takes the limit away."""
-        await self._begun()
-        self._at.per_minute = asked.per_minute
-        self._steps += 1
-        self._steer_all()
-        self._show(now=True)
-        return self._state
+    async def rate(self, request: PerMinuteUpdate) -> BatchState:
+        """Start at most so many rows a minute from now on; None: no limit."""
+        await self._wait_for_run()
+        self._progress.checkpoint.per_minute = request.per_minute
+        return self._apply_command()
 
     @workflow.update
     async def cancel(self) -> BatchState:
-        """End; rows that have not begun are not sent."""
-        await self._begun()
-        self._cancel()
-        self._show(now=True)
-        return self._state
+        """End; rows that have not started are not sent."""
+        await self._wait_for_run()
+        self._progress.checkpoint.cancelled = True
+        return self._apply_command()
 
-    @workflow.signal(name=PROGRESS_SIGNAL)
-    async def progress(self, told: PartProgress) -> None:
-        """Take what a part tells."""
-        await self._begun()
-        if told.part not in self._at.running:
-            return
-        self._silent[told.part] = 0
-        self._steps += 1
-        if told.pause_reason and not self._at.paused:
-            self._set_paused(told.pause_reason)
-        if told.ended:
-            self._part_ended(told.part, told.counts)
-        else:
-            self._at.running[told.part] = told
-        self._show(now=bool(told.pause_reason))
+    async def _wait_for_run(self) -> None:
+        """Wait until `run` has read its input: signals and updates may arrive earlier."""
+        await workflow.wait_condition(lambda: self._is_running)
 
-    @property
-    def _state(self) -> BatchState:
-        request, at = self._known, self._at
-        return BatchState(
-            key=request.key,
-            generation=request.generation,
-            counts=sum((p.counts for p in at.running.values()), at.ended + self._left[at.begun]),
-            paused=at.paused,
-            pause_reason=at.pause_reason,
-            cancelled=at.cancelled,
-            complete=at.complete,
-            per_minute=at.per_minute,
-            parts=len(self._parts),
-        )
+    def _apply_command(self) -> BatchState:
+        """Pass a command on to the parts, show its effect and return the new state."""
+        self._budget.spend()
+        self._parts.control_all()
+        self._show(at_once=True)
+        return self._progress.state
 
-    async def _begun(self) -> None:
-        """Wait until the request is read; what is told to a run may arrive before."""
-        await workflow.wait_condition(lambda: self._request is not None)
+    def _cancel_parts(self) -> None:
+        self._progress.checkpoint.cancelled = True
+        self._parts.control_all()
 
-    @property
-    def _known(self) -> BatchRequest:
-        if self._request is None:
-            raise RuntimeError("the batch has not begun")
-        return self._request
+    def _is_quiet(self) -> bool:
+        return self._parts.is_idle and workflow.all_handlers_finished()
 
-    def _name(self, number: int) -> str:
-        return part_id(batch_id(self._known.key), self._known.generation, number)
-
-    def _set_paused(self, reason: str | None) -> None:
-        if not reason and self._at.paused:
-            self._at.resumes += 1
-        self._at.paused, self._at.pause_reason = reason is not None, reason
-        self._steps += 1
-        self._steer_all()
-
-    @property
-    def _idle(self) -> bool:
-        return self._at.paused and not self._at.cancelled
-
-    def _show(self, *, now: bool = False) -> None:
-        """Show the progress; on the list page at each percent, or `now`.
-
-        Starters read it from the memo, since a query of a run that hears signals at the same time
-        can spoil its replay (ADR 0004).
-        """
-        state = self._state
-        words = state.counts.words()
-        if state.paused:
-            words += f". Paused, since {state.pause_reason}: `send-whatsapp batch resume` goes on"
-        elif not state.complete:
-            words += ". Waits for the starter to hand over every row"
-        workflow.set_current_details(words)
-        workflow.upsert_memo({STATE_MEMO: state})
-        percent = state.counts.ended * 100 // max(1, state.counts.total)
-        if not self._use_attributes or (percent == self._listed and not now):
-            return
-        self._listed = percent
-        going_on = self._at.running or self._at.begun < len(self._parts)
-        workflow.upsert_search_attributes(
-            [
-                attributes.OUTCOME.value_set("running" if going_on else state.counts.outcome),
-                attributes.PROGRESS.value_set(state.counts.words()),
-            ]
-        )
+    def _show(self, *, at_once: bool = False) -> None:
+        state, finished = self._progress.state, self._progress.finished
+        self._visibility.show(state, finished=finished, at_once=at_once)

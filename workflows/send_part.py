@@ -1,283 +1,179 @@
-"""SendWhatsAppBatchPart: some hundred rows of a batch, each sent as a single message is."""
+"""SendWhatsAppBatchPart: some hundred rows of a batch, each sent like a single message."""
 
 import asyncio
-import math
-from collections import Counter
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable
+from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.common import Priority
-from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
+from temporalio.exceptions import FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.flows import FlowMatch
     from activities.preparation import Preparation
-    from send_whatsapp.contract.batch import (
-        Counts,
-        PartControl,
-        PartProgress,
-        PartRequest,
-        Row,
-        RowOutcome,
-    )
-    from send_whatsapp.contract.errors import ErrorType, utc
-    from send_whatsapp.contract.names import (
-        CONTROL_SIGNAL,
-        PART_WORKFLOW,
-        PROGRESS_SIGNAL,
-        row_activity_id,
-    )
-    from send_whatsapp.contract.result import Outcome
+    from send_whatsapp.contract.batch import Row, RowOutcome
+    from send_whatsapp.contract.names import CONTROL_SIGNAL, PART_WORKFLOW, PROGRESS_SIGNAL
+    from send_whatsapp.contract.parts import PartControl, PartProgress, PartRequest
     from workflows import steps
-    from workflows.send_whatsapp import deliver
-    from workflows.sending import is_lost_worker
-    from workflows.visibility import RowVisibility, count_send
-
-ROW_PRIORITY = 4
-"""Below a single send's 2: one urgent message overtakes a running batch."""
+    from workflows.part_rows import PartRows, ReportSchedule
+    from workflows.row_gate import RowGate
+    from workflows.row_sending import cancelled_row, send_row
 
 PREPARED_TOGETHER = 50
-"""Rows whose numbers and contacts one local activity looks after."""
+"""Rows whose numbers and contacts one local activity resolves."""
 
-TELL_EVERY = 25
-TELL_AFTER = timedelta(seconds=5)
-"""A part tells its batch how it stands after so many rows, or at the next one after this time."""
-
-BEGINS_WITHIN = timedelta(days=90)
-"""A part that never hears from its batch ends after this time; nothing is sent."""
+STARTS_WITHIN = timedelta(days=90)
+"""A part that gets no control message from its batch ends after this time and sends nothing."""
 
 
 @workflow.defn(name=PART_WORKFLOW)
 class SendWhatsAppBatchPart:
-    """Sends its rows when its batch says so; Completed with an outcome for each of them."""
+    """Sends its rows when its batch says so. Completed: each row has an outcome."""
 
     def __init__(self) -> None:
-        """Begin without rows."""
-        self._steering: PartControl | None = None
-        self._outcomes: dict[str, RowOutcome] = {}
-        self._tally: Counter[str] = Counter()
-        self._told = 0, datetime.min.replace(tzinfo=UTC), False
-        self._waiting = 0
-        self._in_flight: set[asyncio.Task[None]] = set()
-        self._allowance = 0
-        self._failures = 0
-        self._paused_itself: int | None = None
-        self._pause_reason: str | None = None
-        self._stopped = ""
-        self._ended = False
+        self._gate = RowGate()
+        self._rows = PartRows()
+        self._sends: set[asyncio.Task[None]] = set()
+        self._reports = ReportSchedule()
+        self._unreported_pause: str | None = None
+        self._all_ended = False
 
     @workflow.run
     async def run(self, request: PartRequest) -> list[RowOutcome]:
         """Return how each row ended."""
-        self._tally.update(known.outcome for known in request.known)
+        await self._wait_for_batch()
+        self._rows = PartRows(request.unpacked(), request.known)
+        reporting = asyncio.create_task(self._report_to_batch())
         try:
-            await workflow.wait_condition(lambda: self._steering is not None, timeout=BEGINS_WITHIN)
-        except TimeoutError:
-            self._stopped = "its batch never began"
-        except asyncio.CancelledError:
-            self._stopped = "its part was cancelled"
-        rows = request.unpacked()
-        self._waiting = len(rows)
-        telling = asyncio.create_task(self._keep_telling())
-        try:
-            await self._send_all(rows)
-        except asyncio.CancelledError:
-            self._stopped = "its part was cancelled"
-        await self._wind_up(rows)
-        self._ended = True
-        await telling
-        return [*(self._outcomes[row.key] for row in rows), *request.known]
+            await self._send_rows()
+        except (asyncio.CancelledError, FailureError) as error:
+            self._stop_if_cancelled(error)
+        await self._end_rows()
+        self._all_ended = True
+        await reporting
+        return self._rows.outcomes
 
     @workflow.signal(name=CONTROL_SIGNAL)
-    def steer(self, steering: PartControl) -> None:
-        """Begin, or go on in another way."""
-        if self._steering is None or steering.number > self._steering.number:
-            self._steering = steering
-            self._allowance = 0
-            if steering.cancelled:
-                self._stopped = self._stopped or "its batch was cancelled"
+    def control(self, message: PartControl) -> None:
+        """Start, or continue in another way."""
+        self._gate.follow(message)
 
     @workflow.query
     def outcomes(self) -> list[RowOutcome]:
         """Return the rows that have ended."""
-        return list(self._outcomes.values())
+        return list(self._rows.ended)
 
-    async def _send_all(self, rows: list[Row]) -> None:
-        if self._stopped:
-            return
-        flows = self._known_flows()
-        for start in range(0, len(rows), PREPARED_TOGETHER):
-            group = rows[start : start + PREPARED_TOGETHER]
-            if not await self._room():
-                return
-            prepared = await steps.prepare_rows([row.request.to for row in group])
-            found = [flows.get(row.request.template or "") for row in group]
-            for row, ready in zip(group, prepared.each(found), strict=True):
-                if not await self._turn():
-                    return
-                self._waiting -= 1
-                task = asyncio.create_task(self._send(row, ready))
-                self._in_flight.add(task)
-                task.add_done_callback(self._in_flight.discard)
-        await workflow.wait_condition(lambda: bool(self._stopped) or not self._in_flight)
-
-    async def _room(self) -> bool:
-        """Wait until one more row may be in flight; False once no further row begins."""
-        await workflow.wait_condition(
-            lambda: (
-                bool(self._stopped)
-                or (not self._paused and len(self._in_flight) < self._steered.in_flight)
-            )
-        )
-        return not self._stopped
-
-    async def _turn(self) -> bool:
-        """Wait for room and for the batch's rate."""
-        while await self._room():
-            steering = self._steered
-            if steering.per_minute is None:
-                return True
-            if self._allowance > 0:
-                self._allowance -= 1
-                return True
-            # Ticks of about a second, since a timer for each row costs its history five events.
-            rows = math.ceil(steering.per_minute / 60)
-            if await self._nothing_new_for(rows * 60 / steering.per_minute):
-                self._allowance = rows
-        return False
-
-    async def _nothing_new_for(self, seconds: float) -> bool:
-        """Return whether the part was not steered in another way for so long."""
-        before = self._steering
+    async def _wait_for_batch(self) -> None:
         try:
             await workflow.wait_condition(
-                lambda: bool(self._stopped) or self._steering is not before, timeout=seconds
+                lambda: self._gate.control is not None, timeout=STARTS_WITHIN
             )
         except TimeoutError:
-            return True
+            self._gate.stop("its batch never started")
+        except asyncio.CancelledError as error:
+            self._stop_if_cancelled(error)
+
+    def _stop_if_cancelled(self, error: BaseException) -> None:
+        if not is_cancelled_exception(error):
+            raise error
+        self._gate.stop("its part was cancelled")
+
+    async def _send_rows(self) -> None:
+        """Start every row when it may start, and wait until all have ended or the part stops."""
+        while rows := self._rows.next_rows(PREPARED_TOGETHER):
+            if not await self._wait_for_room():
+                return
+            for prepared in await self._prepare(rows):
+                if not await self._wait_for_turn():
+                    return
+                self._start(self._rows.start_next(), prepared)
+        await workflow.wait_condition(lambda: self._gate.stopped or not self._sends)
+
+    async def _prepare(self, rows: Iterable[Row]) -> list[Preparation]:
+        control = self._gate.control
+        flows = control.flows if control else {}
+        requests = [row.request for row in rows]
+        prepared = await steps.prepare_rows([request.to for request in requests])
+        found = [flows.get(request.template or "") for request in requests]
+        return prepared.each([FlowMatch.model_validate(flow) if flow else None for flow in found])
+
+    async def _wait_for_turn(self) -> bool:
+        """Wait until the rate lets the next row start too; False if no further row may start."""
+        while await self._wait_for_room():
+            if self._gate.allowance.take():
+                return True
+            await self._next_tick()
         return False
 
-    async def _wind_up(self, rows: list[Row]) -> None:
-        """Let nothing begin that has not begun; sends on their way say what became of them."""
-        for row in rows[len(rows) - self._waiting :]:
-            self._end(row, "cancelled")
-        self._waiting = 0
-        for task in self._in_flight:
-            task.cancel()
-        await asyncio.gather(*self._in_flight, return_exceptions=True)
+    async def _wait_for_room(self) -> bool:
+        """Wait until another row may be in flight; False if no further row may start."""
+        await workflow.wait_condition(
+            lambda: self._gate.stopped or self._gate.has_room(self._rows.in_flight)
+        )
+        return not self._gate.stopped
+
+    async def _next_tick(self) -> None:
+        """Wait for the next tick of the rate, or for another control message."""
+        control, allowance = self._gate.control, self._gate.allowance
+        try:
+            await workflow.wait_condition(
+                lambda: self._gate.stopped or self._gate.control is not control,
+                timeout=allowance.tick_s,
+            )
+        except TimeoutError:
+            allowance.next_tick()
+
+    def _start(self, row: Row, prepared: Preparation) -> None:
+        task = asyncio.create_task(self._send(row, prepared))
+        self._sends.add(task)
+        task.add_done_callback(self._sends.discard)
 
     async def _send(self, row: Row, prepared: Preparation) -> None:
-        record = RowVisibility(row.request)
-        priority = Priority(priority_key=ROW_PRIORITY, fairness_key=self._steered.batch[:64])
-        options = steps.SendOptions(row_activity_id(row.row), priority)
-        began = workflow.now()
-        outcome: Outcome = "accepted"
-        error_type: str | None = None
-        worker_was_lost = False
-        try:
-            result = await deliver(row.request, record, options, prepared)
-            self._end(row, outcome, to=result.to, contact_id=result.contact_id)
-        except (asyncio.CancelledError, FailureError) as error:
-            if is_cancelled_exception(error):
-                outcome = "cancelled"
-                self._end(row, outcome, to=record.to)
-            else:
-                failed = error if isinstance(error, ApplicationError) else None
-                error_type, said = (failed.type, failed.message) if failed else (None, str(error))
-                outcome = "unknown" if error_type == ErrorType.DELIVERY_UNKNOWN else "failed"
-                self._end(row, outcome, to=record.to, error_type=error_type, error=said)
-                worker_was_lost = failed is not None and is_lost_worker(failed)
-        count_send(record.kind, outcome, error_type, began, row.row)
-        # A killed worker takes along all it had in flight; that says nothing of the next rows.
-        if not worker_was_lost:
-            self._watch_failures(outcome, error_type)
+        sent = await send_row(row, prepared, self._batch, self._gate)
+        self._rows.end(sent.outcome)
+        # A killed worker loses all its sends at once; that says nothing about the next rows.
+        if not sent.worker_was_lost:
+            pause_reason = self._gate.row_ended(sent.outcome)
+            self._unreported_pause = self._unreported_pause or pause_reason
 
-    def _watch_failures(self, outcome: Outcome, error_type: str | None) -> None:
-        """Pause where going on would burn the rows that are left."""
-        self._failures = 0 if outcome in ("accepted", "cancelled") else self._failures + 1
-        bad_key = error_type == ErrorType.UNAUTHORIZED
-        if self._paused or not (bad_key or self._failures >= self._steered.pause_after):
+    async def _end_rows(self) -> None:
+        """Cancel the rows that wait and withdraw those in flight; their sends say how they end."""
+        while self._rows.waiting:
+            self._rows.end(cancelled_row(self._rows.start_next(), self._gate.stop_reason))
+        for task in self._sends:
+            task.cancel()
+        await asyncio.gather(*self._sends, return_exceptions=True)
+
+    async def _report_to_batch(self) -> None:
+        """Report the rows until all have ended; stop if the batch cannot be reached any more."""
+        if self._gate.control is None:
             return
-        self._paused_itself = self._steered.resumes
-        self._failures = 0
-        self._pause_reason = (
-            "the provider refuses the key"
-            if bad_key
-            else f"{self._steered.pause_after} rows in a row did not go out,"
-            f" the last one as {error_type}"
-        )
-
-    def _end(
-        self,
-        row: Row,
-        outcome: Outcome,
-        *,
-        to: str | None = None,
-        contact_id: str | None = None,
-        error_type: str | None = None,
-        error: str | None = None,
-    ) -> None:
-        if outcome == "cancelled":
-            error_type, error = (
-                "Cancelled",
-                f"Nothing was sent, since {self._stopped or 'it was cancelled'}",
-            )
-        self._tally[outcome] += 1
-        self._outcomes[row.key] = RowOutcome(
-            row=row.row,
-            key=row.key,
-            to=to or row.request.to,
-            outcome=outcome,
-            contact_id=contact_id,
-            error_type=error_type,
-            error=error,
-            finished_at=utc(workflow.now()),
-        )
-
-    async def _keep_telling(self) -> None:
-        """Tell the batch how the rows stand; where it is gone, no further row begins."""
-        if self._steering is None:
-            return
-        batch = workflow.get_external_workflow_handle(self._steered.batch)
-        last_word = False
-        while not last_word:
-            await workflow.wait_condition(self._has_news)
-            # Not asked again after the signal: rows may all end while it is on its way.
-            last_word = self._ended
-            self._told = len(self._outcomes), workflow.now(), self._waiting == 0
+        batch = workflow.get_external_workflow_handle(self._batch)
+        is_last = False
+        while not is_last:
+            await workflow.wait_condition(self._report_is_due)
+            # Decided before the signal: all rows may end while it is on its way.
+            is_last = self._all_ended
+            self._reports.reported(self._rows, workflow.now())
             progress = PartProgress(
                 part=workflow.info().workflow_id,
-                counts=Counts(**self._tally, running=self._waiting + len(self._in_flight)),
-                waiting=self._waiting,
-                pause_reason=self._pause_reason,
-                ended=last_word,
+                counts=self._rows.counts,
+                waiting=self._rows.waiting,
+                pause_reason=self._unreported_pause,
+                ended=is_last,
             )
-            self._pause_reason = None
+            self._unreported_pause = None
             try:
                 await batch.signal(PROGRESS_SIGNAL, progress)
             except FailureError:
-                self._stopped = self._stopped or "its batch was ended from outside"
+                self._gate.stop("its batch was ended from outside")
 
-    def _has_news(self) -> bool:
-        ended, at, begun_all = self._told
+    def _report_is_due(self) -> bool:
         return (
-            self._ended
-            or self._pause_reason is not None
-            or (self._waiting == 0 and not begun_all)
-            or len(self._outcomes) >= ended + TELL_EVERY
-            or (len(self._outcomes) > ended and workflow.now() >= at + TELL_AFTER)
+            self._all_ended
+            or self._unreported_pause is not None
+            or self._reports.is_due(self._rows, workflow.now())
         )
 
     @property
-    def _steered(self) -> PartControl:
-        if self._steering is None:
-            raise RuntimeError("the part has not begun")
-        return self._steering
-
-    @property
-    def _paused(self) -> bool:
-        return self._steered.paused or self._paused_itself == self._steered.resumes
-
-    def _known_flows(self) -> dict[str, FlowMatch]:
-        flows = self._steered.flows
-        return {name: FlowMatch.model_validate(found) for name, found in flows.items()}
+    def _batch(self) -> str:
+        return self._gate.control.batch if self._gate.control else ""

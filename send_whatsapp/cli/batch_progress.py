@@ -35,7 +35,7 @@ OUTAGE_S: Final = 60.0
 
 def show_counts(output: Output, counts: Counts, more: dict[str, Any] | None = None) -> None:
     """Print the rows by outcome; the JSON object has the fields of `more` as well."""
-    output.result(counts.model_dump() | {"total": counts.total} | (more or {}), counts.words())
+    output.result(counts.model_dump() | {"total": counts.total} | (more or {}), counts.summary())
 
 
 async def follow_batch(session: Session, key: str) -> Exit:
@@ -103,7 +103,7 @@ class _ProgressDisplay(Progress):
     def show(self, status: BatchStatus) -> bool:
         """Show the status; return whether it differs from the one before."""
         counts = status.counts
-        text = counts.words()
+        text = counts.summary()
         if status.paused:
             text += f" (paused: {status.pause_reason})"
         self.update(self._bar, total=counts.total, completed=counts.ended, description=text)

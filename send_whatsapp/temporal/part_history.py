@@ -1,10 +1,10 @@
-"""What became of a part's rows, read from the server: it is told without a worker as well."""
+"""How the rows of a part ended, read from the Temporal server. Works without a running worker."""
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC
+from typing import Any, NamedTuple
 
-from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import (
     Client,
@@ -13,141 +13,163 @@ from temporalio.client import (
     WorkflowQueryFailedError,
 )
 from temporalio.converter import DataConverter
+from temporalio.exceptions import ApplicationError, FailureError
 from temporalio.service import RPCError, RPCStatusCode
 
-from send_whatsapp.contract.batch import PartRequest, Row, RowOutcome
-from send_whatsapp.contract.errors import RETRYABLE, ErrorType, FailureDetails, utc
+from send_whatsapp.contract.batch import Row, RowOutcome
+from send_whatsapp.contract.errors import RETRYABLE, ErrorType, failure_details, outcome_of, utc
 from send_whatsapp.contract.names import SEND_ACTIVITIES, row_activity_id
+from send_whatsapp.contract.parts import PartRequest
 from send_whatsapp.contract.result import Outcome
+from send_whatsapp.temporal.history import decode_input, started_with
 
-ANSWERS_WITHIN_S = 5.0
+QUERY_TIMEOUT_S = 5.0
 
 UNKNOWN_ERROR = (
-    "Nobody can know whether this row's message went out, since its part was ended from outside"
-    " after the send had begun: look for it in the provider's inbox"
+    "Nobody can know whether the message of this row was sent, because its part was ended from"
+    " outside after the send had started: look for it in the provider's inbox"
 )
-UNSENT_ERROR = "Nothing was sent, since this row's part was ended from outside before its send"
+UNSENT_ERROR = "Nothing was sent, because the part of this row was ended from outside before"
+
+
+class _End(NamedTuple):
+    outcome: Outcome
+    error_type: str | None = None
+    error: str | None = None
+    at: str | None = None
 
 
 async def rows_of_part(client: Client, part: str) -> list[Row]:
-    """Return the rows a part was given to send; none where there is no such part."""
+    """Return the rows that a part must send; empty if the part does not exist."""
     try:
-        async for event in client.get_workflow_handle(part).fetch_history_events(page_size=1):
-            return (await _request(client.data_converter, event)).unpacked()
+        request = await started_with(client, client.get_workflow_handle(part), PartRequest)
     except RPCError as error:
         if error.status != RPCStatusCode.NOT_FOUND:
             raise
-    return []
+        return []
+    return request.unpacked() if request else []
 
 
-async def part_outcomes(client: Client, part: str, *, ask: bool = True) -> list[RowOutcome]:
-    """Return how each row of a part stands; nothing where there is no such part.
+async def part_outcomes(client: Client, part: str, *, query: bool = True) -> list[RowOutcome]:
+    """Return the outcome of each row of a part so far; empty if the part does not exist.
 
-    A running part is asked itself as well, unless it is known that no worker would answer.
-
-    A completed part tells it in its result. Of one that runs or was ended from outside the history
-    does: a row whose send had begun and has no answer is unknown, one without a send was not sent.
+    A completed part has them in its result. Those of any other part follow from its history: a row
+    whose send started but has no end is unknown, a row without a send was not sent. Only a running
+    part knows of rows that failed before their send, so it is queried too; `query=False` saves that
+    if no worker would answer.
     """
     handle = client.get_workflow_handle(part, result_type=list[RowOutcome])
     try:
         status = (await handle.describe()).status
         if status == WorkflowExecutionStatus.COMPLETED:
-            told_all: list[RowOutcome] = await handle.result()
-            return told_all
-        running = status == WorkflowExecutionStatus.RUNNING
+            result: list[RowOutcome] = await handle.result()
+            return result
         events = [event async for event in handle.fetch_history_events()]
     except RPCError as error:
         if error.status != RPCStatusCode.NOT_FOUND:
             raise
         return []
-    request = await _request(client.data_converter, events[0])
-    begun = any(e.HasField("workflow_task_completed_event_attributes") for e in events)
-    ended = await _asked(handle) if ask and running and begun else {}
-    closed_at = None if running else utc(events[-1].event_time.ToDatetime())
-    told = {row.key: row for row in request.known}
-    ends = _sends(events)
+    running = status == WorkflowExecutionStatus.RUNNING
+    # A query of a part that no worker has taken yet would wait in vain.
+    taken = any(e.HasField("workflow_task_completed_event_attributes") for e in events)
+    reported = await _query(handle) if query and running and taken else {}
+    return await outcomes_in_history(client.data_converter, events, reported, running=running)
+
+
+async def outcomes_in_history(
+    converter: DataConverter,
+    events: Sequence[HistoryEvent],
+    reported: Mapping[str, RowOutcome],
+    *,
+    running: bool,
+) -> list[RowOutcome]:
+    """Return the outcome of each row according to the events; `reported` ones, by key, win."""
+    request = await decode_input(converter, events[0], PartRequest)
+    closed_at = None if running else _time(events[-1])
+    sends = _sends(events)
+    outcomes = list(request.known)
     for row in request.unpacked():
-        if row.key in ended:
-            told[row.key] = ended[row.key]
+        if row.key in reported:
+            outcomes.append(reported[row.key])
             continue
-        begun = row_activity_id(row.row) in ends
-        end = ends.get(row_activity_id(row.row))
-        if end is not None:
-            outcome, error_type, error_words = _end(end)
-            at: str | None = utc(end.event_time.ToDatetime())
-        elif running:
-            outcome, error_type, error_words, at = "running", None, None, None
-        elif begun:
-            outcome, error_type, error_words = "unknown", ErrorType.DELIVERY_UNKNOWN, UNKNOWN_ERROR
-            at = closed_at
+        id_ = row_activity_id(row.row)
+        if last_event := sends.get(id_):
+            end = await _end_of_send(converter, last_event)
         else:
-            outcome, error_type, error_words, at = "cancelled", "Cancelled", UNSENT_ERROR, closed_at
-        told[row.key] = RowOutcome(
-            row=row.row,
-            key=row.key,
-            to=row.request.to,
-            outcome=outcome,
-            error_type=error_type,
-            error=error_words,
-            finished_at=at,
+            end = _without_end(closed_at, was_started=id_ in sends)
+        outcomes.append(
+            RowOutcome(
+                row=row.row,
+                key=row.key,
+                to=row.request.to,
+                outcome=end.outcome,
+                error_type=end.error_type,
+                error=end.error,
+                finished_at=end.at,
+            )
         )
-    return list(told.values())
+    return outcomes
 
 
-async def _asked(handle: WorkflowHandle[Any, list[RowOutcome]]) -> dict[str, RowOutcome]:
-    """Return what a running part says itself, rows that failed before their send included."""
+async def _query(handle: WorkflowHandle[Any, list[RowOutcome]]) -> dict[str, RowOutcome]:
+    """Return the rows that have ended by key, according to the part itself."""
     try:
-        async with asyncio.timeout(ANSWERS_WITHIN_S):
-            told: list[RowOutcome] = await handle.query("outcomes", result_type=list[RowOutcome])
+        async with asyncio.timeout(QUERY_TIMEOUT_S):
+            rows: list[RowOutcome] = await handle.query("outcomes", result_type=list[RowOutcome])
     except (RPCError, WorkflowQueryFailedError, TimeoutError):
         return {}
-    return {row.key: row for row in told}
-
-
-async def _request(converter: DataConverter, started: HistoryEvent) -> PartRequest:
-    payloads = started.workflow_execution_started_event_attributes.input.payloads
-    decoded: list[PartRequest] = await converter.decode(payloads, [PartRequest])
-    return decoded[0]
+    return {row.key: row for row in rows}
 
 
 def _sends(events: Iterable[HistoryEvent]) -> dict[str, HistoryEvent | None]:
-    """Return the last event of each send by its activity id; None where it has no answer yet."""
+    """Return the last event of each send that started, by activity id; None: it has not ended."""
     ids: dict[int, str] = {}
-    ends: dict[str, HistoryEvent | None] = {}
+    sends: dict[str, HistoryEvent | None] = {}
     for event in events:
         if event.HasField("activity_task_scheduled_event_attributes"):
-            begun = event.activity_task_scheduled_event_attributes
-            if begun.activity_type.name in SEND_ACTIVITIES:
-                ids[event.event_id] = begun.activity_id
-                ends[begun.activity_id] = None
+            scheduled = event.activity_task_scheduled_event_attributes
+            if scheduled.activity_type.name in SEND_ACTIVITIES:
+                ids[event.event_id] = scheduled.activity_id
+                sends[scheduled.activity_id] = None
             continue
-        for ended in (
+        for end in (
             event.activity_task_completed_event_attributes,
             event.activity_task_failed_event_attributes,
             event.activity_task_timed_out_event_attributes,
             event.activity_task_canceled_event_attributes,
         ):
-            if ended.scheduled_event_id in ids:
-                ends[ids[ended.scheduled_event_id]] = event
-    return ends
+            if end.scheduled_event_id in ids:
+                sends[ids[end.scheduled_event_id]] = event
+    return sends
 
 
-def _end(event: HistoryEvent) -> tuple[Outcome, str | None, str | None]:
+async def _end_of_send(converter: DataConverter, event: HistoryEvent) -> _End:
     if event.HasField("activity_task_completed_event_attributes"):
-        return "accepted", None, None
-    failure = event.activity_task_failed_event_attributes.failure
-    type_ = failure.application_failure_info.type
-    if type_ in set(ErrorType) and _proven(failure):
-        return "failed", type_, failure.message
-    return "unknown", ErrorType.DELIVERY_UNKNOWN, failure.message or UNKNOWN_ERROR
+        return _End("accepted", at=_time(event))
+    message = UNKNOWN_ERROR
+    if event.HasField("activity_task_failed_event_attributes"):
+        error = await converter.decode_failure(event.activity_task_failed_event_attributes.failure)
+        if isinstance(error, ApplicationError) and _is_clear(error):
+            return _End(outcome_of(error), error.type, error.message, _time(event))
+        message = error.message if isinstance(error, FailureError) else str(error)
+    return _End("unknown", ErrorType.DELIVERY_UNKNOWN, message, _time(event))
 
 
-def _proven(failure: Failure) -> bool:
-    """Return whether it is known that nothing was sent."""
-    info = failure.application_failure_info
-    if info.type not in RETRYABLE:
-        return info.type != ErrorType.DELIVERY_UNKNOWN
-    try:
-        return FailureDetails.model_validate_json(info.details.payloads[0].data).nothing_sent
-    except (IndexError, ValueError):
-        return False
+def _is_clear(error: ApplicationError) -> bool:
+    """Return whether the failure of a send says by itself what became of the message."""
+    if error.type not in RETRYABLE:
+        return error.type in set(ErrorType)
+    return bool(error.details) and failure_details(error).nothing_sent
+
+
+def _without_end(closed_at: str | None, *, was_started: bool) -> _End:
+    """Return the outcome of a row whose send has no end in a part that runs or closed then."""
+    if closed_at is None:
+        return _End("running")
+    if was_started:
+        return _End("unknown", ErrorType.DELIVERY_UNKNOWN, UNKNOWN_ERROR, closed_at)
+    return _End("cancelled", "Cancelled", UNSENT_ERROR, closed_at)
+
+
+def _time(event: HistoryEvent) -> str:
+    return utc(event.event_time.ToDatetime(UTC))

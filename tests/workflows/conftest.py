@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import uuid
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import (
@@ -27,11 +28,14 @@ from temporalio.worker import Worker
 import worker as worker_module
 from activities.key_monitor import KeyMonitor
 from send_whatsapp.cgb.client import CGBClient
+from send_whatsapp.client import batches
 from send_whatsapp.client.state import Started, get_state
+from send_whatsapp.contract.batch import BatchState, Counts, Row, RowOutcome
+from send_whatsapp.contract.names import batch_id
 from send_whatsapp.settings import WorkerSettings
 from send_whatsapp.telemetry.metrics import ProviderMetrics
 from simulator.process import Simulator
-from tests.conftest import ROOT, SendHarness, new_phone
+from tests.conftest import ROOT, SendHarness, new_phone, until
 from tools.dev_server import DevServer
 from tools.temporal_cli import INSTALLED
 from workflows.send_whatsapp import SendWhatsApp
@@ -196,3 +200,44 @@ def completions(sent: bytearray) -> set[bytes]:
             if b"message_id" in message:
                 found.add(message)
     return found
+
+
+class Batch:
+    """A batch of these rows under a new key."""
+
+    def __init__(self, harness: SendHarness, rows: list[Row]) -> None:
+        self.harness, self.rows, self.key = harness, rows, f"b-{uuid.uuid4()}"
+        self.handle = harness.client.get_workflow_handle(batch_id(self.key))
+
+    async def start(self, **limits: int) -> BatchState:
+        return await batches.start(
+            self.harness.client,
+            self.key,
+            self.rows,
+            [],
+            limits=batches.BatchLimits(**limits),
+            task_queue=self.harness.task_queue,
+        )
+
+    async def status(self) -> batches.BatchStatus:
+        return await batches.get_status(self.harness.client, self.key)
+
+    async def report(self, within_s: float = 60) -> list[RowOutcome]:
+        """Wait until the batch has ended; return its report, which agrees with its counts."""
+
+        async def ended() -> bool:
+            return not (await self.status()).running
+
+        await until(ended, within_s)
+        report = await batches.outcomes(self.harness.client, self.key)
+        status = await self.status()
+        assert (status.key, status.counts) == (self.key, Counts.of(report))
+        assert [row.row for row in report] == [row.row for row in self.rows]
+        for row in report:
+            assert row.finished_at
+            assert row.outcome == "accepted" or (row.error_type and row.error)
+        return report
+
+    async def outcomes(self, within_s: float = 60) -> list[str]:
+        """Wait until the batch has ended; return the outcome of each row."""
+        return [row.outcome for row in await self.report(within_s)]

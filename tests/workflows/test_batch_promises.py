@@ -1,4 +1,4 @@
-"""What batches promise when something ends from outside: no row is lost, doubled or misreported."""
+"""What batches promise if something ends from outside: no row is lost, doubled or misreported."""
 
 import uuid
 from typing import Any
@@ -9,14 +9,15 @@ from temporalio.exceptions import ApplicationError
 
 from bench.batch_proof import prove
 from send_whatsapp.client import batches
-from send_whatsapp.contract.batch import Row, RowOutcome
+from send_whatsapp.contract.batch import BatchRequest, Row
 from send_whatsapp.contract.names import batch_id, part_id
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from simulator.faults import Fault
 from simulator.process import Simulator
 from tests.conftest import SendHarness, WorkerOn, new_phone, until
+from tests.workflows.conftest import Batch
 
-WAITS = Fault(route="send_text", status=429, headers={"retry-after": "60"})
+RETRY_AFTER_A_MINUTE = Fault(route="send_text", status=429, headers={"retry-after": "60"})
 
 
 def rows(count: int, **fields: Any) -> list[Row]:
@@ -32,89 +33,59 @@ def rows(count: int, **fields: Any) -> list[Row]:
     ]
 
 
-class Batch:
-    """One batch of a test, by its key."""
-
-    def __init__(self, harness: SendHarness, whole: list[Row]) -> None:
-        self.harness, self.rows, self.key = harness, whole, f"b-{uuid.uuid4()}"
-
-    async def start(self, **words: Any) -> None:
-        queue = self.harness.task_queue
-        await batches.start(self.harness.client, self.key, self.rows, [], task_queue=queue, **words)
-
-    async def ended(self, within_s: float = 60) -> list[RowOutcome]:
-        async def closed() -> bool:
-            return not (await batches.get_status(self.harness.client, self.key)).running
-
-        await until(closed, within_s)
-        return await batches.outcomes(self.harness.client, self.key)
-
-    async def outcomes(self) -> list[str]:
-        state = await batches.get_status(self.harness.client, self.key)
-        report = await self.ended()
-        assert (
-            batches.count(report)
-            == (await batches.get_status(self.harness.client, self.key)).counts
-        )
-        assert state.key == self.key
-        assert [row.row for row in report] == [row.row for row in self.rows]
-        for row in report:
-            assert row.finished_at
-            assert row.outcome == "accepted" or (row.error_type and row.error)
-        return [row.outcome for row in report]
-
-
-async def arrived(provider: Simulator, count: int) -> None:
-    async def there() -> bool:
+async def until_arrived(provider: Simulator, count: int) -> None:
+    async def have_arrived() -> bool:
         return len(await provider.inbox()) >= count
 
-    await until(there)
+    await until(have_arrived)
 
 
-async def refused(harness: SendHarness, key: str, count: int) -> None:
-    """Return when so many sends of the first part wait for their next attempt."""
-    handle = harness.client.get_workflow_handle(part_id(batch_id(key), 1, 0))
+async def until_sent(provider: Simulator, count: int) -> None:
+    """Wait for so many requests to send, answered or not."""
 
-    async def waiting() -> bool:
+    async def were_sent() -> bool:
+        return len(await provider.requests("send_text")) >= count
+
+    await until(were_sent)
+
+
+async def until_retrying(batch: Batch, count: int) -> None:
+    """Wait until so many sends of the first part wait for their next attempt."""
+    handle = batch.harness.client.get_workflow_handle(part_id(batch_id(batch.key), 1, 0))
+
+    async def are_waiting() -> bool:
         pending = (await handle.describe()).raw_description.pending_activities
         return sum(activity.attempt > 1 for activity in pending) >= count
 
-    await until(waiting)
+    await until(are_waiting)
 
 
-async def begun(provider: Simulator, count: int) -> None:
-    async def there() -> bool:
-        return len(await provider.requests("send_text")) >= count
-
-    await until(there)
-
-
-async def test_a_terminated_part_is_judged_by_its_history(
+async def test_the_rows_of_a_terminated_part_follow_from_its_history(
     harness: SendHarness, provider: Simulator
 ) -> None:
     batch = Batch(harness, rows(40))
     await provider.faults(Fault(route="send_text", kind="hang", skip=5))
-    await batch.start(limits=batches.BatchLimits(in_flight=40))
-    await begun(provider, 15)
+    await batch.start(in_flight=40)
+    await until_sent(provider, 15)
     part = part_id(batch_id(batch.key), 1, 0)
     await harness.client.get_workflow_handle(part).terminate()
-    told = await batch.outcomes()
+    report = await batch.report()
+    outcomes = [row.outcome for row in report]
     sent = {message["phone"] for message in await provider.inbox()}
-    report = await batches.outcomes(harness.client, batch.key)
     assert {row.to for row in report if row.outcome == "accepted"} <= sent
-    assert 10 <= told.count("unknown") <= 25
-    assert told.count("cancelled") > 0
+    assert 10 <= outcomes.count("unknown") <= 25
+    assert outcomes.count("cancelled") > 0
     assert {row.error_type for row in report if row.outcome == "unknown"} == {"DeliveryUnknown"}
 
 
-async def test_a_terminated_batch_stops_and_the_same_key_sends_the_rest(
+async def test_a_terminated_batch_stops_and_its_key_sends_the_rest(
     harness: SendHarness, provider: Simulator
 ) -> None:
     batch = Batch(harness, rows(60))
-    await provider.faults(WAITS.model_copy(update={"skip": 30}))
-    await batch.start(limits=batches.BatchLimits(in_flight=20))
-    await arrived(provider, 30)
-    await harness.client.get_workflow_handle(batch_id(batch.key)).terminate()
+    await provider.faults(RETRY_AFTER_A_MINUTE.model_copy(update={"skip": 30}))
+    await batch.start(in_flight=20)
+    await until_arrived(provider, 30)
+    await batch.handle.terminate()
     await provider.faults()
     await batch.start()
     assert set(await batch.outcomes()) == {"accepted"}
@@ -122,32 +93,32 @@ async def test_a_terminated_batch_stops_and_the_same_key_sends_the_rest(
     assert sorted(phones) == sorted(row.request.to for row in batch.rows)
 
 
-async def test_a_batch_cancelled_in_the_web_ui_tells_what_was_not_sent(
+async def test_a_batch_cancelled_in_the_web_ui_reports_what_was_not_sent(
     harness: SendHarness, provider: Simulator
 ) -> None:
     batch = Batch(harness, rows(30))
-    await provider.faults(WAITS.model_copy(update={"skip": 10}))
+    await provider.faults(RETRY_AFTER_A_MINUTE.model_copy(update={"skip": 10}))
     await batch.start()
-    await refused(harness, batch.key, 20)
-    await harness.client.get_workflow_handle(batch_id(batch.key)).cancel()
-    told = await batch.outcomes()
-    assert (told.count("accepted"), told.count("cancelled")) == (10, 20)
+    await until_retrying(batch, 20)
+    await batch.handle.cancel()
+    outcomes = await batch.outcomes()
+    assert (outcomes.count("accepted"), outcomes.count("cancelled")) == (10, 20)
 
 
-async def test_rows_begin_at_the_rate_which_changes_while_it_runs(
+async def test_rows_start_at_the_rate_which_may_change_while_the_batch_runs(
     harness: SendHarness, provider: Simulator
 ) -> None:
     batch = Batch(harness, rows(30))
-    await batch.start(limits=batches.BatchLimits(per_minute=120))
-    await arrived(provider, 6)
-    seen = [request["at"] for request in await provider.requests("send_text")]
-    assert seen[5] - seen[0] >= 1.5
-    assert len(seen) <= 10
+    await batch.start(per_minute=120)
+    await until_arrived(provider, 6)
+    times = [request["at"] for request in await provider.requests("send_text")]
+    assert times[5] - times[0] >= 1.5
+    assert len(times) <= 10
     await batches.set_rate(harness.client, batch.key, None)
     assert set(await batch.outcomes()) == {"accepted"}
 
 
-async def test_the_accounts_limit_bounds_the_requests_of_a_batch(
+async def test_the_limit_of_the_account_bounds_the_requests_of_a_batch(
     worker_on: WorkerOn, provider: Simulator
 ) -> None:
     async with worker_on(CGB_MAX_REQUESTS_PER_MINUTE="300") as harness:
@@ -156,27 +127,27 @@ async def test_the_accounts_limit_bounds_the_requests_of_a_batch(
         assert set(await batch.outcomes()) == {"accepted"}
     times = sorted(request["at"] for request in await provider.requests())
     assert len(times) == 15 * 4
-    # Five a second: the server lets a second's worth through at once.
+    # Five a second: the server lets the requests of one second pass at once.
     for first, last in zip(times, times[20:], strict=False):
         assert last - first >= (20 - 5 - 1) / 5 - 0.5
 
 
-async def test_failures_in_a_row_pause_at_the_threshold_that_is_asked_for(
+async def test_a_batch_pauses_after_the_requested_number_of_failures_in_a_row(
     harness: SendHarness, provider: Simulator
 ) -> None:
     batch = Batch(harness, rows(30))
     await provider.faults(Fault(route="send_text", status=400))
-    await batch.start(limits=batches.BatchLimits(in_flight=4, pause_after=3))
+    await batch.start(in_flight=4, pause_after=3)
 
     async def paused() -> bool:
-        return (await batches.get_status(harness.client, batch.key)).paused
+        return (await batch.status()).paused
 
     await until(paused)
     await provider.faults()
     await batches.resume(harness.client, batch.key)
-    told = await batch.outcomes()
-    assert 3 <= told.count("failed") <= 5
-    assert told.count("accepted") == 30 - told.count("failed")
+    outcomes = await batch.outcomes()
+    assert 3 <= outcomes.count("failed") <= 5
+    assert outcomes.count("accepted") == 30 - outcomes.count("failed")
 
 
 @pytest.mark.parametrize(
@@ -216,18 +187,47 @@ async def test_another_sdk_starts_a_batch_with_one_object(
 ) -> None:
     plain = await Client.connect(harness.client.service_client.config.target_host)
     key, phone = f"b-{uuid.uuid4()}", new_phone()
-    wrong = {"row": 2, "key": "b", "request": {"to": "abc", "message": "x"}}
+    invalid = {"row": 2, "key": "b", "request": {"to": "abc", "message": "x"}}
     body = {
         "key": key,
-        "rows": [{"row": 1, "key": "a", "request": {"to": phone, "message": "x"}}, wrong],
+        "rows": [{"row": 1, "key": "a", "request": {"to": phone, "message": "x"}}, invalid],
     }
-    told = await plain.execute_workflow(
+    result = await plain.execute_workflow(
         "SendWhatsAppBatch", body, id=batch_id(key), task_queue=harness.task_queue
     )
-    assert (told["counts"]["accepted"], told["counts"]["failed"]) == (1, 1)
+    assert (result["counts"]["accepted"], result["counts"]["failed"]) == (1, 1)
     assert len(await provider.inbox(phone)) == 1
     report = await batches.outcomes(harness.client, key)
     assert [row.error_type for row in report] == [None, "InvalidPhoneNumber"]
+
+
+async def test_the_public_request_starts_a_batch(harness: SendHarness, provider: Simulator) -> None:
+    batch = Batch(harness, rows(3))
+    await harness.client.start_workflow(
+        "SendWhatsAppBatch",
+        BatchRequest(key=batch.key, rows=batch.rows, in_flight=2, per_minute=6000),
+        id=batch.handle.id,
+        task_queue=harness.task_queue,
+    )
+    assert await batch.outcomes() == ["accepted"] * 3
+    assert (await batch.status()).per_minute == 6000
+    assert len(await provider.inbox()) == 3
+
+
+async def test_a_batch_cancelled_during_the_lookup_of_its_template_sends_nothing(
+    harness: SendHarness, provider: Simulator
+) -> None:
+    batch = Batch(harness, rows(3, message=None, template="visa_approved"))
+    await provider.faults(Fault(route="list_flows", status=429, headers={"retry-after": "60"}))
+    await batch.start()
+
+    async def is_looking_up() -> bool:
+        return len(await provider.requests("list_flows")) > 0
+
+    await until(is_looking_up)
+    await batch.handle.cancel()
+    assert await batch.outcomes() == ["cancelled"] * 3
+    assert not await provider.inbox()
 
 
 @pytest.mark.timeout(300)

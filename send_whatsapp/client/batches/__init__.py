@@ -1,0 +1,26 @@
+"""Batches for Python callers: start one, follow it, control it, and read how each row ended."""
+
+from send_whatsapp.client.batches.commands import cancel, pause, resume, set_rate
+from send_whatsapp.client.batches.row_outcomes import (
+    REPORT_COLUMNS,
+    failed_rows,
+    outcomes,
+    report_row,
+)
+from send_whatsapp.client.batches.starting import BatchLimits, start
+from send_whatsapp.client.batches.status import BatchStatus, get_status
+
+__all__ = [
+    "REPORT_COLUMNS",
+    "BatchLimits",
+    "BatchStatus",
+    "cancel",
+    "failed_rows",
+    "get_status",
+    "outcomes",
+    "pause",
+    "report_row",
+    "resume",
+    "set_rate",
+    "start",
+]

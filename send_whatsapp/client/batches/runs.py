@@ -1,0 +1,91 @@
+"""The latest run of a batch under its key, and the parts of that run."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from send_whatsapp.client.errors import KeyConflict, NotFound
+from send_whatsapp.client.state import describe, status_name
+from send_whatsapp.contract import names
+from send_whatsapp.contract.parts import BatchInput, PartControl
+from send_whatsapp.temporal.connection import rpc
+from send_whatsapp.temporal.history import started_with
+
+LAST_SEQUENCE = 2**31
+"""Sequence number above those of all control messages that a batch sends."""
+
+PARTS_END_WITHIN_S = 60.0
+
+
+@dataclass(frozen=True)
+class BatchRun:
+    """What the latest run of a batch was started with, and whether it is running."""
+
+    request: BatchInput
+    running: bool
+
+    @property
+    def parts(self) -> list[str]:
+        """The workflow ids of the run's parts, also of those that were never started."""
+        batch, generation = names.batch_id(self.request.key), self.request.generation
+        return [
+            names.part_id(batch, generation, number)
+            for number in range(len(self.request.planned_parts))
+        ]
+
+
+async def latest_run(client: Client, key: str) -> BatchRun | None:
+    """Return the latest run of a batch; None if the key has none.
+
+    Raises KeyConflict if the id of the key belongs to something else than a batch, InvalidKey,
+    TemporalUnavailable.
+    """
+    handle = client.get_workflow_handle(names.batch_id(key))
+    try:
+        described = await describe(client, handle)
+    except NotFound:
+        return None
+    if described.workflow_type != names.BATCH_WORKFLOW:
+        raise KeyConflict(
+            f"the id {handle.id} belongs to a {described.workflow_type}: nothing was started,"
+            " use another key"
+        )
+    async with rpc(client):
+        request = await started_with(client, handle, BatchInput)
+    if request is None:
+        return None
+    return BatchRun(request, running=status_name(described.status) == "Running")
+
+
+async def end_parts(client: Client, run: BatchRun) -> None:
+    """Cancel the parts of a closed run, and wait until none of them sends any more.
+
+    Raises KeyConflict if that takes too long, TemporalUnavailable.
+    """
+    key = run.request.key
+    message = PartControl(batch=names.batch_id(key), sequence=LAST_SEQUENCE, cancelled=True)
+
+    async def end(part: str) -> None:
+        handle = client.get_workflow_handle(part)
+        while True:
+            try:
+                described = await describe(client, handle)
+            except NotFound:
+                return
+            if status_name(described.status) != "Running":
+                return
+            with suppress(RPCError):
+                await handle.signal(names.CONTROL_SIGNAL, message)
+            await asyncio.sleep(0.5)
+
+    try:
+        async with asyncio.timeout(PARTS_END_WITHIN_S):
+            await asyncio.gather(*(end(part) for part in run.parts))
+    except TimeoutError:
+        raise KeyConflict(
+            f"the previous run under the key {key} is still sending: nothing was started, check"
+            " that a worker serves the task queue and try again in a minute"
+        ) from None

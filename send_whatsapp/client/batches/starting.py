@@ -1,0 +1,153 @@
+"""Starting a batch: the run first, since its id is the lock of the key, then its parts."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+
+from pydantic import BaseModel
+from temporalio.client import Client
+from temporalio.common import Priority, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError
+
+from send_whatsapp.client.batches.restarts import is_sending, plan_restart, rows_digest
+from send_whatsapp.client.batches.row_outcomes import PARTS_AT_ONCE, outcomes_up_to
+from send_whatsapp.client.batches.runs import BatchRun, end_parts, latest_run
+from send_whatsapp.client.batches.status import get_status
+from send_whatsapp.client.errors import KeyConflict
+from send_whatsapp.contract import names
+from send_whatsapp.contract.batch import BatchState, Counts, Row, RowOutcome
+from send_whatsapp.contract.parts import BatchInput, PartRequest, split
+from send_whatsapp.temporal.connection import rpc
+
+PRIORITY = Priority(priority_key=4)
+"""Priority of the workflow tasks of batches and parts, below that of single sends."""
+
+
+class BatchLimits(BaseModel):
+    """Rows in flight, rows started a minute (None: no limit), and failures that pause the batch."""
+
+    in_flight: int = 100
+    per_minute: int | None = None
+    pause_after: int = 20
+
+
+async def start(
+    client: Client,
+    key: str,
+    rows: list[Row],
+    rejected: list[RowOutcome],
+    *,
+    resend_unknown: bool = False,
+    whole: bool = True,
+    limits: BatchLimits | None = None,
+    task_queue: str = names.DEFAULT_TASK_QUEUE,
+) -> BatchState:
+    """Start a batch, finish a start that was interrupted, or send what an ended batch did not.
+
+    `rejected` are the outcomes of invalid rows; they are reported and never sent. Accepted rows are
+    not sent again, unknown ones only with `resend_unknown`. Nothing is sent before every row has
+    reached Temporal; then the batch needs no caller. `whole=False` means that `rows` are some rows
+    of the latest file; the others keep their place in the report.
+
+    Raises KeyConflict if the batch still sends other rows, has none, or its id belongs to something
+    else, InvalidKey, TemporalUnavailable.
+    """
+    digest = rows_digest(rows, rejected)
+    previous = await latest_run(client, key)
+    if is_sending(previous, key, digest):
+        return await get_status(client, key)
+    known = await _known_outcomes(client, key, previous)
+    plan = plan_restart(previous, rows, rejected, known, resend_unknown=resend_unknown, whole=whole)
+    if plan is None:
+        return await get_status(client, key)
+    parts = split(plan.rows, plan.known)
+    if not parts:
+        raise KeyConflict(f"the batch {key} has no rows")
+    templates = [row.request.template for row in plan.rows if row.request.template]
+    request = BatchInput(
+        key=key,
+        generation=plan.generation,
+        digest=digest,
+        parts=[part.counts for part in parts],
+        templates=list(dict.fromkeys(templates)),
+        **(limits or BatchLimits()).model_dump(),
+    )
+    await _start_run(client, request, task_queue)
+    await _start_parts(client, request, parts, task_queue)
+    return BatchState(
+        key=key,
+        generation=plan.generation,
+        counts=sum(request.parts, Counts()),
+        complete=True,
+        parts=len(parts),
+    )
+
+
+async def _known_outcomes(client: Client, key: str, previous: BatchRun | None) -> list[RowOutcome]:
+    """Return the outcomes of the runs that have ended; none of them sends any more."""
+    if previous is None:
+        return []
+    request = previous.request
+    if previous.running:
+        # Its start was interrupted: what it sends follows from the runs before.
+        return await outcomes_up_to(client, key, request.generation - 1)
+    await end_parts(client, previous)
+    return await outcomes_up_to(client, key, request.generation, request.planned_rows)
+
+
+async def _start_run(client: Client, request: BatchInput, task_queue: str) -> None:
+    """Start the run unless it is running already. Raises KeyConflict if another one is."""
+    key = request.key
+    try:
+        async with rpc(client):
+            await client.start_workflow(
+                names.BATCH_WORKFLOW,
+                request,
+                id=names.batch_id(key),
+                task_queue=task_queue,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                static_summary=f"WhatsApp batch, {_rows_to_send(request):,} rows",
+                priority=PRIORITY,
+            )
+    except WorkflowAlreadyStartedError:
+        run = await latest_run(client, key)
+        if run is None or (run.request.digest, run.request.generation) != (
+            request.digest,
+            request.generation,
+        ):
+            raise KeyConflict(f"someone else has just started the batch {key}") from None
+
+
+def _rows_to_send(request: BatchInput) -> int:
+    return sum(part.running for part in request.parts)
+
+
+async def _start_parts(
+    client: Client, request: BatchInput, parts: Sequence[PartRequest], task_queue: str
+) -> None:
+    """Start each part, unless an interrupted start has done it, then let the batch send."""
+    batch = names.batch_id(request.key)
+    limit = asyncio.Semaphore(PARTS_AT_ONCE)
+
+    async def start_part(number: int, part: PartRequest) -> None:
+        async with limit:
+            with suppress(WorkflowAlreadyStartedError):
+                async with rpc(client):
+                    await client.start_workflow(
+                        names.PART_WORKFLOW,
+                        part,
+                        id=names.part_id(batch, request.generation, number),
+                        task_queue=task_queue,
+                        id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                        static_summary=f"Part {number} of batch {request.key}",
+                        priority=PRIORITY,
+                    )
+
+    await asyncio.gather(*(start_part(number, part) for number, part in enumerate(parts)))
+    # The batch may have been cancelled meanwhile; then it needs no signal.
+    with suppress(RPCError):
+        async with rpc(client):
+            # A signal rather than an update: it needs no worker.
+            await client.get_workflow_handle(batch).signal(names.COMPLETE_SIGNAL)

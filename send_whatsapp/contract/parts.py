@@ -1,0 +1,178 @@
+"""Parts of a batch: how rows are split, and what starter, batch and parts send each other."""
+
+import json
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+
+from send_whatsapp.contract.batch import BatchRequest, Counts, Message, Row, RowOutcome, Rows
+from send_whatsapp.contract.errors import invalid_request
+from send_whatsapp.contract.request import Request
+from send_whatsapp.contract.validation import problems, refusal
+
+MAX_PART_ROWS = 250
+"""Rows of one part: each costs up to 11 events, and the server warns at 10,240 (ADR 0004)."""
+
+MAX_PART_BYTES = 400_000
+"""JSON of one part's rows, far below the server's limit of 2 MB for one payload."""
+
+MAX_KNOWN = 1000
+"""Rows of one part that are not sent, because their outcome is known already."""
+
+_ROWS: TypeAdapter[list[Row]] = TypeAdapter(Rows)
+
+Flows = dict[str, dict[str, str | None]]
+"""Results of the template lookup (`FlowMatch` as JSON) by template name."""
+
+
+def _as_json(rows: Any) -> Any:
+    if isinstance(rows, list):
+        return json.dumps(
+            [
+                row.model_dump(mode="json", by_alias=True) if isinstance(row, Row) else row
+                for row in rows
+            ]
+        )
+    return rows
+
+
+class PartRequest(Request):
+    """Input of one part: rows to send, and rows whose outcome is known already.
+
+    `rows` is a list in JSON, but in memory it stays JSON text, a tenth of the objects' size: the
+    parts of a long batch wait in the workers' memory until they may start.
+    """
+
+    rows: Annotated[str, BeforeValidator(_as_json), PlainSerializer(json.loads)] = "[]"
+    known: list[RowOutcome] = Field(default_factory=list)
+
+    @classmethod
+    def of(cls, rows: list[Row]) -> Self:
+        """Return the part that sends these rows."""
+        return cls.model_validate({"rows": rows})
+
+    def unpacked(self) -> list[Row]:
+        """Return the rows to send. Raises the failure `InvalidRequest`."""
+        try:
+            return _ROWS.validate_json(self.rows)
+        except ValidationError as error:
+            raise invalid_request(problems(error)) from None
+
+    @property
+    def counts(self) -> Counts:
+        """The rows by outcome before the part starts."""
+        return Counts.of(self.known) + Counts(running=len(json.loads(self.rows)))
+
+
+class PartControl(Message):
+    """Signal of a batch to one of its parts: start, or continue in another way.
+
+    Messages with a lower sequence number than the last one are ignored. `in_flight` rows at once,
+    `per_minute` rows started a minute (None: no limit). A higher number of `resumes` ends a pause
+    that the part started itself.
+    """
+
+    batch: str
+    sequence: int
+    in_flight: int = 50
+    per_minute: float | None = None
+    pause_after: int = 20
+    paused: bool = False
+    resumes: int = 0
+    cancelled: bool = False
+    flows: Flows = Field(default_factory=dict)
+
+
+class PartProgress(Message):
+    """Signal of a part to its batch: its rows by outcome, and whether the part has `ended`.
+
+    `waiting` counts the running rows that have not started; `pause_reason` is set once, when the
+    part has paused itself.
+    """
+
+    part: str
+    counts: Counts
+    waiting: int = 0
+    pause_reason: str | None = None
+    ended: bool = False
+
+
+class BatchCheckpoint(Message):
+    """What a batch hands to its next run when it continues as new.
+
+    Of the `started_parts` some are `running`, by their ids; `ended` counts the rows of the others.
+    `sequence` is the number of the last control message, `resumes` how often the batch was resumed.
+    """
+
+    model_config = ConfigDict(frozen=False)
+
+    started_parts: int = 0
+    running: dict[str, PartProgress] = Field(default_factory=dict)
+    ended: Counts = Counts()
+    sequence: int = 0
+    per_minute: int | None = None
+    paused: bool = False
+    resumes: int = 0
+    pause_reason: str | None = None
+    cancelled: bool = False
+    complete: bool = False
+    flows: Flows | None = None
+
+
+class BatchInput(BatchRequest):
+    """Input of the batch workflow: a `BatchRequest`, or `parts` that the starter starts itself.
+
+    A starter with many rows starts the batch with the counts of each part, then every part (with
+    the id of `part_id`), then sends the signal `complete`; nothing is sent before. `digest`
+    identifies the rows, `templates` are looked up once for all rows.
+    """
+
+    rows: Rows = Field(default_factory=list)
+    parts: list[Counts] = Field(default_factory=list)
+    generation: Annotated[int, Field(ge=1)] = 1
+    digest: str = ""
+    templates: list[str] = Field(default_factory=list)
+    checkpoint: BatchCheckpoint | None = None
+
+    @model_validator(mode="after")
+    def _rows_or_parts(self) -> Self:
+        if bool(self.rows) == bool(self.parts):
+            problem = "cannot be combined with parts" if self.rows else "is missing"
+            raise refusal(problem, "at least one row, or parts", "rows")
+        return self
+
+    @property
+    def planned_parts(self) -> list[Counts]:
+        """The rows of each part by outcome, before the parts start."""
+        return self.parts or [part.counts for part in split(self.rows)]
+
+    @property
+    def planned_rows(self) -> int:
+        """How many rows all parts have together."""
+        return sum(part.total for part in self.planned_parts)
+
+
+def split(rows: list[Row], known: list[RowOutcome] | None = None) -> list[PartRequest]:
+    """Return parts within the limits above: first those that send `rows`, then those of `known`."""
+    groups: list[list[Row]] = []
+    size = 0
+    for row in rows:
+        length = len(row.model_dump_json(by_alias=True).encode())
+        if not groups or len(groups[-1]) == MAX_PART_ROWS or size + length > MAX_PART_BYTES:
+            groups.append([])
+            size = 0
+        groups[-1].append(row)
+        size += length
+    known = known or []
+    return [PartRequest.of(group) for group in groups] + [
+        PartRequest(known=known[start : start + MAX_KNOWN])
+        for start in range(0, len(known), MAX_KNOWN)
+    ]

@@ -1,0 +1,170 @@
+"""How the rows of a part ended, according to the events of its history."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from temporalio.api.common.v1 import Payload
+from temporalio.api.failure.v1 import Failure
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.converter import (
+    DataConverter,
+    DefaultFailureConverterWithEncodedAttributes,
+    PayloadCodec,
+)
+from temporalio.exceptions import ApplicationError
+
+from send_whatsapp.contract.batch import Row, RowOutcome
+from send_whatsapp.contract.converter import data_converter
+from send_whatsapp.contract.errors import ErrorType, FailureDetails, failure
+from send_whatsapp.contract.names import row_activity_id
+from send_whatsapp.contract.parts import PartRequest
+from send_whatsapp.contract.request import SendWhatsAppRequest
+from send_whatsapp.temporal.part_history import (
+    UNKNOWN_ERROR,
+    UNSENT_ERROR,
+    outcomes_in_history,
+)
+
+ROW = Row(row=7, key="k7", request=SendWhatsAppRequest(to="+1234567890", message="x"))
+
+
+class Scrambled(PayloadCodec):
+    """Makes every payload unreadable without this codec."""
+
+    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return [Payload(data=payload.SerializeToString()[::-1]) for payload in payloads]
+
+    async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return [Payload.FromString(payload.data[::-1]) for payload in payloads]
+
+
+SCRAMBLED = replace(
+    data_converter,
+    payload_codec=Scrambled(),
+    failure_converter_class=DefaultFailureConverterWithEncodedAttributes,
+)
+
+
+class History:
+    """The history of a part with one row, event by event."""
+
+    def __init__(self, converter: DataConverter) -> None:
+        self.converter = converter
+        self.events: list[HistoryEvent] = []
+
+    def add(self, **attributes: Any) -> HistoryEvent:
+        event = HistoryEvent(event_id=len(self.events) + 1, **attributes)
+        event.event_time.FromJsonString("2027-01-31T09:00:00Z")
+        self.events.append(event)
+        return event
+
+    async def start(self) -> None:
+        request = PartRequest.of([ROW])
+        input_ = await self.converter.encode_wrapper([request])
+        self.add(workflow_execution_started_event_attributes={"input": input_})
+
+    def schedule(self, activity: str = "send_text") -> None:
+        self.add(
+            activity_task_scheduled_event_attributes={
+                "activity_id": row_activity_id(ROW.row),
+                "activity_type": {"name": activity},
+            }
+        )
+
+    async def fail(self, error: ApplicationError) -> None:
+        encoded = Failure()
+        await self.converter.encode_failure(error, encoded)
+        self.add(
+            activity_task_failed_event_attributes={
+                "scheduled_event_id": self.events[-1].event_id,
+                "failure": encoded,
+            }
+        )
+
+    async def outcome(self, *, running: bool = False, **reported: RowOutcome) -> RowOutcome:
+        [found] = await outcomes_in_history(self.converter, self.events, reported, running=running)
+        assert (found.row, found.key) == (ROW.row, ROW.key)
+        return found
+
+
+@pytest.fixture(params=[data_converter, SCRAMBLED], ids=["in clear", "encrypted"])
+async def history(request: pytest.FixtureRequest) -> History:
+    found = History(request.param)
+    await found.start()
+    return found
+
+
+def retryable(type_: ErrorType, *details: FailureDetails) -> ApplicationError:
+    return ApplicationError("said so", *details, type=type_)
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome", "error_type"),
+    [
+        (failure(ErrorType.PROVIDER_REJECTED, "said so"), "failed", "ProviderRejected"),
+        (failure(ErrorType.DELIVERY_UNKNOWN, "said so"), "unknown", "DeliveryUnknown"),
+        (retryable(ErrorType.RATE_LIMITED, FailureDetails()), "failed", "RateLimited"),
+        (
+            retryable(ErrorType.PROVIDER_UNAVAILABLE, FailureDetails(nothing_sent=False)),
+            "unknown",
+            "DeliveryUnknown",
+        ),
+        # Nothing proves that it was not sent.
+        (retryable(ErrorType.PROVIDER_UNAVAILABLE), "unknown", "DeliveryUnknown"),
+        (ApplicationError("said so", type="SomethingElse"), "unknown", "DeliveryUnknown"),
+    ],
+)
+async def test_a_send_that_failed_is_unknown_unless_its_failure_is_clear(
+    history: History, error: ApplicationError, outcome: str, error_type: str
+) -> None:
+    history.schedule()
+    await history.fail(error)
+    found = await history.outcome()
+    assert (found.outcome, found.error_type, found.error) == (outcome, error_type, "said so")
+    assert found.finished_at == "2027-01-31T09:00:00Z"
+
+
+@pytest.mark.parametrize("running", [True, False])
+async def test_an_accepted_send_is_accepted(history: History, running: bool) -> None:
+    history.schedule()
+    history.add(activity_task_completed_event_attributes={"scheduled_event_id": 2})
+    assert (await history.outcome(running=running)).outcome == "accepted"
+
+
+@pytest.mark.parametrize(
+    "end", ["activity_task_timed_out_event_attributes", "activity_task_canceled_event_attributes"]
+)
+async def test_a_send_that_timed_out_or_was_cancelled_is_unknown(
+    history: History, end: str
+) -> None:
+    history.schedule()
+    history.add(**{end: {"scheduled_event_id": 2}})
+    found = await history.outcome()
+    assert (found.outcome, found.error) == ("unknown", UNKNOWN_ERROR)
+
+
+@pytest.mark.parametrize(
+    ("activity", "running", "outcome", "error"),
+    [
+        ("send_text", True, "running", None),
+        ("send_text", False, "unknown", UNKNOWN_ERROR),
+        ("resolve_contact", True, "running", None),
+        ("resolve_contact", False, "cancelled", UNSENT_ERROR),
+        (None, False, "cancelled", UNSENT_ERROR),
+    ],
+)
+async def test_a_row_whose_send_has_no_end_is_unknown_only_if_the_send_started(
+    history: History, activity: str | None, running: bool, outcome: str, error: str | None
+) -> None:
+    if activity:
+        history.schedule(activity)
+    found = await history.outcome(running=running)
+    assert (found.outcome, found.error) == (outcome, error)
+    assert (found.finished_at is None) is running
+
+
+async def test_what_a_running_part_reports_wins(history: History) -> None:
+    said = RowOutcome(row=7, key="k7", to="+1", outcome="failed", error_type="InvalidPhoneNumber")
+    assert await history.outcome(running=True, k7=said) == said

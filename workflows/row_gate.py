@@ -1,0 +1,115 @@
+"""Decides when the next row of a part may start: control messages, pauses, failures, the rate.
+
+Makes no Temporal calls, so that unit tests can use it.
+"""
+
+import math
+
+from send_whatsapp.contract.batch import RowOutcome
+from send_whatsapp.contract.errors import ErrorType
+from send_whatsapp.contract.parts import PartControl
+
+TICK_S = 1.0
+"""Rows start in ticks of about this time: a timer for each row would cost five events a row."""
+
+
+class RowGate:
+    """Lets rows start as the batch wants, and pauses the part itself after too many failures."""
+
+    def __init__(self) -> None:
+        self.control: PartControl | None = None
+        self.allowance = RateAllowance()
+        self.stop_reason: str | None = None
+        self._failures_in_a_row = 0
+        self._paused_itself = False
+
+    @property
+    def stopped(self) -> bool:
+        """Whether no further row may start."""
+        return self.stop_reason is not None
+
+    @property
+    def paused(self) -> bool:
+        """Whether rows wait until the batch is resumed."""
+        return self._paused_itself or (self.control is not None and self.control.paused)
+
+    def stop(self, reason: str) -> None:
+        """Let no further row start; the first reason counts."""
+        self.stop_reason = self.stop_reason or reason
+
+    def follow(self, control: PartControl) -> None:
+        """Follow a control message, unless a later one has arrived before it."""
+        if self.control is not None:
+            if control.sequence <= self.control.sequence:
+                return
+            if control.resumes > self.control.resumes:
+                self._paused_itself = False
+        self.control = control
+        self.allowance.set_rate(control.per_minute)
+        if control.cancelled:
+            self.stop("its batch was cancelled")
+
+    def has_room(self, in_flight: int) -> bool:
+        """Return whether another row may start beside so many, if the rate allows it too."""
+        if self.control is None or self.paused or self.stopped:
+            return False
+        return in_flight < self.control.in_flight
+
+    def row_ended(self, row: RowOutcome) -> str | None:
+        """Count a row; return why the part pauses itself now, or None.
+
+        Failures in a row, or one refused API key, mean that the next rows would fail too.
+        """
+        if row.outcome in ("accepted", "cancelled"):
+            self._failures_in_a_row = 0
+            return None
+        self._failures_in_a_row += 1
+        if self.control is None or self.paused:
+            return None
+        if row.error_type == ErrorType.UNAUTHORIZED:
+            reason = "the provider refuses the key"
+        elif self._failures_in_a_row >= self.control.pause_after:
+            reason = (
+                f"{self.control.pause_after} rows in a row were not accepted,"
+                f" the last one with {row.error_type}"
+            )
+        else:
+            return None
+        self._paused_itself = True
+        self._failures_in_a_row = 0
+        return reason
+
+
+class RateAllowance:
+    """How many rows may start before the next tick."""
+
+    def __init__(self) -> None:
+        self._per_minute: float | None = None
+        self._left = 0
+
+    def set_rate(self, per_minute: float | None) -> None:
+        """Set the rate, in rows a minute (None: no limit); what is left of the tick is lost."""
+        self._per_minute = per_minute
+        self._left = 0
+
+    @property
+    def tick_s(self) -> float:
+        """Time (seconds) until the next tick, in which its rows are spread at the rate."""
+        return self._rows_a_tick * 60 / self._per_minute if self._per_minute else 0
+
+    def take(self) -> bool:
+        """Take one row; False if it must wait for the next tick."""
+        if self._per_minute is None:
+            return True
+        if self._left == 0:
+            return False
+        self._left -= 1
+        return True
+
+    def next_tick(self) -> None:
+        """Allow the rows of the next tick."""
+        self._left = self._rows_a_tick
+
+    @property
+    def _rows_a_tick(self) -> int:
+        return math.ceil(self._per_minute * TICK_S / 60) if self._per_minute else 0
