@@ -75,11 +75,13 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
 def _core_fields(record: logging.LogRecord) -> dict[str, Any]:
     """Return the fields of a record from the SDK's core, such as the run id and the error."""
     core = getattr(record, "temporal_log", None)
-    fields = core.fields if core else {}
-    return {
-        name: _NUMBER.sub("…", value) if name in _FREE_TEXT else value
-        for name, value in fields.items()
+    fields = {
+        name: value
+        for name, value in (core.fields if core else {}).items()
         if isinstance(value, str | int | float | bool)
+    }
+    return fields | {
+        name: _NUMBER.sub("…", str(fields[name])) for name in _FREE_TEXT if name in fields
     }
 
 

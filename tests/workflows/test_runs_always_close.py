@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -14,13 +15,23 @@ from temporalio.client import Client
 from temporalio.runtime import Runtime
 
 import worker as worker_module
-from send_whatsapp.client import sends
+from send_whatsapp.client import batches, sends
 from send_whatsapp.client.state import Started, get_state
+from send_whatsapp.contract.batch import Row
+from send_whatsapp.contract.fields import Delivery
+from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.settings import WorkerSettings
 from simulator.faults import Fault
 from simulator.process import Simulator
 from tests.conftest import SendHarness, new_phone, until
-from tests.workflows.conftest import BUSY_S, Operator, ProcessOn, activities_for, workflows_only
+from tests.workflows.conftest import (
+    BUSY_S,
+    Batch,
+    Operator,
+    ProcessOn,
+    activities_for,
+    workflows_only,
+)
 
 # Workers start twice, which takes long on a busy machine.
 pytestmark = pytest.mark.timeout(300)
@@ -147,3 +158,47 @@ async def test_an_attempt_that_no_worker_ran_is_made_again(
             state = await get_state(client, started.id, wait=True)
     assert state.outcome == "accepted"
     assert len(await provider.inbox(phone)) == 1
+
+
+@pytest.mark.parametrize("delivery", ["at_least_once", "at_most_once"])
+async def test_a_batch_that_is_cancelled_while_its_worker_is_killed(
+    client: Client,
+    provider: Simulator,
+    settings_for: Callable[..., WorkerSettings],
+    worker_process: ProcessOn,
+    delivery: Delivery,
+) -> None:
+    settings = settings_for(CGB_TIMEOUT="2000", CGB_RETRY_ATTEMPTS="2")
+    harness = SendHarness(client, settings)
+    cancelled_before, cancelled_after = (
+        Batch(harness, [row(number, delivery) for number in range(2, 32)]) for _ in range(2)
+    )
+    both = (cancelled_before, cancelled_after)
+    await provider.contacts(*(row.request.to for batch in both for row in batch.rows))
+    in_flight = 20
+    hang = Fault(route="send_text", kind="hang", effect=True, times=2 * in_flight)
+    await provider.faults(hang)
+    with worker_process(settings) as first:
+        for batch in both:
+            await batch.start(in_flight=4 * in_flight)
+
+        async def all_in_flight() -> bool:
+            return len(await provider.requests("send_text")) == 2 * in_flight
+
+        await until(all_in_flight, BUSY_S)
+        await batches.cancel(client, cancelled_before.key)
+        os.kill(first.pid, signal.SIGKILL)
+    with worker_process(settings):
+        await batches.cancel(client, cancelled_after.key)
+        # The timeouts of 5 s, the margin of 10 s, and a worker that starts on a busy machine.
+        for batch in both:
+            outcomes = Counter(await batch.outcomes(within_s=15 + BUSY_S / 4))
+            assert outcomes["cancelled"] == len(batch.rows) - in_flight
+            # Under `at_least_once` the new worker may send a row again before it is cancelled.
+            sent_again = outcomes["accepted"] if delivery == "at_least_once" else 0
+            assert outcomes["unknown"] == in_flight - sent_again
+
+
+def row(number: int, delivery: Delivery) -> Row:
+    request = SendWhatsAppRequest(to=new_phone(), message="x", delivery=delivery)
+    return Row(row=number, key=f"k{number}", request=request)
