@@ -1,1 +1,1 @@
-"""Measurements: what a send costs, side by side in one run."""
+"""The benchmark: speed, CPU and memory of sends, and of other systems that do the same."""

@@ -1,4 +1,4 @@
-"""Charts: horizontal stacked bars as SVG, legible on light and dark pages."""
+"""Charts: horizontal stacked bars as SVG, readable on light and dark pages."""
 
 from collections.abc import Mapping
 from html import escape
@@ -8,7 +8,7 @@ _LEFT, _BAR, _RIGHT, _ROW = 190, 470, 80, 26
 
 
 def bars(title: str, unit: str, rows: Mapping[str, Mapping[str, float]]) -> str:
-    """Return a chart with one bar for each row, of its parts one after the other."""
+    """Return a chart with one bar per row; a row maps its parts to their values."""
     parts = list(dict.fromkeys(part for row in rows.values() for part in row))
     colours = {part: _COLOURS[i % len(_COLOURS)] for i, part in enumerate(parts)}
     longest = max((sum(row.values()) for row in rows.values()), default=0) or 1
@@ -41,7 +41,7 @@ def bars(title: str, unit: str, rows: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def _legend(colours: Mapping[str, str], top: int) -> tuple[list[str], int]:
-    """Return the legend's shapes, wrapped, and where the bars begin."""
+    """Return the shapes of the legend, wrapped, and the y coordinate below it."""
     shapes, x = [], 16
     for part, colour in colours.items():
         width = 26 + 7 * len(part)
@@ -56,7 +56,7 @@ def _legend(colours: Mapping[str, str], top: int) -> tuple[list[str], int]:
 def _text(
     x: float,
     y: float,
-    words: str,
+    text: str,
     *,
     size: int = 13,
     weight: str = "normal",
@@ -65,5 +65,5 @@ def _text(
 ) -> str:
     return (
         f'<text x="{x:.1f}" y="{y}" font-size="{size}" font-weight="{weight}" fill="{fill}"'
-        f' text-anchor="{anchor}">{escape(words)}</text>'
+        f' text-anchor="{anchor}">{escape(text)}</text>'
     )

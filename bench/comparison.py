@@ -1,4 +1,4 @@
-"""Ours beside the naive form: the same sends through both, by turns, on one server."""
+"""Our worker compared with a naive one: the same sends through both, in turns, on one server."""
 
 import sys
 from collections.abc import Mapping
@@ -19,9 +19,9 @@ KINDS: Mapping[str, Mapping[str, object]] = {
 
 
 async def measure(stage: Stage, *, sends: int) -> Results:
-    """Send each kind with 50 in flight; return both forms and their ratios."""
+    """Send each kind with 50 in flight; return the results of both workers and their ratios."""
     results: Results = {}
-    async with stage.workers(words=NAIVE) as naive_crew:
+    async with stage.workers(command=NAIVE) as naive_crew:
         crews = {"ours": stage.crew, "naive": naive_crew}
         known = [new_phone() for _ in range(min(sends, 500))]
         for crew in crews.values():
@@ -30,12 +30,12 @@ async def measure(stage: Stage, *, sends: int) -> Results:
         for kind, fields in KINDS.items():
             turns: dict[str, list[Results]] = {name: [] for name in crews}
             for _ in range(TURNS):
-                # By turns, so that whatever else the machine does meets both.
+                # In turns, so that other load on the machine affects both.
                 for name, crew in crews.items():
                     new = kind.startswith("new")
                     phones = [new_phone() for _ in range(sends)] if new else known
                     turns[name].append(await crew.many(sends, 50, phones, **fields))
-            ours, naive = (_whole(turns[name]) for name in ("ours", "naive"))
+            ours, naive = (_total(turns[name]) for name in ("ours", "naive"))
             results[kind] = {
                 "ours": ours,
                 "naive": naive,
@@ -45,8 +45,8 @@ async def measure(stage: Stage, *, sends: int) -> Results:
     return results
 
 
-def _whole(turns: list[Results]) -> Results:
-    """Return the mean of equal turns; the rate of the whole is that of the summed times."""
+def _total(turns: list[Results]) -> Results:
+    """Return the result of all turns together; each turn has the same number of sends."""
     used = {
         name: round(sum(turn["cpuSecondsPer1000"][name] for turn in turns) / len(turns), 1)
         for name in ("worker", "server")

@@ -1,4 +1,4 @@
-"""Figures: how they are taken, and what is told of many."""
+"""Helpers that measure: percentiles, a bounded number of calls in flight, CPU time."""
 
 import asyncio
 import math
@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 Results = dict[str, Any]
-"""What a part of the benchmark found, as it goes into the JSON."""
+"""The results of a part of the benchmark, as they are in the JSON."""
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """Return the smallest value that so many percent of all do not exceed."""
+    """Return the smallest value that `percent` percent of the values do not exceed."""
     ordered = sorted(values)
     return ordered[max(math.ceil(len(ordered) * percent / 100) - 1, 0)]
 
@@ -24,31 +24,33 @@ def spread(seconds: Sequence[float]) -> dict[str, int]:
 async def flood(
     count: int, in_flight: int, once: Callable[[int], Awaitable[None]]
 ) -> tuple[list[float], float]:
-    """Run `once` so many times with a bound; return the single seconds and those of the whole."""
-    gate = asyncio.Semaphore(in_flight)
+    """Call `once` with each number below `count`, at most `in_flight` at a time.
+
+    Returns the seconds of each call, and of all calls together.
+    """
+    limit = asyncio.Semaphore(in_flight)
     seconds: list[float] = []
 
     async def bounded(number: int) -> None:
-        async with gate:
-            began = time.perf_counter()
+        async with limit:
+            started = time.perf_counter()
             await once(number)
-            seconds.append(time.perf_counter() - began)
+            seconds.append(time.perf_counter() - started)
 
-    began = time.perf_counter()
+    started = time.perf_counter()
     await asyncio.gather(*(bounded(number) for number in range(count)))
-    return seconds, time.perf_counter() - began
+    return seconds, time.perf_counter() - started
 
 
 class Cpu:
-    """CPU-seconds of several processes since the last look, for so many sends."""
+    """CPU time of several processes since this object was created."""
 
     def __init__(self, **clocks: Callable[[], float]) -> None:
-        """Watch each named clock."""
         self._clocks = clocks
         self._before = {name: clock() for name, clock in clocks.items()}
 
     def per_1000(self, sends: int) -> dict[str, float]:
-        """Return the CPU-seconds that 1,000 sends took of each."""
+        """Return the CPU-seconds of each process per 1,000 sends, after this many sends."""
         return {
             name: round((clock() - self._before[name]) / sends * 1000, 1)
             for name, clock in self._clocks.items()

@@ -1,4 +1,4 @@
-"""Histories: where the time of a send goes, and what it counts as at Temporal Cloud."""
+"""What histories show: the time of each step of a send, and its actions at Temporal Cloud."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -43,30 +43,30 @@ def breakdown(histories: Sequence[Sequence[HistoryEvent]]) -> dict[str, float]:
     for history in histories:
         tasks = 0
         names: dict[int, str] = {}
-        begun: dict[int, HistoryEvent] = {}
+        since: dict[int, HistoryEvent] = {}
         for event in history:
             match event.event_type:
                 case type_ if type_ == _TASK_SCHEDULED:
                     tasks += 1
                     names[event.event_id] = f"workflow task {tasks}"
-                    begun[event.event_id] = event
+                    since[event.event_id] = event
                 case type_ if type_ == _ACTIVITY_SCHEDULED:
                     scheduled = event.activity_task_scheduled_event_attributes
                     names[event.event_id] = scheduled.activity_type.name
-                    begun[event.event_id] = event
+                    since[event.event_id] = event
                 case type_ if type_ in (_TASK_STARTED, _ACTIVITY_STARTED):
                     first = _scheduled(event)
-                    steps[f"{names[first]} waits"].append(_ms(begun[first], event))
-                    begun[first] = event
+                    steps[f"{names[first]} waits"].append(_ms(since[first], event))
+                    since[first] = event
                 case type_ if type_ in (_TASK_COMPLETED, _ACTIVITY_COMPLETED):
                     first = _scheduled(event)
-                    steps[f"{names[first]} runs"].append(_ms(begun[first], event))
+                    steps[f"{names[first]} runs"].append(_ms(since[first], event))
     found = {step: round(mean(times), 1) for step, times in steps.items()}
     return found | {"start to close": round(mean(_ms(h[0], h[-1]) for h in histories), 1)}
 
 
 def resolution_seconds(history: Sequence[HistoryEvent]) -> float:
-    """Return the time from the start of a run until its send was handed to a worker's queue."""
+    """Return the seconds from the start of a run until its send was scheduled."""
     send = next(
         event
         for event in history
@@ -77,9 +77,10 @@ def resolution_seconds(history: Sequence[HistoryEvent]) -> float:
 
 
 def actions(history: Sequence[HistoryEvent]) -> dict[str, int]:
-    """Return the billable actions of a run, by kind (Temporal's page "Temporal Cloud Actions").
+    """Return the number of billable actions of a run, by kind.
 
-    All local activities of one workflow task count as one.
+    The rules are on Temporal's page "Temporal Cloud Actions". All local activities of one workflow
+    task count as one action.
     """
     found: dict[str, int] = defaultdict(int)
     with_markers = set()
@@ -94,7 +95,7 @@ def actions(history: Sequence[HistoryEvent]) -> dict[str, int]:
 
 
 def _scheduled(event: HistoryEvent) -> int:
-    """Return the id of the event that scheduled what this one starts or completes."""
+    """Return the id of the event that scheduled the task which this event starts or completes."""
     if event.event_type == _TASK_STARTED:
         return event.workflow_task_started_event_attributes.scheduled_event_id
     if event.event_type == _TASK_COMPLETED:

@@ -1,4 +1,4 @@
-"""Latency: what one send, alone on the stage, takes beyond the provider's own time."""
+"""Latency: the time that a single send takes beyond the provider's own time."""
 
 import time
 from collections.abc import Callable
@@ -18,16 +18,16 @@ KINDS: dict[str, Callable[[], dict[str, str]]] = {
 
 
 async def measure(stage: Stage, *, sends: int) -> Results:
-    """Send one after the other, so many of each kind."""
+    """Send `sends` messages of each kind, one after the other."""
     results: Results = {}
     for kind, fields in KINDS.items():
         await stage.crew.send(**fields())
         before = await stage.provider.stats()
         seconds, ids = [], []
         for _ in range(sends):
-            began = time.perf_counter()
+            started = time.perf_counter()
             ids.append(await stage.crew.send(**fields()))
-            seconds.append(time.perf_counter() - began)
+            seconds.append(time.perf_counter() - started)
         calls = ((await stage.provider.stats())["calls"] - before["calls"]) / sends
         provider_s = calls * DELAY_MS / 1000
         found = [await histories.events(stage.client, each) for each in ids[:50]]

@@ -1,4 +1,4 @@
-"""The naive form: the worker a tutorial would lead to, for the comparison and nothing else."""
+"""The naive worker: what a tutorial leads to, only for the comparison."""
 
 import asyncio
 import os
@@ -14,12 +14,12 @@ with workflow.unsafe.imports_passed_through():
     import httpx
 
 RETRIES = RetryPolicy(maximum_attempts=4)
-WITHIN = timedelta(seconds=33)
+START_TO_CLOSE = timedelta(seconds=33)
 
 
 @dataclass
 class Message:
-    """One text or template, to a phone number in E.164."""
+    """A text or a template for a phone number in E.164."""
 
     to: str
     message: str
@@ -28,7 +28,7 @@ class Message:
 
 @dataclass
 class Outgoing:
-    """What the send activity needs."""
+    """The input of the send activity."""
 
     contact_id: str
     message: str
@@ -36,10 +36,9 @@ class Outgoing:
 
 
 class Activities:
-    """The three calls of a send, over one default client, with the specification's caches."""
+    """The activities of a send, with caches that never expire."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
-        """Use this client."""
         self._client = client
         self._contacts: dict[str, str] = {}
         self._flows: dict[str, str] = {}
@@ -50,48 +49,48 @@ class Activities:
         if to in self._contacts:
             return self._contacts[to]
         for value in (to, to.removeprefix("+")):
-            answer = await self._client.get(
+            response = await self._client.get(
                 "/contacts/find_by_custom_field", params={"field_id": "phone", "value": value}
             )
-            answer.raise_for_status()
-            if data := answer.json().get("data"):
+            response.raise_for_status()
+            if data := response.json().get("data"):
                 self._contacts[to] = str(data[0]["id"])
                 return self._contacts[to]
-        answer = await self._client.post("/contacts", json={"phone": to, "first_name": "Contact"})
-        answer.raise_for_status()
-        self._contacts[to] = str(answer.json()["data"]["id"])
+        response = await self._client.post("/contacts", json={"phone": to, "first_name": "Contact"})
+        response.raise_for_status()
+        self._contacts[to] = str(response.json()["data"]["id"])
         return self._contacts[to]
 
     @activity.defn
     async def find_flow(self, template: str) -> str | None:
-        """Return the flow whose name is the template's."""
+        """Return the id of the flow with the template's name, or None."""
         if template not in self._flows:
-            answer = await self._client.get("/accounts/flows")
-            answer.raise_for_status()
-            self._flows = {flow["name"]: str(flow["id"]) for flow in answer.json()}
+            response = await self._client.get("/accounts/flows")
+            response.raise_for_status()
+            self._flows = {flow["name"]: str(flow["id"]) for flow in response.json()}
         return self._flows.get(template)
 
     @activity.defn
     async def send_message(self, outgoing: Outgoing) -> None:
-        """Send the flow, or the text."""
+        """Send the flow if there is one, otherwise the text."""
         path = f"/contacts/{outgoing.contact_id}/send/{outgoing.flow_id or 'text'}"
         body = {} if outgoing.flow_id else {"text": outgoing.message, "channel": "whatsapp"}
-        answer = await self._client.post(path, json=body)
-        answer.raise_for_status()
+        response = await self._client.post(path, json=body)
+        response.raise_for_status()
 
 
-# Named like ours, so that the same starter sends through either.
+# The name of our workflow, so that the same starter works with both workers.
 @workflow.defn(name="SendWhatsApp")
 class SendMessage:
-    """Resolve, look up, send."""
+    """Resolve the contact, look up the flow, send."""
 
     @workflow.run
     async def run(self, message: Message) -> dict[str, object]:
-        """Return what was sent."""
+        """Return the result of an accepted send."""
         contact_id = await workflow.execute_activity_method(
             Activities.resolve_contact,
             message.to,
-            start_to_close_timeout=WITHIN,
+            start_to_close_timeout=START_TO_CLOSE,
             retry_policy=RETRIES,
         )
         flow_id = None
@@ -99,13 +98,13 @@ class SendMessage:
             flow_id = await workflow.execute_activity_method(
                 Activities.find_flow,
                 message.template,
-                start_to_close_timeout=WITHIN,
+                start_to_close_timeout=START_TO_CLOSE,
                 retry_policy=RETRIES,
             )
         await workflow.execute_activity_method(
             Activities.send_message,
             Outgoing(contact_id, message.message, flow_id),
-            start_to_close_timeout=WITHIN,
+            start_to_close_timeout=START_TO_CLOSE,
             retry_policy=RETRIES,
         )
         return {

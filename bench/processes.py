@@ -1,4 +1,4 @@
-"""Processes under measurement: started, stopped and killed as trees, with their CPU and memory."""
+"""Processes that are measured, with their descendants: CPU time, memory, killing them."""
 
 import os
 import signal
@@ -13,20 +13,22 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Program:
-    """A process with all its descendants, in a process group of its own."""
+    """A running process with all its descendants, in a new process group.
+
+    `user` is the user that it runs as, if root starts it.
+    """
 
     def __init__(
         self,
-        words: Sequence[str | Path],
+        command: Sequence[str | Path],
         *,
         environment: Mapping[str, str] | None = None,
         folder: Path | None = None,
         user: str | None = None,
         **options: Any,
     ) -> None:
-        """Start `words`; `user` is whom root hands it to."""
         self._process = subprocess.Popen(
-            [str(word) for word in words],
+            [str(part) for part in command],
             env=environment,
             cwd=folder,
             user=user,
@@ -43,7 +45,7 @@ class Program:
         return self._process.poll() is None
 
     def cpu_seconds(self) -> float:
-        """Return the CPU time of the tree so far, ended children included."""
+        """Return the CPU time of the tree in seconds, including children that have ended."""
         return cpu_seconds(self._process.pid)
 
     def memory_mib(self) -> float:
@@ -51,7 +53,7 @@ class Program:
         return memory_mib(self._process.pid)
 
     def kill(self) -> None:
-        """Kill the whole tree at once, as a lost machine would."""
+        """Kill the whole tree at once, as the loss of a machine would."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         if self.stdin:
@@ -81,7 +83,7 @@ def _tree(pid: int) -> Iterator[int]:
 
 
 def _read(pid: int, name: str) -> str:
-    """Return a file of /proc; a process that has just ended reads as nothing used."""
+    """Return a file of /proc; for a process that has just ended, one that shows no usage."""
     try:
         return Path(f"/proc/{pid}/{name}").read_text()
     except (FileNotFoundError, ProcessLookupError):

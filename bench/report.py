@@ -1,4 +1,4 @@
-"""The report: tables and charts of the results, put between the markers of docs/performance.md."""
+"""Writes tables and charts of the results, between the markers of docs/performance.md."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -11,10 +11,14 @@ from tools.dev_server import ROOT
 
 PAGE = ROOT / "docs" / "performance.md"
 IMAGES = ROOT / "docs" / "images"
+CPU = ("worker CPU-s per 1,000", "server")
 
 
 def write(results: Results, page: Path = PAGE, images: Path = IMAGES) -> None:
-    """Bring the page's tables and the charts up to date; a part that was not measured stays."""
+    """Update the tables of the page and the charts, for the parts that are in `results`.
+
+    Raises ValueError if the page lacks the markers of a table.
+    """
     images.mkdir(parents=True, exist_ok=True)
     for name, chart in CHARTS.items():
         if name in results:
@@ -26,13 +30,13 @@ def write(results: Results, page: Path = PAGE, images: Path = IMAGES) -> None:
         before, found, rest = text.partition(first)
         _, ends, after = rest.partition(last)
         if not found or not ends:
-            raise ValueError(f"{page} has no place for the table {name}")
+            raise ValueError(f"{page} has no markers for the table {name}")
         text = f"{before}{first}{lines}\n{last}{after}"
     page.write_text(text)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a Markdown table; the first column is words, the others are figures."""
+    """Return a Markdown table with a text column, followed by columns of numbers."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
 
@@ -66,7 +70,8 @@ def _latency(found: Results) -> str:
         (kind, k["providerCalls"], k["providerMs"], *k["addedMs"].values(), k["events"])
         for kind, k in _kinds(found)
     ]
-    head = ["one send, alone", "provider calls", "their ms", "added p50", "p95", "p99", "events"]
+    head = ["single send", "provider calls", "provider ms"]
+    head += ["added p50 ms", "p95", "p99", "events"]
     return table(head, rows)
 
 
@@ -75,8 +80,8 @@ def _throughput(found: Results) -> str:
         (kind, k["sends"], k["perSecond"], *k["ms"].values(), *k["cpuSecondsPer1000"].values())
         for kind, k in _kinds(found)
     ]
-    head = ["texts, contact cached", "sends", "sends/s", "p50 ms", "p95", "p99"]
-    return table([*head, "worker CPU-s/1,000", "server"], rows)
+    head = ["texts to cached contacts", "sends", "sends/s", "p50 ms", "p95", "p99"]
+    return table([*head, *CPU], rows)
 
 
 def _burst(found: Results) -> str:
@@ -87,7 +92,7 @@ def _burst(found: Results) -> str:
         ("sends/s", found["perSecond"]),
         *((f"{name} ms from start to end", ms) for name, ms in found["ms"].items()),
     ]
-    return table([f"{found['sends']:,} started at once", ""], rows)
+    return table([f"{found['sends']:,} sends started at once", "value"], rows)
 
 
 def _batch(found: Results) -> str:
@@ -99,16 +104,16 @@ def _batch(found: Results) -> str:
         )
         for kind, k in ((kind, found[kind]) for kind in kinds)
     ]
-    head = ["one batch", "rows", "accepted", "rows/s", "worker CPU-s/1,000", "server"]
+    head = ["batch", "rows", "accepted", "rows/s", *CPU]
     urgent = found["urgent"]
-    beside = [
+    single = [
         ("alone", *urgent["aloneMs"].values()),
-        ("beside the batch", *urgent["besideABatchMs"].values()),
+        ("while a batch runs", *urgent["besideABatchMs"].values()),
     ]
     return (
-        table([*head, "its events", "events of a part"], rows)
+        table([*head, "events of the batch", "events of a part"], rows)
         + "\n\n"
-        + table(["a single send, ms", "p50", "p95", "p99"], beside)
+        + table(["single send", "p50 ms", "p95", "p99"], single)
     )
 
 
@@ -119,28 +124,28 @@ def _comparison(found: Results) -> str:
             used = k[name]["cpuSecondsPer1000"]
             rows.append((f"{kind}, {name}", k[name]["perSecond"], k[name]["p95Ms"], *used.values()))
         rows.append((f"{kind}, ratio", k["rateRatio"], "", f"{k['cpuRatio']} (both)", ""))
-    return table(["50 in flight", "sends/s", "p95 ms", "worker CPU-s/1,000", "server"], rows)
+    return table(["50 in flight", "sends/s", "p95 ms", *CPU], rows)
 
 
 def _slow_provider(found: Results) -> str:
     figures = ("providerMs", "resolutionP50Ms", "resolutionP99Ms", "sendP50Ms", "sendP99Ms")
-    rows = [(f"contact {kind}", *(k[figure] for figure in figures)) for kind, k in _kinds(found)]
-    head = ["provider at 300 ms, 50 in flight", "lookups' own ms", "resolution p50", "p99"]
-    return table([*head, "send p50", "p99"], rows)
+    rows = [(f"{kind} contact", *(k[figure] for figure in figures)) for kind, k in _kinds(found)]
+    head = ["provider with 300 ms, 50 in flight", "provider ms of lookups"]
+    return table([*head, "resolution p50 ms", "p99", "send p50 ms", "p99"], rows)
 
 
 def _scale(found: Results) -> str:
     rows = [
-        (f"{count} worker(s)", k["perSecond"], k["ms"]["p95"], *k["cpuSecondsPer1000"].values())
+        (count, k["perSecond"], k["ms"]["p95"], *k["cpuSecondsPer1000"].values())
         for count, k in _kinds(found)
     ]
-    return table(["200 in flight", "sends/s", "p95 ms", "worker CPU-s/1,000", "server"], rows)
+    return table(["workers, 200 in flight", "sends/s", "p95 ms", *CPU], rows)
 
 
 def _soak(found: Results) -> str:
     step = found["sends"] // (len(found["workerMiB"]) - 1)
     rows = [(f"{i * step:,}", mib) for i, mib in enumerate(found["workerMiB"])]
-    return table(["sends so far", "worker, MiB"], rows)
+    return table(["sends so far", "worker MiB"], rows)
 
 
 def _peers(found: Results) -> str:
@@ -148,8 +153,8 @@ def _peers(found: Results) -> str:
         (name, k["sends"], k["perSecond"], *k["cpuSecondsPer1000"].values(), k["simulatorBusy"])
         for name, k in _kinds(found)
     ]
-    head = ["50 in flight", "sends", "sends/s", "worker CPU-s/1,000", "broker or server"]
-    return table([*head, "simulator's core in use"], rows)
+    head = ["50 in flight", "sends", "sends/s", CPU[0], "broker or server"]
+    return table([*head, "cores used by the simulator"], rows)
 
 
 def _truth(found: Results) -> str:
@@ -158,7 +163,7 @@ def _truth(found: Results) -> str:
         for name in found["killed"]
     ]
     killed = [f"{found['kills']} kills: lost", "doubled", "unknown"]
-    cut = [f"{found['lostAnswers%']} % answers lost: lost", "doubled", "unknown"]
+    cut = [f"{found['lostAnswers%']} % lost responses: lost", "doubled", "unknown"]
     return table([f"{found['sends']:,} messages", *killed, *cut], rows)
 
 
@@ -167,7 +172,7 @@ def _outcomes(row: Results) -> tuple[int, int, int | None]:
 
 
 def _kinds(found: Results) -> list[tuple[str, Results]]:
-    """Return the rows of a part, without what was noted about the part itself."""
+    """Return the rows of a part, without the facts about the part as a whole."""
     return [(name, value) for name, value in found.items() if isinstance(value, dict)]
 
 
@@ -199,15 +204,15 @@ def _chart_peers(found: Results) -> dict[str, str]:
         for name, k in _kinds(found)
     }
     return {
-        "rate": bars("Messages a second, 50 in flight", "messages/s", rate),
-        "cpu": bars("CPU for 1,000 messages", "CPU-seconds", cpu),
+        "rate": bars("Messages per second, 50 in flight", "messages/s", rate),
+        "cpu": bars("CPU per 1,000 messages", "CPU-seconds", cpu),
     }
 
 
 def _chart_truth(found: Results) -> dict[str, str]:
     titles = {
-        "killed": f"Of {found['sends']:,} messages, workers killed {found['kills']} times",
-        "lostAnswers": f"Of {found['sends']:,} messages, {found['lostAnswers%']} % of answers lost",
+        "killed": f"{found['sends']:,} messages, workers killed {found['kills']} times",
+        "lostAnswers": f"{found['sends']:,} messages, {found['lostAnswers%']} % of responses lost",
     }
     return {
         file: bars(

@@ -1,4 +1,4 @@
-"""A provider that takes 300 ms a call, with 50 sends in flight: resolution and send at p99."""
+"""A provider that takes 300 ms per call, with 50 sends in flight: p99 of resolution and send."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ IN_FLIGHT = 50
 
 
 async def measure(stage: Stage, *, sends: int) -> Results:
-    """Send to contacts that this worker knows, that only the provider knows, and to new ones."""
+    """Send to contacts in the worker's cache, to others that the provider has, and to new ones."""
     results: Results = {}
     async with (
         simulator("--delay-ms", str(DELAY_MS)) as provider,

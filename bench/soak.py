@@ -1,4 +1,4 @@
-"""Soak: the worker's memory over thousands of sends."""
+"""Soak test: the worker's memory over thousands of sends."""
 
 from bench.figures import Results
 from bench.stage import Stage, new_phone
@@ -7,7 +7,7 @@ STEPS = 10
 
 
 async def measure(stage: Stage, *, sends: int) -> Results:
-    """Send so many texts with 100 in flight; return the worker's memory after each tenth."""
+    """Send texts with 100 in flight; return the worker's memory after each tenth of them."""
     async with stage.workers() as crew:
         [worker] = crew.workers
         phones = [new_phone() for _ in range(500)]

@@ -1,4 +1,4 @@
-"""The stage: a fresh dev server, the simulator and a worker, each a process of its own."""
+"""What all parts share: a new dev server, the simulator and workers, each its own process."""
 
 import asyncio
 import itertools
@@ -24,7 +24,7 @@ from simulator.process import Simulator, simulator
 from tools.dev_server import ROOT, DevServer, dev_server
 
 DELAY_MS = 50
-"""What the provider takes for each call, unless a part says otherwise."""
+"""Time that the provider takes per call, unless a part sets another one."""
 
 OURS: Sequence[str] = (sys.executable, str(ROOT / "worker.py"))
 
@@ -32,26 +32,26 @@ _numbers = itertools.count(1)
 
 
 def new_phone() -> str:
-    """Return a number that no part has used."""
+    """Return a phone number that was not used before."""
     return f"+49151{next(_numbers):08d}"
 
 
 @dataclass
 class Crew:
-    """Worker processes on a task queue of their own, and sends through them."""
+    """Worker processes on their own task queue, and sends through them."""
 
     client: Client
     server: DevServer
     provider: Simulator
     task_queue: str
     environment: Mapping[str, str]
-    words: Sequence[str] = OURS
+    command: Sequence[str] = OURS
     workers: list[Program] = field(default_factory=list)
 
     def start_workers(self, count: int) -> None:
-        """Start so many worker processes."""
+        """Start `count` worker processes."""
         self.workers = [
-            Program(self.words, environment=self.environment, folder=ROOT) for _ in range(count)
+            Program(self.command, environment=self.environment, folder=ROOT) for _ in range(count)
         ]
 
     def kill_workers(self) -> None:
@@ -60,26 +60,26 @@ class Crew:
             worker.kill()
 
     def restart(self) -> None:
-        """Kill the workers and start as many again."""
+        """Kill the workers and start the same number again."""
         self.kill_workers()
         self.start_workers(len(self.workers))
 
     async def start(self, **fields: object) -> WorkflowHandle[object, SendWhatsAppResult]:
-        """Start one send as any starter does."""
+        """Start one send as a starter does."""
         request = SendWhatsAppRequest.model_validate({"message": "Hello", **fields})
-        begun = await start_send(self.client, request, task_queue=self.task_queue)
+        started = await start_send(self.client, request, task_queue=self.task_queue)
         return self.client.get_workflow_handle(
-            begun.id, run_id=begun.run_id, result_type=SendWhatsAppResult
+            started.id, run_id=started.run_id, result_type=SendWhatsAppResult
         )
 
     async def send(self, **fields: object) -> str:
-        """Send once and wait for the result; return the workflow's id."""
+        """Send one message and wait for the result; return the workflow id."""
         handle = await self.start(**fields)
         await handle.result()
         return handle.id
 
     async def warm_up(self, phones: Sequence[str] = ()) -> None:
-        """Send to each of these (or to some others), so that contacts and code are known."""
+        """Send to these phones, or to new ones, to fill caches and load all code."""
         known = phones or [new_phone() for _ in range(20)]
         await flood(len(known), 20, lambda i: self._send_to(known[i]))
 
@@ -87,7 +87,7 @@ class Crew:
         await self.send(to=phone, **fields)
 
     def cpu(self) -> Cpu:
-        """Return a look at what worker and server use from now on."""
+        """Return the CPU time that workers and server use from now on."""
         process = self.server.process
         assert process is not None
         return Cpu(
@@ -98,7 +98,7 @@ class Crew:
     async def many(
         self, count: int, in_flight: int, phones: Sequence[str], **fields: object
     ) -> Results:
-        """Send so many texts (or these fields) to these phones; return rate, latency and CPU."""
+        """Send `count` messages to these phones in turn; return rate, latency and CPU."""
         cpu = self.cpu()
         seconds, elapsed = await flood(
             count, in_flight, lambda i: self._send_to(phones[i % len(phones)], **fields)
@@ -114,7 +114,7 @@ class Crew:
 
 @dataclass
 class Stage:
-    """What every part of the benchmark shares."""
+    """Server, client and provider that every part uses, and one worker (`crew`)."""
 
     server: DevServer
     client: Client
@@ -127,23 +127,23 @@ class Stage:
         self,
         count: int = 1,
         *,
-        words: Sequence[str] = OURS,
+        command: Sequence[str] = OURS,
         provider: Simulator | None = None,
         **variables: str,
     ) -> AsyncIterator[Crew]:
-        """Run so many worker processes on a task queue of their own, warmed up."""
-        sends_to = provider or self.provider
+        """Run `count` worker processes on a new task queue, and warm them up."""
+        api = provider or self.provider
         task_queue = f"bench-{uuid.uuid4().hex[:8]}"
         kept = {n: v for n, v in os.environ.items() if not n.startswith(("CGB_", "TEMPORAL_"))}
         environment = kept | {
             "TEMPORAL_ADDRESS": self.server.address,
             "TEMPORAL_TASK_QUEUE": task_queue,
-            "CGB_API_URL": sends_to.url,
-            "CGB_API_KEY": sends_to.key,
+            "CGB_API_URL": api.url,
+            "CGB_API_KEY": api.key,
             "LOG_LEVEL": "ERROR",
             **variables,
         }
-        crew = Crew(self.client, self.server, sends_to, task_queue, environment, words)
+        crew = Crew(self.client, self.server, api, task_queue, environment, command)
         try:
             crew.start_workers(count)
             while await no_worker(self.client, task_queue):
@@ -157,7 +157,7 @@ class Stage:
 
 @asynccontextmanager
 async def stage() -> AsyncIterator[Stage]:
-    """Set everything up in a folder of its own, with one warm worker."""
+    """Start everything in a temporary folder, with one worker that is warmed up."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         server = await stack.enter_async_context(

@@ -1,4 +1,4 @@
-"""`python -m bench.transports`: CPU of one provider call over httpx's and aiohttp's connections."""
+"""Compares the CPU of a provider call over httpx and over aiohttp: `python -m bench.transports`."""
 
 import asyncio
 import json
@@ -14,31 +14,31 @@ IN_FLIGHT = 50
 
 
 async def cpu_ms(client: httpx.AsyncClient, calls: int) -> float:
-    """Return the CPU milliseconds of this process for one call, with 50 in flight."""
-    gate = asyncio.Semaphore(IN_FLIGHT)
+    """Return the CPU milliseconds of this process per call, with 50 calls in flight."""
+    limit = asyncio.Semaphore(IN_FLIGHT)
 
     async def once() -> None:
-        async with gate:
+        async with limit:
             with track_progress():
-                answer = await client.post("contacts/1/send/text", json={"text": "Hello"})
-            answer.raise_for_status()
+                response = await client.post("contacts/1/send/text", json={"text": "Hello"})
+            response.raise_for_status()
 
     await asyncio.gather(*(once() for _ in range(100)))
-    began = time.process_time()
+    started = time.process_time()
     await asyncio.gather(*(once() for _ in range(calls)))
-    return (time.process_time() - began) / calls * 1000
+    return (time.process_time() - started) / calls * 1000
 
 
 async def measure(calls: int) -> dict[str, float]:
-    """Measure both ways in turn, three times each; return the smallest of each."""
-    ways: dict[str, Callable[[], httpx.AsyncBaseTransport | None]] = {
+    """Measure both transports three times, in turns; return the minimum of each."""
+    transports: dict[str, Callable[[], httpx.AsyncBaseTransport | None]] = {
         "httpx": lambda: None,
         "aiohttp": transport,
     }
-    found: dict[str, list[float]] = {name: [] for name in ways}
+    found: dict[str, list[float]] = {name: [] for name in transports}
     async with simulator("--delay-ms", "50") as provider:
         for _ in range(3):
-            for name, make in ways.items():
+            for name, make in transports.items():
                 headers = {"X-ACCESS-TOKEN": provider.key}
                 async with httpx.AsyncClient(
                     base_url=provider.url, headers=headers, transport=make(), trust_env=False

@@ -1,4 +1,4 @@
-"""Fixtures: a real dev server, the simulator as a process, workers on queues of their own."""
+"""Fixtures: a real dev server, the simulator as a process, workers on their own task queues."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ from simulator.process import Simulator, simulator
 from tools.dev_server import DevServer, dev_server
 from tools.temporal_cli import NoServer
 
-# The first number loads the library's data; machines are slow or busy.
+# No deadline: the first phone number loads data, and machines may be busy.
 hypothesis_settings.register_profile("ours", deadline=None, derandomize=True)
 hypothesis_settings.load_profile("ours")
 
@@ -44,7 +44,7 @@ WorkerOn = Callable[..., AbstractAsyncContextManager["SendHarness"]]
 
 
 class SendHarness:
-    """A worker on its own task queue, and short ways to send through it."""
+    """A worker on its own task queue, with methods that send through it."""
 
     def __init__(self, client: Client, settings: WorkerSettings) -> None:
         self.client = client
@@ -88,7 +88,7 @@ def error_type(state: State) -> str:
 
 
 def new_phone() -> str:
-    """Return a number that no test has used."""
+    """Return a phone number that no other test uses."""
     return f"+49{uuid.uuid4().int % 10**10:010d}"
 
 
@@ -148,7 +148,7 @@ def settings_for(provider: Simulator) -> Callable[..., WorkerSettings]:
 def worker_on(
     client: Client, runtime: Runtime, settings_for: Callable[..., WorkerSettings]
 ) -> WorkerOn:
-    """Return a context manager that runs a worker in this process, with these variables."""
+    """Return a context manager that runs a worker in this process, with the given settings."""
 
     @asynccontextmanager
     async def run(*, search_attributes: bool = True, **changes: str) -> AsyncIterator[SendHarness]:
@@ -186,7 +186,7 @@ def require_program(program: str) -> None:
 
 
 async def until(condition: Callable[[], object], within_s: float = 30) -> None:
-    """Return when the condition (or what it awaits) holds; fail when it does not in time."""
+    """Wait until a condition, which may be a coroutine, is true. Raises TimeoutError."""
     async with asyncio.timeout(within_s):
         while True:
             found = condition()
@@ -198,7 +198,7 @@ async def until(condition: Callable[[], object], within_s: float = 30) -> None:
 
 
 class CommandResult:
-    """What a command printed and the code it ended with."""
+    """The exit code and the output of a command."""
 
     def __init__(self, code: int | None, out: bytes, err: bytes) -> None:
         self.code, self.out, self.err = code, out.decode(), err.decode()
@@ -210,13 +210,13 @@ class CommandResult:
 
 
 async def run_command(
-    *words: str, address: str, task_queue: str = "none", **variables: str
+    *arguments: str, address: str, task_queue: str = "none", **variables: str
 ) -> CommandResult:
-    """Run `send-whatsapp` with these words."""
+    """Run `send-whatsapp` with these arguments and, as environment variables, these settings."""
     kept = {n: v for n, v in os.environ.items() if not n.startswith(("CGB_", "TEMPORAL_"))}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, str(Path(sys.executable).with_name("send-whatsapp"))),
-        *words,
+        *arguments,
         cwd=ROOT,
         env=kept
         | {

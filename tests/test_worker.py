@@ -1,4 +1,4 @@
-"""The worker as a process: what stops it at start, and what it logs."""
+"""The worker process: when it does not start, and what it logs."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ async def start(**variables: str) -> asyncio.subprocess.Process:
 
 
 @pytest.mark.parametrize(
-    ("variables", "says"),
+    ("variables", "message"),
     [
         ({}, "CGB_API_KEY is not set"),
         ({"CGB_API_KEY": "bad"}, "correct CGB_API_KEY"),
@@ -42,8 +42,8 @@ async def start(**variables: str) -> asyncio.subprocess.Process:
         ({"CGB_API_KEY": "demo-key", "TEMPORAL_TLS": "maybe"}, "TEMPORAL_TLS"),
     ],
 )
-async def test_a_wrong_setting_or_key_stops_it_with_one_line(
-    server: DevServer, provider: Simulator, variables: dict[str, str], says: str
+async def test_a_wrong_setting_or_key_ends_it_with_one_line(
+    server: DevServer, provider: Simulator, variables: dict[str, str], message: str
 ) -> None:
     process = await start(
         TEMPORAL_ADDRESS=server.address,
@@ -52,25 +52,25 @@ async def test_a_wrong_setting_or_key_stops_it_with_one_line(
     )
     _, err = await process.communicate()
     assert process.returncode == 1
-    assert says in err.decode()
+    assert message in err.decode()
     assert len(err.decode().strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize("level", ["INFO", "DEBUG"])
-async def test_nothing_private_is_in_any_log_or_failure(
+async def test_no_log_or_failure_contains_private_data(
     server: DevServer, client: Client, provider: Simulator, level: str
 ) -> None:
     key, text, phone = "demo-key", "The canary sings at midnight", new_phone()
     queue = f"test-{uuid.uuid4()}"
-    words = f"no {phone} and {phone[1:]} and {text} with {key}"
-    body = {"error": {"code": 400, "message": words}}
+    echo = f"no {phone} and {phone[1:]} and {text} with {key}"
+    body = {"error": {"code": 400, "message": echo}}
     await provider.faults(
         Fault(route="account", status=500, times=1),
         Fault(route="find_contact", status=503, body=body, times=1),
         Fault(route="send_text", status=429, body=body, headers={"retry-after": "0"}, times=1),
         Fault(route="send_text", status=400, body=body, times=1),
         Fault(route="send_text", kind="cut", times=1),
-        Fault(route="send_file", status=200, body=words),
+        Fault(route="send_file", status=200, body=echo),
     )
     process = await start(
         TEMPORAL_ADDRESS=server.address,
@@ -123,7 +123,7 @@ async def test_nothing_private_is_in_any_log_or_failure(
             assert key not in state.result.error.message
 
 
-async def test_without_temporal_it_gives_up_with_one_line(
+async def test_it_gives_up_if_temporal_does_not_answer(
     provider: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import worker
@@ -134,7 +134,7 @@ async def test_without_temporal_it_gives_up_with_one_line(
         await worker.connect(metrics.runtime(None), within_s=1.5)
 
 
-def test_the_worker_registers_every_activity() -> None:
+def test_it_registers_every_activity() -> None:
     import inspect
 
     from activities import contacts, flows, messages, preparation
@@ -151,7 +151,7 @@ def test_the_worker_registers_every_activity() -> None:
     assert all(f".{name}," in source for name in defined)
 
 
-async def test_metrics_are_served_in_prometheus_form(
+async def test_it_serves_metrics_for_prometheus(
     server: DevServer, client: Client, provider: Simulator
 ) -> None:
     import httpx

@@ -1,1 +1,1 @@
-"""What developers run beside the product: dev server, demo, captures."""
+"""Tools for developers: dev server, demo, chaos runs, screenshots, generated files."""

@@ -1,4 +1,4 @@
-"""`make chaos`: hundreds of sends while everything fails, with the simulator's inbox as truth."""
+"""`make chaos`: sends hundreds of messages while everything fails, and checks what arrived."""
 
 import argparse
 import asyncio
@@ -27,16 +27,16 @@ from simulator.faults import Fault
 from simulator.process import Simulator, simulator
 from tools.chaos_report import Report, Sent, show
 from tools.dev_server import DevServer, dev_server
+from tools.fault_injector import FaultInjector, worker_environment
 from tools.relay import relay
-from tools.trouble import Trouble, worker_environment
 
 T = TypeVar("T")
 
 TIMEOUT_MS = 1000
-ATTEMPTS_AFTER_THE_FIRST = 6
-TROUBLE_AT_MOST_S = 900.0
+RETRY_ATTEMPTS = 6
+FAULTS_AT_MOST_S = 900.0
 CLOSE_WITHIN_S = 180.0
-CANCELLED = 0.1
+CANCEL_PROBABILITY = 0.1
 SLOW_MS = 400
 SOON = {"retry-after": "1"}
 
@@ -88,13 +88,13 @@ async def chaos(
     count: int,
     in_flight: int = 30,
     workers: int = 3,
-    trouble_s: float = TROUBLE_AT_MOST_S,
+    faults_s: float = FAULTS_AT_MOST_S,
 ) -> Report:
-    """Send `count` messages, half of them under each delivery, and return what became of them.
+    """Send `count` messages, half of them with each delivery, and return how each ended.
 
-    There is trouble until nearly all have ended, for `trouble_s` at most.
+    Faults happen until nearly all sends have ended, for at most `faults_s` seconds.
     """
-    began = time.monotonic()
+    started = time.monotonic()
     async with (
         simulator() as provider,
         dev_server(folder / "server.log", database=folder / "temporal.db") as server,
@@ -106,44 +106,44 @@ async def chaos(
             CGB_API_URL=provider.url,
             CGB_API_KEY=provider.key,
             CGB_TIMEOUT=str(TIMEOUT_MS),
-            CGB_RETRY_ATTEMPTS=str(ATTEMPTS_AFTER_THE_FIRST),
+            CGB_RETRY_ATTEMPTS=str(RETRY_ATTEMPTS),
         )
         chance = random.Random(seed)
         sent = [Sent.numbered(seed, number) for number in range(count)]
-        trouble = Trouble(
+        injector = FaultInjector(
             chance, server, connections, environment, folder / "worker.log", workers=workers
         )
         try:
-            await _under(trouble, server, sent, seed, in_flight, trouble_s)
+            await _send_all(injector, server, sent, seed, in_flight, faults_s)
         finally:
-            await trouble.end()
-        report = Report(seed, sent, trouble.done)
-        await _look_into_the_inbox(provider, report)
-    report.seconds = time.monotonic() - began
+            await injector.stop_workers()
+        report = Report(seed, sent, injector.injected)
+        await _count_arrived(provider, report)
+    report.seconds = time.monotonic() - started
     return report
 
 
-async def _under(
-    trouble: Trouble,
+async def _send_all(
+    injector: FaultInjector,
     server: DevServer,
     sent: list[Sent],
     seed: int,
     in_flight: int,
-    trouble_s: float,
+    faults_s: float,
 ) -> None:
-    """Send everything while there is trouble; afterwards every run has to close in time."""
+    """Send everything while faults happen, then wait until every run is closed."""
     client = await Client.connect(server.address, plugins=[contract_plugin()], runtime=_quiet())
-    gate = asyncio.Semaphore(in_flight)
+    limit = asyncio.Semaphore(in_flight)
 
     async def bounded(number: int, one: Sent) -> None:
-        async with gate:
+        async with limit:
             await _send(client, one, random.Random(f"{seed} {number}"))
 
-    harm = asyncio.create_task(trouble.go_on())
+    faults = asyncio.create_task(injector.run())
     tasks = [asyncio.create_task(bounded(*numbered)) for numbered in enumerate(sent)]
-    await asyncio.wait(tasks[: max(len(tasks) - in_flight, 1)], timeout=trouble_s)
-    harm.cancel()
-    await asyncio.wait([harm])
+    await asyncio.wait(tasks[: max(len(tasks) - in_flight, 1)], timeout=faults_s)
+    faults.cancel()
+    await asyncio.wait([faults])
     ended, late = await asyncio.wait(tasks, timeout=CLOSE_WITHIN_S)
     for task in late:
         task.cancel()
@@ -152,21 +152,21 @@ async def _under(
 
 
 def _quiet() -> Runtime:
-    """Return a runtime that does not log each call to a server that is down."""
+    """Return a runtime that does not log a warning for every call to a stopped server."""
     level = TelemetryFilter(core_level="ERROR", other_level="ERROR")
     return Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter=level)))
 
 
 async def _send(client: Client, one: Sent, chance: random.Random) -> None:
-    """Start one send, cancel it at times, and note how it ended."""
+    """Start one send, sometimes cancel it, and record how it ended."""
     fields: dict[str, Any] = chance.choice(MESSAGES)
     request = SendWhatsAppRequest.model_validate(
         {"to": one.phone, "delivery": one.delivery} | fields
     )
-    # One whose answer got lost and that is unknown already is not started again.
+    # A retried start may find that the run has already ended as unknown.
     with suppress(OutcomeUnknown):
         await _persist(lambda: sends.start_send(client, request, key=one.id))
-    if chance.random() < CANCELLED:
+    if chance.random() < CANCEL_PROBABILITY:
         await asyncio.sleep(chance.uniform(0, 3))
         state = await _persist(lambda: get_state(client, one.id))
         await _persist(lambda: sends.request_cancel(client, state))
@@ -174,17 +174,17 @@ async def _send(client: Client, one: Sent, chance: random.Random) -> None:
     one.outcome = ended.outcome
 
 
-async def _persist(ask: Callable[[], Awaitable[T]]) -> T:
-    """Ask the server until it answers."""
+async def _persist(call: Callable[[], Awaitable[T]]) -> T:
+    """Repeat a call to the server until the server answers."""
     while True:
         try:
-            return await ask()
+            return await call()
         except TemporalUnavailable:
             await asyncio.sleep(0.2)
 
 
-async def _look_into_the_inbox(provider: Simulator, report: Report) -> None:
-    # What was on its way when the last worker left arrives in this time.
+async def _count_arrived(provider: Simulator, report: Report) -> None:
+    # A message that was on its way when the last worker stopped arrives within this time.
     await asyncio.sleep(2 * SLOW_MS / 1000)
     arrived = Counter(f"+{m['phone'].lstrip('+')}" for m in await provider.inbox())
     for one in report.sent:
@@ -193,21 +193,23 @@ async def _look_into_the_inbox(provider: Simulator, report: Report) -> None:
 
 
 def main() -> None:
-    """Run, print, and end with code 1 where a promise was broken."""
+    """Run, print the report, and exit with code 1 if a promise was broken."""
     parser = argparse.ArgumentParser(prog="python -m tools.chaos", description=__doc__)
     parser.add_argument("--sends", type=int, default=300)
     parser.add_argument("--in-flight", type=int, default=30)
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     arguments = parser.parse_args()
     console = Console(highlight=False)
-    console.print(f"{arguments.sends} sends, seed {arguments.seed}, a few minutes ...")
+    console.print(
+        f"Sending {arguments.sends} messages with seed {arguments.seed}; this takes minutes ..."
+    )
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     report = asyncio.run(
         chaos(folder, seed=arguments.seed, count=arguments.sends, in_flight=arguments.in_flight)
     )
     show(report, console)
     if report.broken:
-        sys.exit(f"logs and histories are kept in {folder}")
+        sys.exit(f"Logs and histories are in {folder}")
     shutil.rmtree(folder)
 
 

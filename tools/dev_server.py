@@ -7,9 +7,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from temporalio.client import Client
@@ -41,7 +41,6 @@ class DevServer:
     database: Path | None
     log: Path
     process: subprocess.Popen[bytes] | None = None
-    dynamic_config: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def address(self) -> str:
@@ -77,7 +76,7 @@ class DevServer:
         command = [str(install()), "server", "start-dev", "--ip", "127.0.0.1"]
         command += ["--port", str(self.port), "--log-level", "error"]
         command += ["--ui-port", str(self.ui_port)] if self.ui_port else ["--headless"]
-        for name, value in {**_DYNAMIC_CONFIG, **self.dynamic_config}.items():
+        for name, value in _DYNAMIC_CONFIG.items():
             command += ["--dynamic-config-value", f"{name}={value}"]
         if self.database:
             self.database.parent.mkdir(parents=True, exist_ok=True)
@@ -104,17 +103,13 @@ async def dev_server(
     database: Path | None = None,
     port: int = 0,
     ui_port: int | None = None,
-    dynamic_config: Mapping[str, str] | None = None,
 ) -> AsyncIterator[DevServer]:
     """Run a dev server until the block ends. Raises NoServer.
 
-    Port 0 means any free port; `ui_port` None means no Web UI. `dynamic_config` holds settings of
-    the server by their names.
+    Port 0 means any free port; `ui_port` None means no Web UI.
     """
     ui_port = free_port() if ui_port == 0 else ui_port
-    server = DevServer(
-        port or free_port(), ui_port, database, log, dynamic_config=dynamic_config or {}
-    )
+    server = DevServer(port or free_port(), ui_port, database, log)
     await server.start()
     try:
         yield server

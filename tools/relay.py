@@ -1,4 +1,4 @@
-"""A TCP relay that stops connections at certain bytes, swallows what is sent, or cuts."""
+"""A TCP relay that stops connections at certain bytes, discards what is sent, or cuts."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,10 +11,10 @@ _CHUNK = 65_536
 
 @dataclass(frozen=True)
 class Stop:
-    """A connection stops where its client sends `marker`: no answer comes back until `resume`.
+    """A connection stops when its client sends `marker`: it gets no response until `resume`.
 
-    Of what the client sends together with the marker `passing` bytes go on, and nothing after
-    them; with None everything goes on.
+    Only the first `passing` bytes of the chunk with the marker reach the server, and nothing after
+    them; None passes everything.
     """
 
     marker: bytes
@@ -23,17 +23,17 @@ class Stop:
 
 @dataclass
 class Relay:
-    """A listening relay. Changes hold for the connections that are open, too."""
+    """A relay that listens on `port`. Its methods also affect open connections."""
 
     host: str
     target_port: int
     stop: Stop | None = None
     stopped: int = 0
-    """Connections that came to the stop."""
+    """Number of connections that were stopped."""
 
     holding: bool = False
     swallowed: bytearray = field(default_factory=bytearray)
-    """What clients sent while it held, all connections together; it never goes on."""
+    """What clients sent after `hold`; the server never gets it."""
 
     port: int = 0
     _resumed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -45,15 +45,15 @@ class Relay:
         return f"127.0.0.1:{self.port}"
 
     def resume(self) -> None:
-        """Let the answers of stopped connections come back."""
+        """Pass on the responses of stopped connections."""
         self._resumed.set()
 
     def hold(self) -> None:
-        """Swallow what clients send, until `cut`; what servers send goes on."""
+        """Discard what clients send, until `cut`; what the server sends still passes."""
         self.holding = True
 
     def cut(self) -> None:
-        """Reset every connection; new ones pass."""
+        """Reset every connection; new connections work."""
         self.holding = False
         for task in self._tasks:
             task.cancel()
@@ -67,16 +67,16 @@ class Relay:
         with suppress(OSError, asyncio.CancelledError):
             far_reader, far = await asyncio.open_connection(self.host, self.target_port)
             muted = asyncio.Event()
-            ways = [
+            directions = [
                 asyncio.create_task(self._up(reader, far, muted)),
                 asyncio.create_task(self._down(far_reader, writer, muted)),
             ]
             try:
-                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                for way in ways:
-                    way.cancel()
-                await asyncio.gather(*ways, return_exceptions=True)
+                for direction in directions:
+                    direction.cancel()
+                await asyncio.gather(*directions, return_exceptions=True)
         self._tasks.discard(task)
         for end in (writer, far):
             if end:
@@ -114,11 +114,11 @@ class Relay:
 
 @asynccontextmanager
 async def relay(target: str, stop: Stop | None = None) -> AsyncIterator[Relay]:
-    """Relay a free port of 127.0.0.1 to the target, a URL or `host:port`, during the block."""
-    where = urlsplit(target if "//" in target else f"//{target}")
-    assert where.hostname
-    assert where.port
-    running = Relay(where.hostname, where.port, stop)
+    """Relay a free port of 127.0.0.1 to `target`, a URL or host:port, until the block ends."""
+    parts = urlsplit(target if "//" in target else f"//{target}")
+    assert parts.hostname
+    assert parts.port
+    running = Relay(parts.hostname, parts.port, stop)
     server = await asyncio.start_server(running.serve, "127.0.0.1")
     running.port = server.sockets[0].getsockname()[1]
     try:

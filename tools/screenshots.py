@@ -1,4 +1,4 @@
-"""`make screenshots`: the Web UI's pages of a real run, taken into docs/images."""
+"""`make screenshots`: takes pictures of the Web UI during real runs, for docs/images."""
 
 import asyncio
 import json
@@ -33,12 +33,12 @@ RETRY_AFTER_S = "200"
 
 
 class NoBrowser(Exception):
-    """Debian's chromium is not there; the message says how to get it."""
+    """Chromium is missing. The message says how to install it."""
 
 
 @dataclass
 class Scene:
-    """A server with the sends that the pictures show, by the id of each."""
+    """A server with the sends that the pictures show; the fields hold their ids."""
 
     ui_url: str
     fallback: str = "order-4711"
@@ -47,17 +47,17 @@ class Scene:
 
     @property
     def list_page(self) -> str:
-        """Return the address of the list."""
+        """Return the URL of the list of runs."""
         return f"{self.ui_url}/namespaces/default/workflows"
 
     def run_page(self, workflow_id: str) -> str:
-        """Return the address of a run's page."""
+        """Return the URL of a run's page."""
         return f"{self.list_page}/{workflow_id}"
 
 
 @asynccontextmanager
 async def scene() -> AsyncIterator[Scene]:
-    """Run server, simulator and worker, and bring about a fallback, a retry and an unknown send."""
+    """Run server, simulator and worker, and create a fallback, a retry and an unknown send."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         server = await stack.enter_async_context(dev_server(folder / "server.log", ui_port=0))
@@ -87,12 +87,12 @@ async def scene() -> AsyncIterator[Scene]:
         await send(made.unknown, to=THIRD, message="Hello", delivery="at_most_once")
         await send(made.retry, to=ANOTHER, message="Your documents are ready.", wait=False)
         async with asyncio.timeout(60):
-            while not await _waits_for_retry(client, made.retry):
+            while not await _is_waiting_for_retry(client, made.retry):
                 await asyncio.sleep(0.1)
         yield made
 
 
-async def _waits_for_retry(client: Client, workflow_id: str) -> bool:
+async def _is_waiting_for_retry(client: Client, workflow_id: str) -> bool:
     progress = (await get_state(client, workflow_id)).progress
     return progress is not None and progress.attempt == 2 and progress.last_failure is not None
 
@@ -118,32 +118,32 @@ async def browser_page() -> AsyncIterator[Page]:
 
 
 def _columns() -> str:
-    """Return the script that makes our attributes columns of the list, as an operator would."""
+    """Return a script that shows our search attributes as columns of the list of runs."""
     labels = ["Status", "Workflow ID", *(key.name for key in attributes.ALL[:5])]
     columns = json.dumps({"default": [{"label": label, "pinned": False} for label in labels]})
     return f"localStorage.setItem('namespace-workflow-table-columns', {json.dumps(columns)});"
 
 
 async def picture(page: Page, name: str, height: int) -> None:
-    """Save the upper part of the page, so many pixels; stack traces below show paths of here."""
+    """Save the top `height` pixels of a page; below them are stack traces with local paths."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     width = (page.viewport_size or {"width": 1280})["width"]
     clip = FloatRect(x=0, y=0, width=width, height=height)
     await page.screenshot(path=IMAGES / f"{name}.png", clip=clip)
 
 
-async def open_until(page: Page, url: str, *words: str, tab: str | None = None) -> None:
-    """Open a page, or a tab of it, and return when it shows these words."""
+async def open_until(page: Page, url: str, *texts: str, tab: str | None = None) -> None:
+    """Open a page, or a tab of it, and wait until it shows these texts."""
     await page.goto(url)
     if tab:
         await page.get_by_text(tab).filter(visible=True).first.click()
-    for word in words:
-        # Words of a closed menu are in the page too.
-        await page.get_by_text(word).filter(visible=True).first.wait_for()
+    for text in texts:
+        # The page also contains the texts of closed menus.
+        await page.get_by_text(text).filter(visible=True).first.wait_for()
 
 
 async def screenshots() -> None:
-    """Take the four pictures."""
+    """Take all pictures."""
     async with scene() as made, browser_page() as page:
         await page.set_viewport_size({"width": 1600, "height": 500})
         await open_until(page, made.list_page, made.unknown, "WhatsAppErrorType")
@@ -158,7 +158,7 @@ async def screenshots() -> None:
 
 
 def main() -> None:
-    """Take the pictures, or say in one line what is missing."""
+    """Take the pictures. If something is missing, exit with a line that says what."""
     try:
         asyncio.run(screenshots())
     except (NoBrowser, NoServer) as error:

@@ -1,5 +1,5 @@
-"""Peers: the same job done by what people use instead, each idiomatic by its own docs.
+"""Peers: other systems that do the same job, each set up as its documentation advises.
 
-The job: a known contact, one POST of a text, retried with backoff. Each peer is a folder with its
-pinned packages, a worker, and a program that enqueues the phone numbers of its standard input.
+The job is one POST of a text to a known contact, with retries and backoff. Each peer is a folder
+with pinned packages, a worker, and a program that enqueues the phone numbers on its standard input.
 """

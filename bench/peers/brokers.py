@@ -1,4 +1,4 @@
-"""Brokers of the peers, started in a folder of their own: Debian's Redis and PostgreSQL."""
+"""The brokers of the peers: Debian's Redis and PostgreSQL, each started in a given folder."""
 
 import asyncio
 import os
@@ -14,19 +14,19 @@ from tools.dev_server import free_port, is_free
 
 @asynccontextmanager
 async def redis(folder: Path) -> AsyncIterator[tuple[Program, str]]:
-    """Run a Redis that keeps an append-only file, as BullMQ's docs advise for production."""
+    """Run a Redis with an append-only file, as BullMQ's documentation advises for production."""
     port = free_port()
-    words = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder)]
-    words += ["--appendonly", "yes", "--save", "", "--logfile", str(folder / "log")]
-    async with _running(Program(words), port) as program:
+    command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder)]
+    command += ["--appendonly", "yes", "--save", "", "--logfile", str(folder / "log")]
+    async with _running(Program(command), port) as program:
         yield program, f"redis://127.0.0.1:{port}/0"
 
 
 @asynccontextmanager
 async def postgresql(folder: Path) -> AsyncIterator[tuple[Program, str]]:
-    """Run a PostgreSQL cluster with its defaults; raises FileNotFoundError where there is none."""
+    """Run a PostgreSQL with its defaults. Raises FileNotFoundError if it is not installed."""
     binaries = _newest()
-    # PostgreSQL refuses root, so root hands it to the user that Debian made for it.
+    # PostgreSQL refuses to run as root.
     user = "postgres" if os.getuid() == 0 else None
     data, port = folder / "data", free_port()
     if user:
@@ -42,25 +42,25 @@ async def postgresql(folder: Path) -> AsyncIterator[tuple[Program, str]]:
         extra_groups=[] if user else None,
         stdout=subprocess.DEVNULL,
     )
-    words = [str(binaries / "postgres"), "-D", str(data), "-p", str(port), "-k", str(folder)]
-    words += ["-c", "listen_addresses=127.0.0.1", "-c", "log_min_messages=fatal"]
-    async with _running(Program(words, folder=folder, user=user), port) as program:
+    command = [str(binaries / "postgres"), "-D", str(data), "-p", str(port), "-k", str(folder)]
+    command += ["-c", "listen_addresses=127.0.0.1", "-c", "log_min_messages=fatal"]
+    async with _running(Program(command, folder=folder, user=user), port) as program:
         yield program, f"postgresql://bench@127.0.0.1:{port}/postgres"
 
 
 def _newest() -> Path:
-    """Return where the newest installed PostgreSQL keeps its programs."""
+    """Return the folder with the programs of the newest PostgreSQL."""
     found = sorted(
         Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name)
     )
     if not found:
-        raise FileNotFoundError("PostgreSQL is missing; on Debian: apt-get install postgresql")
+        raise FileNotFoundError("PostgreSQL is missing: run `make system-packages` as root")
     return found[-1]
 
 
 @asynccontextmanager
 async def none(folder: Path) -> AsyncIterator[tuple[None, str]]:
-    """Run nothing."""
+    """Run nothing, for a peer without a broker."""
     yield None, ""
 
 

@@ -1,4 +1,4 @@
-"""Speed of each system: messages a second with 50 in flight, and CPU-seconds for 1,000."""
+"""Speed of each system: messages per second with 50 in flight, and CPU-seconds per 1,000."""
 
 from contextlib import AsyncExitStack
 
@@ -11,7 +11,7 @@ from simulator.process import Simulator, simulator
 
 
 async def measure(stage: Stage, *, sends: int, peers: tuple[Peer, ...] = PEERS) -> Results:
-    """Let each system, warm, send so many; the inbox's clock tells the rate."""
+    """Let each system send `sends` messages after a warm-up; the inbox gives the rate."""
     results: Results = {}
     for peer in peers:
         async with AsyncExitStack() as stack:
@@ -27,7 +27,7 @@ async def _one(system: System, provider: Simulator, sends: int) -> Results:
     phones = [new_phone() for _ in range(sends)]
     await provider.contacts(*phones)
     before = (await provider.stats())["messages"]
-    # The second time every contact is known, and every module loaded.
+    # Before the measurement, so that contacts are cached and modules loaded.
     warm = phones[: max(sends // 5, 20)] if not isinstance(system, Ours) else phones
     await system.enqueue(warm)
     await until_arrived(provider, before + len(warm))

@@ -1,4 +1,4 @@
-"""Systems under comparison: each takes phone numbers, sends, and can be killed and restarted."""
+"""The systems that are compared: each sends to phones, and can be killed and restarted."""
 
 import asyncio
 import os
@@ -31,21 +31,21 @@ class System(Protocol):
     """What the comparison needs of a system."""
 
     unknown: set[str] | None
-    """Phones whose sends ended as "nobody can know"; None where the system has no such word."""
+    """Phones whose sends ended as unknown; None if the system has no such outcome."""
 
     async def enqueue(self, phones: Sequence[str]) -> None:
-        """Hand over a send to each phone; return when all are taken, or done."""
+        """Enqueue a send to each phone; return when all are enqueued or done."""
 
     def kill(self) -> None:
-        """Kill the workers' process trees and start them again."""
+        """Kill the process trees of the workers and start them again."""
 
     def cpu(self) -> Cpu:
-        """Return a look at what workers and broker use from now on."""
+        """Return the CPU time that workers and broker use from now on."""
 
 
 @dataclass(frozen=True)
 class Peer:
-    """A folder beside this file, with how its programs are called there."""
+    """A system in a folder beside this file, with the commands of its programs."""
 
     name: str
     folder: str
@@ -56,11 +56,11 @@ class Peer:
 
     @property
     def home(self) -> Path:
-        """Return where its copy with its packages lives."""
+        """Return the folder of its copy with its packages."""
         return ROOT / ".data" / "bench" / self.folder
 
     def install(self) -> None:
-        """Put the pinned packages beside a copy of the folder, once for each state of it."""
+        """Copy the folder and install the pinned packages there, unless they are installed."""
         shutil.copytree(Path(__file__).parent / self.folder, self.home, dirs_exist_ok=True)
         pinned = self.home / (
             "package-lock.json" if self.folder == "bullmq" else "requirements.txt"
@@ -69,7 +69,7 @@ class Peer:
         if not pinned.exists() or (ready.exists() and ready.read_bytes() == pinned.read_bytes()):
             return
         if self.folder == "bullmq":
-            # Its one native package is an option that speeds up MessagePack; prebuilt, not built.
+            # No install script is needed: the only native package is optional.
             subprocess.run(
                 ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"],
                 cwd=self.home,
@@ -81,9 +81,9 @@ class Peer:
             subprocess.run([*pip, "--require-hashes", "-r", pinned], check=True)
         shutil.copy(pinned, ready)
 
-    def words(self, words: Sequence[str]) -> list[str]:
-        """Return a command line, with the interpreter that has the packages."""
-        return [self._python if word == "python" else word for word in words]
+    def resolve(self, command: Sequence[str]) -> list[str]:
+        """Return a command that uses the Python which has the packages."""
+        return [self._python if part == "python" else part for part in command]
 
     @property
     def _python(self) -> str:
@@ -127,14 +127,13 @@ PEERS = (
 
 
 class RunningPeer:
-    """A peer with its broker and its worker."""
+    """A peer with its broker and its worker, which logs to `log`."""
 
     unknown: set[str] | None = None
 
     def __init__(
         self, peer: Peer, broker: Program | None, url: str, provider: Simulator, log: Path
     ) -> None:
-        """Start the worker; what it says goes into `log`."""
         self._log = log
         self._peer = peer
         self._broker = broker
@@ -144,14 +143,14 @@ class RunningPeer:
             "CGB_API_KEY": provider.key,
         }
         if peer.prepare:
-            words = peer.words(peer.prepare)
-            subprocess.run(words, env=self._environment, cwd=peer.home, check=True)
+            command = peer.resolve(peer.prepare)
+            subprocess.run(command, env=self._environment, cwd=peer.home, check=True)
         self.worker = self._start()
 
     def _start(self) -> Program:
         with self._log.open("ab") as log:
             return Program(
-                self._peer.words(self._peer.worker),
+                self._peer.resolve(self._peer.worker),
                 environment=self._environment,
                 folder=self._peer.home,
                 stdin=subprocess.DEVNULL if self._peer.enqueue else subprocess.PIPE,
@@ -160,7 +159,7 @@ class RunningPeer:
             )
 
     async def enqueue(self, phones: Sequence[str]) -> None:
-        """Run the peer's own program that enqueues; plain asyncio has none but its memory."""
+        """Run the program of the peer that enqueues, or write to the worker if there is none."""
         lines = "".join(f"{phone.removeprefix('+')}\n" for phone in phones).encode()
         if not self._peer.enqueue:
             assert self.worker.stdin is not None
@@ -168,7 +167,7 @@ class RunningPeer:
             self.worker.stdin.flush()
             return
         process = await asyncio.create_subprocess_exec(
-            *self._peer.words(self._peer.enqueue),
+            *self._peer.resolve(self._peer.enqueue),
             env=self._environment,
             cwd=self._peer.home,
             stdin=asyncio.subprocess.PIPE,
@@ -177,12 +176,12 @@ class RunningPeer:
         assert process.returncode == 0, f"{self._peer.name} did not enqueue"
 
     def kill(self) -> None:
-        """Kill the worker's tree and start it again."""
+        """Kill the process tree of the worker and start it again."""
         self.worker.kill()
         self.worker = self._start()
 
     def cpu(self) -> Cpu:
-        """Return a look at what worker and broker use from now on."""
+        """Return the CPU time that worker and broker use from now on."""
         broker = self._broker
         return Cpu(
             worker=lambda: self.worker.cpu_seconds(),
@@ -192,7 +191,7 @@ class RunningPeer:
 
 @asynccontextmanager
 async def running(peer: Peer, provider: Simulator, folder: Path) -> AsyncIterator[RunningPeer]:
-    """Run a peer with its broker in this folder."""
+    """Run a peer with its broker, in this folder, until the block ends."""
     await asyncio.to_thread(peer.install)
     await asyncio.to_thread(folder.mkdir)
     async with peer.broker(folder) as (broker, url):
@@ -205,7 +204,7 @@ async def running(peer: Peer, provider: Simulator, folder: Path) -> AsyncIterato
 
 @dataclass
 class Ours:
-    """Single sends of ours under one kind of delivery."""
+    """Single sends through this project, with one kind of delivery."""
 
     crew: Crew
     delivery: str
@@ -213,11 +212,11 @@ class Ours:
 
     @property
     def name(self) -> str:
-        """Return what the tables call it."""
+        """Return its name in the tables."""
         return f"ours, {self.delivery.replace('_', ' ')}"
 
     async def enqueue(self, phones: Sequence[str]) -> None:
-        """Send to each, with as many in flight as the peers' workers have."""
+        """Send to each phone, with as many in flight as the workers of the peers have."""
         await flood(len(phones), IN_FLIGHT, lambda i: self._send(phones[i]))
 
     async def _send(self, phone: str) -> None:
@@ -235,5 +234,5 @@ class Ours:
         self.crew.restart()
 
     def cpu(self) -> Cpu:
-        """Return a look at what worker and server use from now on."""
+        """Return the CPU time that worker and server use from now on."""
         return self.crew.cpu()

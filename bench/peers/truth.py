@@ -1,4 +1,4 @@
-"""Truth: messages lost, doubled and unknown when workers die or answers get lost."""
+"""Messages that are lost, doubled or unknown if workers are killed or responses get lost."""
 
 import asyncio
 import time
@@ -13,54 +13,55 @@ from simulator.process import Simulator, simulator
 
 KILLS = 3
 QUIET_AFTER_KILLS_S = 75
-"""Every system here takes a dead worker's work up again within 60 s, or not at all."""
+"""Each system resumes the work of a dead worker within 60 s, or never."""
+
 QUIET_S = 15
 LOST_ANSWERS = Fault(route="send_*", kind="cut", effect=True, probability=0.05)
 DELIVERIES = ("at_least_once", "at_most_once")
 
 
 async def measure(stage: Stage, *, sends: int, peers: tuple[Peer, ...] = PEERS) -> Results:
-    """Put every system through both ordeals, all at the same time: it is no race."""
+    """Put all systems through both trials, at the same time, since speed does not matter here."""
     names = [peer.name for peer in peers] + [Ours(stage.crew, d).name for d in DELIVERIES]
     results: Results = {}
-    for ordeal in ("killed", "lostAnswers"):
+    for trial in ("killed", "lostAnswers"):
         rows = await asyncio.gather(
-            *(peer_ordeal(stage, peer, ordeal, sends) for peer in peers),
-            *(_ours(stage, delivery, ordeal, sends) for delivery in DELIVERIES),
+            *(run_peer(stage, peer, trial, sends) for peer in peers),
+            *(_ours(stage, delivery, trial, sends) for delivery in DELIVERIES),
         )
-        results[ordeal] = dict(zip(names, rows, strict=True))
+        results[trial] = dict(zip(names, rows, strict=True))
     notes = {"sends": sends, "kills": KILLS, "lostAnswers%": round(LOST_ANSWERS.probability * 100)}
     return notes | results
 
 
-async def peer_ordeal(stage: Stage, peer: Peer, ordeal: str, sends: int) -> Results:
-    """Put one peer through `killed` or `lostAnswers`."""
+async def run_peer(stage: Stage, peer: Peer, trial: str, sends: int) -> Results:
+    """Put one peer through the trial `killed` or `lostAnswers`."""
     async with AsyncExitStack() as stack:
         provider = await stack.enter_async_context(simulator("--delay-ms", str(DELAY_MS)))
-        folder = stage.folder / f"{ordeal}-{peer.folder}"
+        folder = stage.folder / f"{trial}-{peer.folder}"
         system = await stack.enter_async_context(running(peer, provider, folder))
-        return await _ordeal(system, provider, ordeal, sends)
+        return await _run_trial(system, provider, trial, sends)
 
 
-async def _ours(stage: Stage, delivery: str, ordeal: str, sends: int) -> Results:
+async def _ours(stage: Stage, delivery: str, trial: str, sends: int) -> Results:
     async with (
         simulator("--delay-ms", str(DELAY_MS)) as provider,
-        # A killed worker's send is noticed 3 s after this deadline.
+        # Temporal notices the send of a killed worker 3 s after this deadline.
         stage.workers(provider=provider, CGB_TIMEOUT="5000") as crew,
     ):
-        return await _ordeal(Ours(crew, delivery), provider, ordeal, sends)
+        return await _run_trial(Ours(crew, delivery), provider, trial, sends)
 
 
-async def _ordeal(system: System, provider: Simulator, ordeal: str, sends: int) -> Results:
+async def _run_trial(system: System, provider: Simulator, trial: str, sends: int) -> Results:
     phones = [new_phone() for _ in range(sends)]
     await provider.contacts(*phones)
     before = (await provider.stats())["messages"]
-    if ordeal == "lostAnswers":
+    if trial == "lostAnswers":
         await provider.faults(LOST_ANSWERS)
-    quiet_s = QUIET_AFTER_KILLS_S if ordeal == "killed" else QUIET_S
+    quiet_s = QUIET_AFTER_KILLS_S if trial == "killed" else QUIET_S
     enqueuing = asyncio.create_task(system.enqueue(phones))
-    assert await until_arrived(provider, before + 1), "nothing arrives at all"
-    if ordeal == "killed":
+    assert await until_arrived(provider, before + 1), "no message arrives"
+    if trial == "killed":
         for number in range(1, KILLS + 1):
             part = sends * number // (KILLS + 1)
             if not await until_arrived(provider, before + part, quiet_s):
@@ -69,18 +70,18 @@ async def _ordeal(system: System, provider: Simulator, ordeal: str, sends: int) 
     await until_arrived(provider, before + 10 * sends, quiet_s)
     await enqueuing
     arrived = Counter(message["phone"] for message in await provider.inbox())
-    told = system.unknown or set()
+    unknown = system.unknown or set()
     return {
         "once": sum(arrived[phone] == 1 for phone in phones),
         "doubled": sum(arrived[phone] > 1 for phone in phones),
-        # What never came and was reported as unknown is known to somebody, so it is not lost.
-        "lost": sum(arrived[phone] == 0 for phone in set(phones) - told),
-        "unknown": None if system.unknown is None else len(told),
+        # A message that the system reports as unknown is not lost.
+        "lost": sum(arrived[phone] == 0 for phone in set(phones) - unknown),
+        "unknown": None if system.unknown is None else len(unknown),
     }
 
 
 async def until_arrived(provider: Simulator, messages: int, quiet_s: float = 60) -> bool:
-    """Return when so many messages have arrived, or False when none has for so long."""
+    """Return whether `messages` have arrived; give up after `quiet_s` seconds without a new one."""
     last, since = 0, time.monotonic()
     while last < messages and time.monotonic() - since < quiet_s:
         await asyncio.sleep(0.02)

@@ -8,9 +8,9 @@ from pydantic.alias_generators import to_camel
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from send_whatsapp.client import sends
 from send_whatsapp.client.links import ui_link
-from send_whatsapp.client.state import State, get_state, status_name
+from send_whatsapp.client.sends import get_request
+from send_whatsapp.client.state import get_state, status_name
 from send_whatsapp.contract import attributes
 from send_whatsapp.contract.names import SEND_WORKFLOW
 from send_whatsapp.contract.result import Outcome
@@ -112,14 +112,7 @@ async def _listed(client: Client, run: WorkflowExecution, ui_url: str) -> Listed
     template = known.get(attributes.TEMPLATE)
     if template is None and known.get(attributes.OUTCOME) is None:
         # The run has no search attributes, so its request says which template it sends.
-        state = State(
-            id=run.id,
-            run_id=run.run_id,
-            status=status_name(run.status),
-            outcome=outcome,
-            started_at=run.start_time,
-        )
-        request = await sends.get_request(client, state)
+        request = await get_request(client, run.id, run_id=run.run_id)
         template = request.template if request else None
     return ListedSend(
         id=run.id,

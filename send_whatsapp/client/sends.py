@@ -6,7 +6,7 @@ from typing import Any
 
 from temporalio.client import Client
 from temporalio.common import WorkflowIDReusePolicy
-from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from send_whatsapp.client.errors import (
@@ -22,6 +22,7 @@ from send_whatsapp.contract.errors import utc
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.contract.result import SendWhatsAppResult
 from send_whatsapp.temporal.connection import rpc
+from send_whatsapp.temporal.history import started_with
 
 logger = logging.getLogger(__name__)
 
@@ -137,7 +138,7 @@ async def resend(
     state = await get_state(client, workflow_id)
     if state.outcome == "running":
         raise KeyConflict(f"{workflow_id} is still running: wait for it or cancel it first")
-    request = await get_request(client, state)
+    request = await get_request(client, workflow_id, run_id=state.run_id)
     if request is None:
         raise KeyConflict(f"the request of {workflow_id} was malformed: start a correct one")
     again = request.model_copy(update={"send_at": None})
@@ -145,25 +146,13 @@ async def resend(
     return await start_send(client, again, task_queue=task_queue, memo=memo)
 
 
-async def get_request(client: Client, state: State) -> SendWhatsAppRequest | None:
-    """Return the request of a run; None if it was malformed."""
-    handle = client.get_workflow_handle(state.id, run_id=state.run_id)
+async def get_request(
+    client: Client, workflow_id: str, *, run_id: str | None = None
+) -> SendWhatsAppRequest | None:
+    """Return the request of a run, by default the latest; None if it was malformed."""
+    handle = client.get_workflow_handle(workflow_id, run_id=run_id)
     async with rpc(client):
-        async for event in handle.fetch_history_events(page_size=1):
-            started = event.workflow_execution_started_event_attributes
-            if (
-                started.workflow_type.name != names.SEND_WORKFLOW
-                or len(started.input.payloads) != 1
-            ):
-                return None
-            try:
-                decoded = await client.data_converter.decode(
-                    started.input.payloads, [SendWhatsAppRequest]
-                )
-            except ApplicationError:
-                return None
-            return decoded[0] if isinstance(decoded[0], SendWhatsAppRequest) else None
-    return None
+        return await started_with(client, handle, SendWhatsAppRequest)
 
 
 async def _existing(client: Client, workflow_id: str, request: SendWhatsAppRequest) -> State:
@@ -172,7 +161,7 @@ async def _existing(client: Client, workflow_id: str, request: SendWhatsAppReque
         existing = await get_state(client, workflow_id)
     except NotFound as error:
         raise KeyConflict(f"{error}: nothing was started, use a new key") from None
-    before = await get_request(client, existing)
+    before = await get_request(client, workflow_id, run_id=existing.run_id)
     if before is None or before.body() != request.body():
         raise KeyConflict(
             f"the key {workflow_id} belongs to another request: nothing was started, use a new key"

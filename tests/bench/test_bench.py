@@ -1,4 +1,4 @@
-"""The benchmark in its quick form: it runs, its figures fit each other, the page takes them."""
+"""The quick benchmark: it runs, its results are consistent, and the page shows them."""
 
 import json
 import shutil
@@ -18,10 +18,10 @@ pytestmark = pytest.mark.timeout(600)
 
 @pytest.fixture(scope="module")
 def quick() -> dict[str, Any]:
-    words = [sys.executable, "-m", "bench", "--quick"]
-    told = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=580)
-    assert told.returncode == 0, told.stderr[-3000:]
-    return dict(json.loads(told.stdout))
+    command = [sys.executable, "-m", "bench", "--quick"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=580)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return dict(json.loads(done.stdout))
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def quick() -> dict[str, Any]:
         ("template, new contact", 4),
     ],
 )
-def test_a_kind_of_send_makes_its_calls_and_its_steps_fill_its_time(
+def test_the_steps_of_a_send_add_up_to_its_time(
     quick: dict[str, Any], kind: str, calls: int
 ) -> None:
     found = quick["latency"][kind]
@@ -43,7 +43,7 @@ def test_a_kind_of_send_makes_its_calls_and_its_steps_fill_its_time(
     assert found["actions"]["all"] >= 3
 
 
-def test_a_burst_is_accepted_and_arrives_whole(quick: dict[str, Any]) -> None:
+def test_every_send_of_a_burst_is_accepted_and_arrives(quick: dict[str, Any]) -> None:
     found = quick["burst"]
     assert found["statuses"] == {"COMPLETED": found["sends"]}
     assert found["arrived"] == found["sends"]
@@ -51,7 +51,9 @@ def test_a_burst_is_accepted_and_arrives_whole(quick: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_ours_and_the_naive_form_send_as_many(quick: dict[str, Any], kind: str) -> None:
+def test_our_worker_and_the_naive_one_send_the_same_number(
+    quick: dict[str, Any], kind: str
+) -> None:
     found = quick["comparison"][kind]
     assert found["ours"]["sends"] == found["naive"]["sends"] > 0
     assert found["cpuRatio"] > 0
@@ -67,12 +69,12 @@ def test_every_row_of_a_batch_is_accepted(quick: dict[str, Any]) -> None:
     assert soaked["most"]["workerMiB"] >= soaked["before"]["workerMiB"] > 0
 
 
-def test_plain_asyncio_is_the_limit(quick: dict[str, Any]) -> None:
+def test_plain_asyncio_needs_the_least_cpu(quick: dict[str, Any]) -> None:
     plain, ours = quick["peers"]["plain asyncio"], quick["peers"]["ours"]
     assert plain["cpuSecondsPer1000"]["worker"] < ours["cpuSecondsPer1000"]["worker"]
 
 
-def test_the_page_takes_what_was_measured(quick: dict[str, Any], tmp_path: Path) -> None:
+def test_the_page_shows_what_was_measured(quick: dict[str, Any], tmp_path: Path) -> None:
     page = tmp_path / "performance.md"
     shutil.copy(report.PAGE, page)
     report.write(quick, page, tmp_path)

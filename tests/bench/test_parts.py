@@ -1,4 +1,4 @@
-"""What the benchmark is made of: process trees, the truth of the inbox, targets and charts."""
+"""The parts of the benchmark: process trees, counts of the inbox, targets and charts."""
 
 import asyncio
 import sys
@@ -20,10 +20,10 @@ from bench.stage import Stage
 from bench.targets import targets
 from tests.conftest import until
 
-BUSY = "import time; began = time.process_time()\nwhile time.process_time() - began < 0.3: pass"
+BUSY = "import time; started = time.process_time()\nwhile time.process_time() - started < 0.3: pass"
 
 
-async def test_cpu_counts_children_that_have_ended(tmp_path: Path) -> None:
+async def test_cpu_time_includes_children_that_have_ended(tmp_path: Path) -> None:
     ended = tmp_path / "ended"
     code = f"import subprocess, sys, pathlib; subprocess.run([sys.executable, '-c', {BUSY!r}])\n"
     code += f"pathlib.Path({str(ended)!r}).touch(); input()"
@@ -36,36 +36,38 @@ async def test_cpu_counts_children_that_have_ended(tmp_path: Path) -> None:
         program.kill()
 
 
-async def test_a_kill_takes_the_grandchildren_along(tmp_path: Path) -> None:
-    told = tmp_path / "pid"
-    child = f"import os, pathlib; pathlib.Path({str(told)!r}).write_text(str(os.getpid())); input()"
+async def test_a_kill_also_ends_grandchildren(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    child = (
+        f"import os, pathlib; pathlib.Path({str(pid_file)!r}).write_text(str(os.getpid())); input()"
+    )
     code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
     program = Program([sys.executable, "-c", code], stdin=-1)
-    await until(lambda: told.exists() and told.read_text())
+    await until(lambda: pid_file.exists() and pid_file.read_text())
     program.kill()
     assert not program.running
-    status = Path(f"/proc/{told.read_text()}/status")
+    status = Path(f"/proc/{pid_file.read_text()}/status")
     await until(lambda: not status.exists() or "zombie" in status.read_text())
 
 
 @pytest.mark.parametrize(
-    ("ordeal", "lost", "doubled"), [("killed", True, False), ("lostAnswers", False, True)]
+    ("trial", "lost", "doubled"), [("killed", True, False), ("lostAnswers", False, True)]
 )
-async def test_plain_asyncio_loses_what_it_holds_and_doubles_what_was_not_answered(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ordeal: str, lost: bool, doubled: bool
+async def test_plain_asyncio_loses_its_queue_and_doubles_sends_without_a_response(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trial: str, lost: bool, doubled: bool
 ) -> None:
-    # Its retries come within 7 s; nothing else is waited for.
+    # Its retries happen within 7 s.
     monkeypatch.setattr(truth, "QUIET_AFTER_KILLS_S", 2)
     monkeypatch.setattr(truth, "QUIET_S", 9)
     stage = cast(Stage, SimpleNamespace(folder=tmp_path))
     async with asyncio.timeout(90):
-        found = await truth.peer_ordeal(stage, PLAIN, ordeal, 100)
+        found = await truth.run_peer(stage, PLAIN, trial, 100)
     assert sum(found[part] for part in ("once", "doubled", "lost")) == 100
     assert (found["lost"] > 0, found["doubled"] > 0) == (lost, doubled)
     assert found["unknown"] is None
 
 
-def test_percentiles_are_values_that_were_seen() -> None:
+def test_percentiles_are_measured_values() -> None:
     assert spread([n / 1000 for n in range(1, 101)]) == {"p50": 50, "p95": 95, "p99": 99}
     assert spread([0.007]) == {"p50": 7, "p95": 7, "p99": 7}
 
@@ -107,11 +109,11 @@ def batch(rate: float, cpu: float) -> dict[str, Any]:
         ({"soak": {"sends": 9, "workerMiB": [80, 100, 105]}}, ["**no**"]),
     ],
 )
-def test_a_target_is_met_only_up_to_its_bound(results: dict[str, Any], met: list[str]) -> None:
+def test_a_target_is_met_only_within_its_limit(results: dict[str, Any], met: list[str]) -> None:
     assert [line[2] for line in targets(results)] == met
 
 
-def test_a_bar_is_as_long_as_its_value() -> None:
+def test_the_length_of_a_bar_is_its_value() -> None:
     chart = ElementTree.fromstring(
         bars("A & B", "ms", {"one": {"x": 5.0, "y": 5.0}, "two": {"x": 5}})
     )
@@ -120,8 +122,8 @@ def test_a_bar_is_as_long_as_its_value() -> None:
     assert widths[0] == widths[1] == widths[2] > 100
 
 
-def test_a_page_without_its_markers_is_an_error(tmp_path: Path) -> None:
+def test_a_page_without_markers_is_an_error(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("nothing here")
-    with pytest.raises(ValueError, match="no place for the table soak"):
+    with pytest.raises(ValueError, match="no markers for the table soak"):
         report.write({"soak": {"sends": 10, "workerMiB": [1, 1]}}, page, tmp_path)

@@ -1,4 +1,4 @@
-"""What an operator reads in the Web UI: the list with our columns, and the page of a run."""
+"""What an operator sees in the Web UI: the list of runs with our columns, and a run's page."""
 
 import os
 from collections.abc import AsyncIterator
@@ -9,7 +9,7 @@ from playwright.async_api import Page
 from tools.screenshots import NoBrowser, Scene, browser_page, open_until, scene
 from tools.temporal_cli import NoServer
 
-# A browser and a server of its own start first.
+# The first test starts a browser and a server.
 pytestmark = pytest.mark.timeout(400)
 
 
@@ -46,7 +46,7 @@ async def test_the_list_shows_outcome_template_and_error_type(page: Page, made: 
 
 
 @pytest.mark.parametrize(
-    ("run", "tab", "words"),
+    ("run", "tab", "texts"),
     [
         (
             *("fallback", None),
@@ -57,6 +57,6 @@ async def test_the_list_shows_outcome_template_and_error_type(page: Page, made: 
     ],
 )
 async def test_a_runs_page_says_what_happened(
-    page: Page, made: Scene, run: str, tab: str | None, words: tuple[str, ...]
+    page: Page, made: Scene, run: str, tab: str | None, texts: tuple[str, ...]
 ) -> None:
-    await open_until(page, made.run_page(getattr(made, run)), *words, tab=tab)
+    await open_until(page, made.run_page(getattr(made, run)), *texts, tab=tab)

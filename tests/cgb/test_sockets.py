@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -13,7 +13,6 @@ from send_whatsapp.cgb.errors import CGBError, NotUnderstood, Unavailable
 from tools.dev_server import free_port
 
 OK = b'HTTP/1.1 200 OK\r\ncontent-length: 17\r\n\r\n{"success": true}'
-Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 class Fake:

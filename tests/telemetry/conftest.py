@@ -1,4 +1,4 @@
-"""A worker as a process of its own, with its metrics, its log and short ways to send through it."""
+"""Fixtures: a worker process with its metrics and its log, and a collector of traces."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
 class Samples:
-    """What one scrape of `/metrics` said."""
+    """The samples of one scrape of `/metrics`."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -40,7 +40,7 @@ class Samples:
         self.all = [(m[1], dict(LABEL.findall(m[2] or "")), float(m[3])) for m in found if m]
 
     def since(self, before: "Samples") -> "Samples":
-        """Return what has grown since another scrape, by how much."""
+        """Return the samples that grew since an earlier scrape, with their increase."""
         old = {(name, *sorted(labels.items())): value for name, labels, value in before.all}
         grown = Samples("")
         grown.text = self.text
@@ -54,7 +54,7 @@ class Samples:
         return sum(v for n, given, v in self.all if n == name and labels.items() <= given.items())
 
     def by(self, name: str, *labels: str) -> dict[tuple[str, ...], float]:
-        """Return the series of a name by the values of these labels."""
+        """Return the sums of a metric by the values of these labels."""
         found: dict[tuple[str, ...], float] = {}
         for n, given, value in self.all:
             if n == name:
@@ -64,7 +64,7 @@ class Samples:
 
 
 class WorkerProcess(SendHarness):
-    """A worker process, and short ways to send through it."""
+    """A harness whose worker is a process with a metrics endpoint and a log file."""
 
     def __init__(self, client: Client, settings: WorkerSettings, log: Path) -> None:
         super().__init__(client, settings)
@@ -89,7 +89,7 @@ WorkerProcessOf = Callable[..., AbstractAsyncContextManager[WorkerProcess]]
 
 
 def environment(server: DevServer, **variables: str) -> dict[str, str]:
-    """Return this process' environment with these settings and no others of ours."""
+    """Return the environment of this process, with these settings and no others of ours."""
     ours = ("CGB_", "TEMPORAL_", "OTEL_", "METRICS_", "LOG_")
     kept = {n: v for n, v in os.environ.items() if not n.startswith(ours)}
     return kept | {"TEMPORAL_ADDRESS": server.address} | variables
@@ -102,7 +102,7 @@ def worker_process(
     provider_process: Simulator,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> WorkerProcessOf:
-    """Return a context manager that runs `worker.py` with these variables until it serves."""
+    """Return a context manager that runs `worker.py` with the given variables."""
 
     @asynccontextmanager
     async def run(**changes: str) -> AsyncIterator[WorkerProcess]:
@@ -143,7 +143,7 @@ async def worker(worker_process: WorkerProcessOf) -> AsyncIterator[WorkerProcess
 
 @dataclass
 class Collector:
-    """What came so far."""
+    """A collector of traces, with the bodies of all requests so far."""
 
     url: str = ""
     bodies: list[bytes] = field(default_factory=list)
@@ -163,9 +163,9 @@ class Collector:
         return [span for _, span in self.spans() if span.trace_id == trace]
 
     def path(self, trace: bytes, name: str, caller: bytes = b"") -> list[tuple[str, str]]:
-        """Return service and name of a trace's span, then of each span above it.
+        """Return service and name of a span of a trace, then of each of its ancestors.
 
-        The uppermost is the root, or a child of the `caller` that sends us no spans.
+        The last one is the root, or a child of `caller`, whose span is not sent to us.
         """
         spans = {s.span_id: (service, s) for service, s in self.spans() if s.trace_id == trace}
         above = next(span.span_id for _, span in spans.values() if span.name == name)
@@ -180,7 +180,7 @@ class Collector:
 
 @contextmanager
 def collector() -> Iterator[Collector]:
-    """Run a collector until the block ends."""
+    """Run a collector of traces until the block ends."""
     running = Collector()
 
     class Handler(BaseHTTPRequestHandler):

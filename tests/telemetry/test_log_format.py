@@ -1,4 +1,4 @@
-"""Logs: a readable form, and exceptions without the words of other libraries."""
+"""The form of log lines, and exceptions without the messages of other libraries."""
 
 import logging
 
@@ -15,7 +15,7 @@ def record(error: BaseException) -> logging.LogRecord:
 
 
 @pytest.mark.parametrize("form", ["json", "text", "auto"])
-def test_a_library_puts_nothing_into_a_line(form: str) -> None:
+def test_the_message_of_another_librarys_exception_is_not_logged(form: str) -> None:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     try:
@@ -23,12 +23,12 @@ def test_a_library_puts_nothing_into_a_line(form: str) -> None:
         try:
             raise ValueError("canary")
         except ValueError as error:
-            cause = RuntimeError("the worker's own words")
+            cause = RuntimeError("a message of the worker")
             cause.__cause__ = error
             line = root.handlers[0].format(record(cause))
     finally:
         root.handlers[:], root.level = handlers, level
     assert "canary" not in line
-    assert "the worker's own words" in line
+    assert "a message of the worker" in line
     assert "/contacts" in line
     assert "ValueError" in line

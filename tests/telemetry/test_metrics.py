@@ -1,4 +1,4 @@
-"""Metrics of a real worker process: each run once, each call once, and no label that grows."""
+"""Metrics of a worker process: each run and each call counts once, and labels stay bounded."""
 
 import asyncio
 import re
@@ -84,14 +84,14 @@ async def test_each_run_counts_once_when_it_ends(
     assert found.sum(f"{TO_ACCEPTED}_sum", kind="text") > 1
 
 
-async def test_a_replay_counts_nothing(
+async def test_a_replay_does_not_count(
     worker_process: WorkerProcessOf, provider: Simulator
 ) -> None:
     async with worker_process() as first:
         states = [await first.send(message="x"), await first.send(template="nothing")]
     async with worker_process(TEMPORAL_TASK_QUEUE=first.task_queue) as second:
         for state in states:
-            # A query of a closed run replays it from its beginning to its end.
+            # A query of a closed run replays the whole run.
             handle = second.client.get_workflow_handle(state.id)
             assert state.outcome in str(await handle.query("__temporal_workflow_metadata"))
         found = await second.metrics()
@@ -99,7 +99,7 @@ async def test_a_replay_counts_nothing(
     assert not found.by(f"{TO_ACCEPTED}_count", "kind")
 
 
-async def test_a_send_for_later_is_timed_from_its_time(
+async def test_the_time_of_a_scheduled_send_counts_from_its_send_at(
     worker: WorkerProcess, provider: Simulator
 ) -> None:
     before = await worker.metrics()
@@ -110,7 +110,7 @@ async def test_a_send_for_later_is_timed_from_its_time(
     assert found.sum(f"{TO_ACCEPTED}_sum") < 10
 
 
-async def test_each_http_call_is_one_observation_by_its_route(
+async def test_each_http_call_is_one_observation_of_its_route(
     worker_process: WorkerProcessOf, provider: Simulator
 ) -> None:
     async with worker_process() as worker:
@@ -141,13 +141,13 @@ async def test_each_http_call_is_one_observation_by_its_route(
         ("POST /contacts/{contact_id}/send_content", "200"): 1,
         ("POST /contacts/{contact_id}/send/file", "200"): 1,
     }
-    # In seconds: the lost answer took the whole deadline, the cut connection next to nothing.
     assert found.sum(WAITS) == 1
+    # In seconds: the hanging call took the whole deadline, the cut one almost no time.
     lost = found.by(CALLS.replace("_count", "_sum"), "route", "status")[SEND_TEXT, "lost"]
     assert 1 <= lost < 2.5
 
 
-INSIDE = {"error": {"code": 429, "message": "Too many requests"}}
+CODE_429_IN_BODY = {"error": {"code": 429, "message": "Too many requests"}}
 
 
 @pytest.mark.parametrize(
@@ -155,14 +155,14 @@ INSIDE = {"error": {"code": 429, "message": "Too many requests"}}
     [
         (Fault(route="send_text", status=429, times=1, headers=WAITING), 1),
         (Fault(route="send_text", status=425, times=1, headers=WAITING), 1),
-        (Fault(route="send_text", status=200, times=1, body=INSIDE, headers=WAITING), 1),
+        (Fault(route="send_text", status=200, times=1, body=CODE_429_IN_BODY, headers=WAITING), 1),
         (Fault(route="find_contact", status=429, times=1, headers=WAITING), 1),
-        # The last attempt's refusal ends the send: nobody waits any more.
+        # The third refusal ends the send, so nothing waits after it.
         (Fault(route="send_text", status=429, headers=WAITING), 2),
         (Fault(route="send_text", status=503, times=1), 0),
     ],
 )
-async def test_a_wait_counts_where_the_provider_makes_one(
+async def test_each_wait_for_a_rate_limit_counts(
     worker: WorkerProcess, provider: Simulator, fault: Fault, waits: int
 ) -> None:
     before = await worker.metrics()
@@ -171,7 +171,7 @@ async def test_a_wait_counts_where_the_provider_makes_one(
     assert (await worker.metrics()).since(before).sum(WAITS) == waits
 
 
-async def test_an_answer_of_a_cache_is_a_hit_and_a_call_instead_a_miss(
+async def test_a_cached_lookup_is_a_hit_and_a_call_is_a_miss(
     worker_process: WorkerProcessOf,
 ) -> None:
     to = new_phone()
@@ -188,7 +188,7 @@ async def test_an_answer_of_a_cache_is_a_hit_and_a_call_instead_a_miss(
     }
 
 
-async def test_a_row_of_a_batch_counts_like_a_send(
+async def test_each_row_of_a_batch_counts_like_a_send(
     server: DevServer, worker: WorkerProcess, provider: Simulator, tmp_path: Path
 ) -> None:
     people = tmp_path / "people.csv"
@@ -206,7 +206,7 @@ async def test_a_row_of_a_batch_counts_like_a_send(
     assert found.sum(f"{TO_ACCEPTED}_count") == 5
 
 
-async def test_no_label_holds_a_person_a_text_a_template_or_a_run(
+async def test_no_label_contains_a_phone_a_text_a_template_or_a_run(
     worker: WorkerProcess, provider: Simulator
 ) -> None:
     to = new_phone()

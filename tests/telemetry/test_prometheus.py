@@ -1,4 +1,4 @@
-"""Alerts and dashboard, checked by promtool and by a Prometheus that saw real sends."""
+"""Alerts and dashboard, checked by promtool and by a Prometheus that scrapes real sends."""
 
 import asyncio
 import json
@@ -41,9 +41,9 @@ def queries() -> list[tuple[str, str]]:
 
 
 def selectors() -> set[str]:
-    """Return what rules and dashboard ask for: each name with its labels."""
-    asked = [rule["expr"] for rule in RULES] + [query for _, query in queries()]
-    return {found for query in asked for found in SELECTOR.findall(query)}
+    """Return the selectors in rules and dashboard: each metric with its labels."""
+    expressions = [rule["expr"] for rule in RULES] + [query for _, query in queries()]
+    return {found for query in expressions for found in SELECTOR.findall(query)}
 
 
 class Prometheus:
@@ -52,21 +52,21 @@ class Prometheus:
     def __init__(self, url: str) -> None:
         self._http = httpx.AsyncClient(base_url=url, trust_env=False)
 
-    async def ask(self, path: str, **params: str) -> Any:
-        answer = (await self._http.get(f"/api/v1/{path}", params=params)).json()
-        assert answer["status"] == "success", answer
-        return answer["data"]
+    async def get(self, path: str, **params: str) -> Any:
+        body = (await self._http.get(f"/api/v1/{path}", params=params)).json()
+        assert body["status"] == "success", body
+        return body["data"]
 
     async def has(self, query: str) -> bool:
         """Return whether a query gives a number."""
-        result = (await self.ask("query", query=query))["result"]
+        result = (await self.get("query", query=query))["result"]
         return any(series["value"][1] != "NaN" for series in result)
 
     async def firing(self) -> set[str]:
-        alerts = (await self.ask("alerts"))["alerts"]
+        alerts = (await self.get("alerts"))["alerts"]
         return {a["labels"]["alertname"] for a in alerts if a["state"] == "firing"}
 
-    async def answers(self) -> bool:
+    async def is_ready(self) -> bool:
         try:
             return (await self._http.get("/-/ready")).is_success
         except httpx.HTTPError:
@@ -77,7 +77,7 @@ class Prometheus:
 
 
 async def traffic(worker: WorkerProcess, provider: Simulator) -> None:
-    """Send what makes every series that rules and dashboard ask for."""
+    """Send messages that produce every series in rules and dashboard."""
     await provider.reset()
     await worker.send(message="x")
     await worker.send(to="+4915550000000", template="visa_approved")
@@ -125,7 +125,7 @@ async def prometheus(
         )
     running = Prometheus(f"http://{bind}")
     try:
-        await until(running.answers)
+        await until(running.is_ready)
         await until(lambda: running.has("up == 1"))
         await traffic(worker, provider_process)
         yield running
@@ -136,7 +136,7 @@ async def prometheus(
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
         ("check", "rules", "alerts.yml"),
         ("test", "rules", "alerts_test.yml"),
@@ -144,13 +144,13 @@ async def prometheus(
         ("check", "config", "prometheus-local.yml"),
     ],
 )
-def test_promtool_finds_nothing_wrong(words: tuple[str, ...]) -> None:
-    done = subprocess.run(["promtool", *words], cwd=FOLDER, capture_output=True, text=True)
+def test_promtool_finds_no_error(arguments: tuple[str, ...]) -> None:
+    done = subprocess.run(["promtool", *arguments], cwd=FOLDER, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("name", ALERTS)
-def test_an_alert_says_how_bad_what_and_where_to_read_on(name: str) -> None:
+def test_an_alert_has_a_severity_a_description_and_a_section_in_the_runbook(name: str) -> None:
     rule = ALERTS[name]
     assert name.startswith("SendWhatsApp")
     assert rule["labels"]["severity"] in ("critical", "warning")
@@ -158,44 +158,44 @@ def test_an_alert_says_how_bad_what_and_where_to_read_on(name: str) -> None:
     assert rule["annotations"]["runbook_url"] == f"docs/operations.md#{name.lower()}"
 
 
-def test_every_alert_is_tested() -> None:
+def test_every_alert_has_a_test() -> None:
     tests = (FOLDER / "alerts_test.yml").read_text()
     assert [name for name in ALERTS if name not in tests] == []
 
 
-def test_what_a_rule_names_as_an_error_type_is_one() -> None:
+def test_the_error_types_in_rules_exist() -> None:
     named = re.findall(r'error_type[!=~]+"([^"]+)"', " ".join(rule["expr"] for rule in RULES))
     assert named
     assert {type_ for names in named for type_ in names.split("|")} <= set(ErrorType)
 
 
 @pytest.mark.parametrize("selector", sorted(selectors()))
-async def test_each_name_and_label_asked_for_exists(prometheus: Prometheus, selector: str) -> None:
+async def test_each_metric_and_label_exists(prometheus: Prometheus, selector: str) -> None:
     await until(lambda: prometheus.has(selector))
 
 
 @pytest.mark.parametrize(("title", "query"), queries())
-async def test_each_panel_shows_numbers(prometheus: Prometheus, title: str, query: str) -> None:
+async def test_each_panel_shows_a_number(prometheus: Prometheus, title: str, query: str) -> None:
     await until(lambda: prometheus.has(query))
 
 
-async def test_the_alerts_that_this_run_deserves_fire_and_no_others(
+async def test_exactly_the_expected_alerts_fire(
     prometheus: Prometheus,
 ) -> None:
-    deserved = {
+    expected = {
         "SendWhatsAppOutcomeUnknown",
         "SendWhatsAppUnauthorized",
         "SendWhatsAppWorkflowTaskFailures",
     }
 
     async def fire() -> bool:
-        return await prometheus.firing() >= deserved
+        return await prometheus.firing() >= expected
 
     await until(fire)
-    assert await prometheus.firing() == deserved
+    assert await prometheus.firing() == expected
 
 
-def test_grafana_finds_the_dashboard_and_its_source() -> None:
+def test_grafana_finds_the_dashboard_and_its_data_source() -> None:
     def provisioned(kind: str) -> dict[str, Any]:
         [path] = (FOLDER / "grafana" / "provisioning" / kind).glob("*.yml")
         return dict(yaml.safe_load(path.read_text()))

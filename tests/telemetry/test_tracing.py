@@ -1,4 +1,4 @@
-"""Traces: one from whatever starts a send, through workflow and activities, to the provider."""
+"""Traces: a send is one trace, from its starter through the worker to the provider."""
 
 import asyncio
 import sys
@@ -50,17 +50,17 @@ def traces() -> Iterator[Collector]:
 async def traced(
     worker_process: WorkerProcessOf, traces: Collector
 ) -> AsyncIterator[WorkerProcess]:
-    """A worker that sends its spans five times a second."""
+    """Run a worker that sends its spans five times a second."""
     async with worker_process(
         OTEL_EXPORTER_OTLP_ENDPOINT=traces.url, OTEL_BSP_SCHEDULE_DELAY="200"
     ) as running:
         yield running
 
 
-async def call(server: DevServer, worker: WorkerProcess, *words: str, endpoint: str) -> str:
-    """Run a command of a starter; return its standard error."""
+async def call(server: DevServer, worker: WorkerProcess, *command: str, endpoint: str) -> str:
+    """Run a command; return its standard error."""
     process = await asyncio.create_subprocess_exec(
-        *words,
+        *command,
         cwd=ROOT,
         env=environment(
             server, TEMPORAL_TASK_QUEUE=worker.task_queue, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint
@@ -106,7 +106,7 @@ async def test_a_send_is_one_trace_from_its_starter_to_the_provider(
         assert private.encode() not in everything
 
 
-async def test_a_send_over_http_belongs_to_its_callers_trace(
+async def test_a_send_over_http_belongs_to_the_trace_of_its_caller(
     server: DevServer, traced: WorkerProcess, provider: Simulator, traces: Collector
 ) -> None:
     trace, caller = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -132,7 +132,7 @@ async def test_a_send_over_http_belongs_to_its_callers_trace(
 
         try:
             await until(ready, within_s=90)
-            answer = await gateway.post(
+            response = await gateway.post(
                 "/v1/messages",
                 json={"to": new_phone(), "message": "x"},
                 headers={
@@ -144,7 +144,7 @@ async def test_a_send_over_http_belongs_to_its_callers_trace(
         finally:
             process.terminate()
             assert await process.wait() == 0
-    assert answer.json()["status"] == "accepted"
+    assert response.json()["status"] == "accepted"
     trace_id = bytes.fromhex(trace)
     await until(lambda: RUN in {span.name for span in traces.of(trace_id)})
     assert traces.path(trace_id, SEND_TEXT, caller=bytes.fromhex(caller))[-3:] == [
@@ -153,20 +153,20 @@ async def test_a_send_over_http_belongs_to_its_callers_trace(
         ("send-whatsapp-gateway", "POST /v1/messages"),
     ]
     assert not any("/readyz" in span.name for _, span in traces.spans())
-    handle = traced.client.get_workflow_handle(answer.json()["id"])
+    handle = traced.client.get_workflow_handle(response.json()["id"])
     assert "canary" not in (await handle.fetch_history()).to_json()
 
 
 async def test_a_replay_records_no_span_twice(
     traced: WorkerProcess, provider: Simulator, traces: Collector
 ) -> None:
-    # Begun without a trace, as in the Web UI: it begins with the run.
+    # Started without a trace, as in the Web UI, so the trace starts with the run.
     state = await traced.send(template="nothing", message="x")
 
     def runs() -> list[bytes]:
-        return [s.trace_id for _, s in traces.spans() if s.name == RUN and told(s)]
+        return [s.trace_id for _, s in traces.spans() if s.name == RUN and is_of_run(s)]
 
-    def told(span: Span) -> bool:
+    def is_of_run(span: Span) -> bool:
         return state.run_id in str(span.attributes)
 
     await until(runs)
@@ -176,12 +176,12 @@ async def test_a_replay_records_no_span_twice(
     handle = traced.client.get_workflow_handle(state.id)
     assert "accepted" in str(await handle.query("__temporal_workflow_metadata"))
     query = "HandleQuery:__temporal_workflow_metadata"
-    await until(lambda: any(s.name == query and told(s) for _, s in traces.spans()))
+    await until(lambda: any(s.name == query and is_of_run(s) for _, s in traces.spans()))
     assert runs() == [trace]
     assert [span.name for span in traces.of(trace)] == names
 
 
-async def test_a_collector_that_is_away_holds_up_no_send(
+async def test_a_send_does_not_wait_for_an_unreachable_collector(
     server: DevServer, worker: WorkerProcess, provider: Simulator
 ) -> None:
     command = [SEND_WHATSAPP, "send", "--to", new_phone(), "--message", "x"]

@@ -1,4 +1,4 @@
-"""Logs of a real worker process: one grep for a run's id shows what became of the send."""
+"""The log of a worker process: one grep for the id of a run shows its whole story."""
 
 import asyncio
 import sys
@@ -19,8 +19,8 @@ from tools.dev_server import DevServer
 CONTEXT = {"workflow_id", "run_id", "correlation_id"}
 
 
-def grep(worker: WorkerProcess, word: str) -> list[dict[str, Any]]:
-    return [line for line in worker.lines() if word in str(line)]
+def grep(worker: WorkerProcess, text: str) -> list[dict[str, Any]]:
+    return [line for line in worker.lines() if text in str(line)]
 
 
 async def test_one_grep_follows_a_send_from_its_start_to_its_end(
@@ -39,8 +39,8 @@ async def test_one_grep_follows_a_send_from_its_start_to_its_end(
     assert all(line["workflow_id"] == state.id for line in lines)
     assert all(line["run_id"] == line["correlation_id"] == state.run_id for line in lines)
     sent = [line for line in lines if line.get("route") == "/contacts/{contact_id}/send/text"]
-    told = [(s["activity"], s["activity_id"], s["attempt"], s["status"]) for s in sent]
-    assert told == [("send_text", "send", 1, "503"), ("send_text", "send", 2, "200")]
+    attempts = [(s["activity"], s["activity_id"], s["attempt"], s["status"]) for s in sent]
+    assert attempts == [("send_text", "send", 1, "503"), ("send_text", "send", 2, "200")]
     assert "HTTP 503" in str(lines[5]["exception"])
     assert (lines[-1]["kind"], lines[-1]["outcome"]) == ("text", "accepted")
     # The provider gets the same id with each call.
@@ -57,7 +57,7 @@ async def test_one_grep_follows_a_send_from_its_start_to_its_end(
         ("no object", "InvalidRequest"),
     ],
 )
-async def test_a_send_that_ends_before_it_sends_says_why(
+async def test_the_log_says_why_a_run_ended_without_a_send(
     worker: WorkerProcess, provider: Simulator, argument: object, error_type: str
 ) -> None:
     handle = await worker.client.start_workflow(
@@ -70,7 +70,7 @@ async def test_a_send_that_ends_before_it_sends_says_why(
     assert ended["error_type"] == error_type
 
 
-async def test_a_row_of_a_batch_is_found_by_its_number(
+async def test_the_log_of_a_batch_names_the_number_of_the_row(
     server: DevServer, worker: WorkerProcess, provider: Simulator, tmp_path: Path
 ) -> None:
     people, key = tmp_path / "people.csv", f"log-{uuid.uuid4()}"

@@ -1,4 +1,4 @@
-"""A short chaos run keeps every promise; and a broken one is seen."""
+"""A short chaos run keeps every promise, and the report names a broken one."""
 
 import io
 from pathlib import Path
@@ -14,9 +14,9 @@ from tools.chaos_report import Report, Sent, show
 
 @pytest.mark.timeout(300)
 async def test_a_short_run_keeps_every_promise(tmp_path: Path) -> None:
-    report = await chaos(tmp_path, seed=5, count=30, in_flight=15, workers=2, trouble_s=20)
+    report = await chaos(tmp_path, seed=5, count=30, in_flight=15, workers=2, faults_s=20)
     assert not report.broken
-    assert sum(report.troubles.values())
+    assert sum(report.faults.values())
     assert {one.outcome for one in report.sent} > {"accepted"}
 
 
@@ -38,12 +38,12 @@ async def test_a_short_run_keeps_every_promise(tmp_path: Path) -> None:
         ("at_least_once", "cancelled", 0, None),
     ],
 )
-def test_each_broken_promise_is_named_with_its_run(
+def test_the_report_names_each_broken_promise_and_its_run(
     delivery: Delivery, outcome: Outcome, arrived: int, broken: str | None
 ) -> None:
     report = Report(seed=1, sent=[Sent("chaos-1-7", delivery, "+49160", outcome, arrived)])
-    said = io.StringIO()
-    show(report, Console(file=said, width=200))
+    printed = io.StringIO()
+    show(report, Console(file=printed, width=200))
     assert bool(report.broken) == bool(broken)
-    assert ("BROKEN chaos-1-7" in said.getvalue()) == bool(broken)
-    assert (broken or "every promise kept") in said.getvalue()
+    assert ("BROKEN chaos-1-7" in printed.getvalue()) == bool(broken)
+    assert (broken or "every promise kept") in printed.getvalue()

@@ -1,4 +1,4 @@
-"""`docker-compose.yml`: valid by the compose specification, and what the schema cannot say."""
+"""docker-compose.yml is valid, and keeps rules that the compose schema does not check."""
 
 import json
 import re
@@ -28,7 +28,7 @@ one_shots = {other for _, other, condition in waits if condition == FINISHES}
 each_service = pytest.mark.parametrize("name", SERVICES)
 
 
-def test_the_file_is_valid_by_the_compose_specification() -> None:
+def test_the_file_is_valid_by_the_schema_of_compose() -> None:
     schema = json.loads(SCHEMA.read_text())
     jsonschema.Draft201909Validator(schema).validate(COMPOSE)
 
@@ -39,7 +39,7 @@ def test_an_image_has_a_version_tag(name: str) -> None:
 
 
 @each_service
-def test_a_service_that_stays_has_a_health_check_and_comes_back(name: str) -> None:
+def test_a_long_running_service_has_a_health_check_and_restarts(name: str) -> None:
     service = SERVICES[name]
     if name in one_shots:
         assert "restart" not in service
@@ -49,9 +49,11 @@ def test_a_service_that_stays_has_a_health_check_and_comes_back(name: str) -> No
 
 
 @pytest.mark.parametrize(("name", "other", "condition"), waits)
-def test_a_dependency_waits_for_health_or_success(name: str, other: str, condition: str) -> None:
+def test_a_service_waits_until_its_dependency_is_healthy_or_done(
+    name: str, other: str, condition: str
+) -> None:
     assert condition == (FINISHES if other in one_shots else "service_healthy")
-    # A dependency that only a profile starts would make the default `up` fail.
+    # Otherwise `up` without a profile fails.
     assert "profiles" not in SERVICES[other] or SERVICES[name].get("profiles")
 
 
@@ -60,13 +62,23 @@ def test_ports_are_open_on_this_machine_only(name: str) -> None:
     assert all(port.startswith("127.0.0.1:") for port in SERVICES[name].get("ports", []))
 
 
-def test_the_worker_is_given_longer_than_it_takes_itself_to_stop() -> None:
+def test_the_worker_gets_more_time_to_stop_than_it_needs() -> None:
     grace = float(SERVICES["worker"]["stop_grace_period"].removesuffix("s"))
-    own = WorkerSettings.load({"CGB_API_KEY": "key"}).timeout_s + SHUTDOWN_MARGIN_S
-    assert grace >= own + 10
+    needed = WorkerSettings.load({"CGB_API_KEY": "key"}).timeout_s + SHUTDOWN_MARGIN_S
+    assert grace >= needed + 10
 
 
-def test_only_a_profile_starts_what_sends_need_not() -> None:
+def test_defaults_are_those_of_the_settings() -> None:
+    settings = WorkerSettings.load({"CGB_API_KEY": "key"})
+    text = (ROOT / "docker-compose.yml").read_text()
+    assert dict(re.findall(r"\$\{((?:CGB|TEMPORAL)_\w+):-(.*?)\}", text)) == {
+        "CGB_API_URL": settings.api_url,
+        "TEMPORAL_NAMESPACE": "default",
+        "TEMPORAL_TASK_QUEUE": settings.task_queue,
+    }
+
+
+def test_services_that_sends_do_not_need_are_in_a_profile() -> None:
     assert {n: s["profiles"] for n, s in SERVICES.items() if s.get("profiles")} == {
         "gateway": ["gateway"],
         "simulator": ["demo"],
@@ -75,18 +87,18 @@ def test_only_a_profile_starts_what_sends_need_not() -> None:
     }
 
 
-def test_no_two_services_want_one_port() -> None:
+def test_no_two_services_publish_the_same_port() -> None:
     ports = [port.split(":")[1] for s in SERVICES.values() for port in s.get("ports", [])]
     assert len(set(ports)) == len(ports)
 
 
-def test_what_is_mounted_from_here_exists() -> None:
+def test_every_mounted_folder_exists() -> None:
     mounts = [v for s in SERVICES.values() for v in s.get("volumes", []) if v.startswith("./")]
     assert mounts
     assert all((ROOT / mount.split(":")[0]).is_dir() for mount in mounts)
 
 
-def test_the_image_runs_as_a_user_without_rights_and_in_exec_form() -> None:
+def test_the_image_runs_as_an_unprivileged_user_and_in_exec_form() -> None:
     lines = (ROOT / "Dockerfile").read_text().splitlines()
     assert "USER 10001" in lines
     assert all("[" in line for line in lines if line.startswith(("RUN", "CMD", "ENTRYPOINT")))

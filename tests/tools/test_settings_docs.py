@@ -49,7 +49,7 @@ def test_env_example_holds_no_key() -> None:
     assert SET["CGB_API_KEY"] == ""
 
 
-def test_the_templates_in_env_example_are_those_of_the_specification() -> None:
+def test_env_example_shows_how_to_map_templates() -> None:
     mappings = {name: value for name, value in COMMENTED.items() if name.startswith("CGB_")}
     assert WorkerSettings.load(mappings | KEY).templates.keys() == {
         "VISA_APPROVED",

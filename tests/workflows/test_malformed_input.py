@@ -88,4 +88,4 @@ async def test_the_run_fails_as_invalid_request(
     failed = history.events[-1].workflow_execution_failed_event_attributes.failure
     details = json.loads(failed.application_failure_info.details.payloads[0].data)
     assert all(set(problem) == {"field", "problem", "expected"} for problem in details)
-    assert await sends.get_request(harness.client, state) is None
+    assert await sends.get_request(harness.client, state.id) is None

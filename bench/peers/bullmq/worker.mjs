@@ -1,4 +1,4 @@
-// BullMQ on Redis: the stack that is replaced.
+// BullMQ on Redis, which this project replaces.
 import { Worker } from "bullmq";
 
 const { BENCH_BROKER, CGB_API_URL, CGB_API_KEY } = process.env;
@@ -6,14 +6,14 @@ const { BENCH_BROKER, CGB_API_URL, CGB_API_KEY } = process.env;
 const worker = new Worker(
   "sends",
   async ({ data }) => {
-    const answer = await fetch(`${CGB_API_URL}/contacts/${data.digits}/send/text`, {
+    const response = await fetch(`${CGB_API_URL}/contacts/${data.digits}/send/text`, {
       method: "POST",
       headers: { "X-ACCESS-TOKEN": CGB_API_KEY, "Content-Type": "application/json" },
       body: JSON.stringify({ text: "Hello", channel: "whatsapp" }),
       signal: AbortSignal.timeout(30_000),
     });
-    if (!answer.ok) throw new Error(`status ${answer.status}`);
-    await answer.json();
+    if (!response.ok) throw new Error(`status ${response.status}`);
+    await response.json();
   },
   { connection: { url: BENCH_BROKER }, concurrency: 50 },
 );

@@ -1,4 +1,4 @@
-"""Celery on Redis: late acknowledgement and automatic retries, as its docs advise."""
+"""Celery on Redis, with late acknowledgement and automatic retries, as its docs advise."""
 
 import os
 
@@ -12,7 +12,7 @@ app.conf.update(
     task_acks_late=True,
     task_reject_on_worker_lost=True,
     task_ignore_result=True,
-    # Its default is an hour: so long does a killed worker's task wait.
+    # How long the task of a killed worker waits; an hour by default.
     broker_transport_options={"visibility_timeout": 30},
     broker_connection_retry_on_startup=True,
 )
@@ -23,7 +23,7 @@ client = httpx.Client(base_url=URL, headers={"X-ACCESS-TOKEN": KEY}, timeout=30)
 @app.task(autoretry_for=(httpx.HTTPError,), retry_backoff=True, max_retries=3)
 def send(digits: str) -> None:
     """Send the text."""
-    answer = client.post(
+    response = client.post(
         f"/contacts/{digits}/send/text", json={"text": "Hello", "channel": "whatsapp"}
     )
-    answer.raise_for_status()
+    response.raise_for_status()

@@ -1,4 +1,4 @@
-"""Enqueues a send to each number of standard input."""
+"""Enqueues a send for each number on standard input."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Makes the tables, as `dbos migrate` does."""
+"""Creates the tables, as `dbos migrate` does."""
 
 import os
 

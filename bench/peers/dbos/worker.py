@@ -23,20 +23,20 @@ client = httpx.AsyncClient(base_url=URL, headers={"X-ACCESS-TOKEN": KEY}, timeou
 @DBOS.step(retries_allowed=True, max_attempts=4, interval_seconds=1.0, backoff_rate=2.0)
 async def send_text(digits: str) -> None:
     """Send the text."""
-    answer = await client.post(
+    response = await client.post(
         f"/contacts/{digits}/send/text", json={"text": "Hello", "channel": "whatsapp"}
     )
-    answer.raise_for_status()
+    response.raise_for_status()
 
 
 @DBOS.workflow(name="send")
 async def send(digits: str) -> None:
-    """Send, as a workflow whose step is recorded."""
+    """Send, as a workflow with one recorded step."""
     await send_text(digits)
 
 
 if __name__ == "__main__":
     DBOS.launch()
-    # Its default is to look once a second, which bounds it at 50 sends a second.
+    # By default it polls once a second, which limits it to 50 sends per second.
     DBOS.register_queue("sends", worker_concurrency=IN_FLIGHT, polling_interval_sec=0.1)
     threading.Event().wait()

@@ -1,4 +1,4 @@
-"""Plain asyncio: the limit. Its queue is its memory, so it keeps nothing when it dies."""
+"""Plain asyncio, as the upper limit. Its queue is in memory, so a killed worker loses it."""
 
 import asyncio
 import os
@@ -13,13 +13,13 @@ RETRIES = 3
 
 
 async def send(client: httpx.AsyncClient, digits: str) -> None:
-    """Send the text; try again with backoff."""
+    """Send the text, with retries and backoff."""
     for attempt in range(RETRIES + 1):
         try:
-            answer = await client.post(
+            response = await client.post(
                 f"/contacts/{digits}/send/text", json={"text": "Hello", "channel": "whatsapp"}
             )
-            answer.raise_for_status()
+            response.raise_for_status()
             return
         except httpx.HTTPError:
             if attempt == RETRIES:
@@ -28,8 +28,8 @@ async def send(client: httpx.AsyncClient, digits: str) -> None:
 
 
 async def main() -> None:
-    """Send to each number that standard input brings."""
-    gate = asyncio.Semaphore(IN_FLIGHT)
+    """Send to each number on standard input."""
+    limit = asyncio.Semaphore(IN_FLIGHT)
     loop = asyncio.get_running_loop()
     lines = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
@@ -40,13 +40,13 @@ async def main() -> None:
     ):
 
         async def one(digits: str) -> None:
-            # What is given up on is nobody's to hear of: that is what a queue is for.
+            # Nobody learns of a send that failed for good: there is no queue to report it.
             with suppress(httpx.HTTPError):
                 await send(client, digits)
-            gate.release()
+            limit.release()
 
         while line := await lines.readline():
-            await gate.acquire()
+            await limit.acquire()
             sends.create_task(one(line.decode().strip()))
 
 

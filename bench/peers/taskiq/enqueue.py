@@ -1,4 +1,4 @@
-"""Enqueues a send to each number of standard input."""
+"""Enqueues a send for each number on standard input."""
 
 import asyncio
 import sys
@@ -7,7 +7,7 @@ from tasks import broker, send
 
 
 async def main() -> None:
-    """Enqueue, one after the other."""
+    """Enqueue one after the other."""
     await broker.startup()
     for line in sys.stdin:
         await send.kiq(line.strip())

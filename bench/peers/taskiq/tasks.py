@@ -1,4 +1,4 @@
-"""Taskiq on Redis streams: the broker that acknowledges, and the retry middleware."""
+"""Taskiq on Redis streams, with acknowledgements and the retry middleware."""
 
 import os
 
@@ -10,9 +10,9 @@ URL, KEY = os.environ["CGB_API_URL"], os.environ["CGB_API_KEY"]
 
 broker = RedisStreamBroker(
     os.environ["BENCH_BROKER"],
-    # Its default is ten minutes: so long does a killed worker's task wait.
+    # How long the task of a killed worker waits; ten minutes by default.
     idle_timeout=30_000,
-    # Its docs: "useful when the worker crashes"; without it the lock can stay for ever.
+    # Otherwise the lock of a crashed worker may stay forever.
     unacknowledged_lock_timeout=10,
 ).with_middlewares(
     SmartRetryMiddleware(
@@ -34,7 +34,7 @@ async def open_client(state: TaskiqState) -> None:
 @broker.task
 async def send(digits: str) -> None:
     """Send the text."""
-    answer = await broker.state.client.post(
+    response = await broker.state.client.post(
         f"/contacts/{digits}/send/text", json={"text": "Hello", "channel": "whatsapp"}
     )
-    answer.raise_for_status()
+    response.raise_for_status()
