@@ -1,6 +1,6 @@
 """The rules for starting a key again: which rows are sent, and which outcomes are kept.
 
-Pure, so that a table of cases tests it (docs/batches.md, "What is promised").
+Pure, so that a table of cases tests it (docs/batches.md, "The same key again").
 """
 
 import hashlib
