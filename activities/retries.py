@@ -1,7 +1,7 @@
 """How often and for how long a provider call is retried.
 
 Temporal's retry policy sets no number of attempts; each attempt decides whether it is the last,
-because that depends on what the attempts prove (docs/delivery.md, "Retries").
+because that depends on what the attempts prove (docs/errors.md, "Retries").
 """
 
 import random
