@@ -1,4 +1,4 @@
-"""The commands for one message: send, status, cancel and resend."""
+"""The commands for one message: send, status and cancel."""
 
 from typing import Annotated, Any
 
@@ -101,7 +101,7 @@ def send(
         started = await sends.start_send(
             session.client, request, key=key, force=force, task_queue=session.settings.task_queue
         )
-        return await _follow(session, started, no_wait, timeout)
+        return await follow(session, started, no_wait, timeout)
 
     run(command, output)
 
@@ -165,23 +165,7 @@ def cancel(id: WorkflowId, timeout: Timeout = DEFAULT_TIMEOUT_S, as_json: Json =
     run(command, Output(as_json=as_json))
 
 
-@app.command(epilog="Example: send-whatsapp resend order-4711")
-def resend(
-    id: WorkflowId,
-    no_wait: NoWait = False,
-    timeout: Timeout = DEFAULT_TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
-    """Send the message of a closed send again, as a new run that refers to the old one."""
-
-    async def command(session: Session) -> Exit:
-        started = await sends.resend(session.client, id, task_queue=session.settings.task_queue)
-        return await _follow(session, started, no_wait, timeout)
-
-    run(command, Output(as_json=as_json))
-
-
-async def _follow(session: Session, started: Started, no_wait: bool, timeout_s: float) -> Exit:
+async def follow(session: Session, started: Started, no_wait: bool, timeout_s: float) -> Exit:
     """Show a send that was started, by default once it is closed."""
     state = await get_state(session.client, started.id, run_id=started.run_id or None)
     if no_wait:

@@ -66,31 +66,21 @@ async def start_send(
     InvalidKey, TemporalUnavailable.
     """
     workflow_id = names.workflow_id(key) if key is not None else names.new_workflow_id()
-    policy = WorkflowIDReusePolicy.REJECT_DUPLICATE
-    memo = dict(memo or {})
-    while True:
-        try:
-            handle = await _start(client, request, workflow_id, policy, task_queue, memo)
-        except WorkflowAlreadyStartedError:
-            pass
-        else:
-            started = Started(id=workflow_id, run_id=handle.result_run_id or "")
-            # The id is not logged: a caller's key may be somebody's phone number.
-            logger.info("send started", extra={"run_id": started.run_id})
-            return started
-        existing = await _existing(client, workflow_id, request)
-        if existing.outcome in ("running", "accepted"):
-            return Started(id=workflow_id, run_id=existing.run_id, existing=True)
-        if not may_have_sent(existing):
-            policy = WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
-        elif force:
-            policy = WorkflowIDReusePolicy.ALLOW_DUPLICATE
-            memo[FORCED_MEMO] = existing.run_id
-        else:
-            raise OutcomeUnknown(
-                f"{workflow_id} may have sent its message: look for it in the provider's inbox, and"
-                " start it again with --force only if it is missing"
-            )
+    return await _start_or_find(client, request, workflow_id, force, task_queue, dict(memo or {}))
+
+
+async def start_again(
+    client: Client, workflow_id: str, *, task_queue: str = names.DEFAULT_TASK_QUEUE
+) -> Started:
+    """Start a failed or cancelled send again with its own request, under its own id.
+
+    If the id has another run meanwhile that is running or accepted, that run is returned. Raises
+    the errors of `start_send`, KeyConflict if the request was malformed, and NotFound.
+    """
+    request = await get_request(client, workflow_id)
+    if request is None:
+        raise KeyConflict(f"the request of {workflow_id} was malformed: start a correct one")
+    return await _start_or_find(client, request, workflow_id, False, task_queue, {})
 
 
 async def get_result(
@@ -153,6 +143,40 @@ async def get_request(
     handle = client.get_workflow_handle(workflow_id, run_id=run_id)
     async with rpc(client):
         return await started_with(client, handle, SendWhatsAppRequest)
+
+
+async def _start_or_find(
+    client: Client,
+    request: SendWhatsAppRequest,
+    workflow_id: str,
+    force: bool,
+    task_queue: str,
+    memo: dict[str, Any],
+) -> Started:
+    policy = WorkflowIDReusePolicy.REJECT_DUPLICATE
+    while True:
+        try:
+            handle = await _start(client, request, workflow_id, policy, task_queue, memo)
+        except WorkflowAlreadyStartedError:
+            pass
+        else:
+            started = Started(id=workflow_id, run_id=handle.result_run_id or "")
+            # The id is not logged: a caller's key may be somebody's phone number.
+            logger.info("send started", extra={"run_id": started.run_id})
+            return started
+        existing = await _existing(client, workflow_id, request)
+        if existing.outcome in ("running", "accepted"):
+            return Started(id=workflow_id, run_id=existing.run_id, existing=True)
+        if not may_have_sent(existing):
+            policy = WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
+        elif force:
+            policy = WorkflowIDReusePolicy.ALLOW_DUPLICATE
+            memo[FORCED_MEMO] = existing.run_id
+        else:
+            raise OutcomeUnknown(
+                f"{workflow_id} may have sent its message: look for it in the provider's inbox, and"
+                " start it again with --force only if it is missing"
+            )
 
 
 async def _existing(client: Client, workflow_id: str, request: SendWhatsAppRequest) -> State:
