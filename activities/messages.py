@@ -153,7 +153,7 @@ class MessageActivities:
             delay = failure.next_retry_delay
             if delay and send.expires_at and datetime.now(UTC) + delay >= send.expires_at:
                 raise expired(known.ambiguous_since)
-            raise self._provider.noted(failure)
+            raise self._provider.handle_failure(failure)
 
 
 def _check_allowed(send: Send, earlier: AttemptRecord) -> None:

@@ -30,7 +30,7 @@ def count_send(
     started: datetime | None = None,
     row: int | None = None,
 ) -> None:
-    """Count and log a send that has ended; a replay does neither again.
+    """Count and log a send that has ended; neither happens again in a replay.
 
     `kind` is None for an input that is not a request; `started` is needed for an accepted message;
     `row` is the row of a batch.

@@ -27,7 +27,7 @@ app.add_typer(gateway.app)
 
 def main() -> None:
     """Run the command line; however it ends, no traceback is shown."""
-    # A wrong command line is found before its command creates an output.
+    # Usage errors occur before a command creates its Output.
     output = Output(as_json="--json" in sys.argv)
     try:
         app()

@@ -95,7 +95,7 @@ def send(
         request = SendWhatsAppRequest.model_validate(fields)
     except ValidationError as error:
         listed = "; ".join(str(problem) for problem in problems(error))
-        output.fail(Exit.INVALID, f"The request is wrong: {listed}")
+        output.fail(Exit.INVALID, f"The request is invalid: {listed}")
 
     async def command(session: Session) -> Exit:
         started = await sends.start_send(
@@ -125,7 +125,7 @@ def _with_fallback(
 def status(id: WorkflowId, as_json: Json = False) -> None:
     """Show the state of a send.
 
-    Exit codes: those of `send`, and 5 while the send is running.
+    Exit codes: same as `send`.
     """
 
     async def command(session: Session) -> Exit:

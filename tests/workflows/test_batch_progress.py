@@ -107,7 +107,7 @@ def test_rows_in_the_input_make_the_same_batch_as_parts() -> None:
     request = SendWhatsAppRequest(to="+1234567890", message="x")
     rows = [Row(row=n, key=f"k{n}", request=request) for n in range(1, 301)]
     state = BatchProgress(BatchInput(key="k", rows=rows)).state
-    assert (state.parts, state.counts) == (2, Counts(running=300))
+    assert (state.part_count, state.counts) == (2, Counts(running=300))
 
 
 def test_control_messages_are_numbered_and_divide_rows_in_flight_and_rate() -> None:
@@ -179,10 +179,10 @@ def test_parts_are_expected_to_report_unless_their_rows_wait(
 
 def test_a_part_is_silent_after_two_looks_without_a_report() -> None:
     silent = SilentParts()
-    assert silent.look(["a", "b"]) == []
+    assert silent.check(["a", "b"]) == []
     silent.reported("a")
-    assert silent.look(["a", "b"]) == ["b"]
-    assert silent.look(["a", "b"]) == ["a", "b"]
+    assert silent.check(["a", "b"]) == ["b"]
+    assert silent.check(["a", "b"]) == ["a", "b"]
 
 
 def test_a_budget_is_spent_after_its_steps() -> None:
