@@ -101,15 +101,15 @@ async def test_a_terminated_run_counts_as_unknown_for_its_key(
 async def test_a_run_terminated_before_its_send_failed_and_starts_again_only_with_force(
     harness: SendHarness, provider: Simulator
 ) -> None:
-    one = key()
+    one, phone = key(), new_phone()
     await provider.faults(Fault(route="find_contact", status=503, headers=LATER))
-    await harness.start(one, message="x")
+    await harness.start(one, to=phone, message="x")
     await until(lambda: _has_requests(provider, "find_contact"))
     await harness.client.get_workflow_handle(one).terminate()
     state = await get_state(harness.client, one)
     assert (state.status, state.outcome) == ("Terminated", "failed")
     with pytest.raises(OutcomeUnknown, match=r"nothing was sent: .* with `force`"):
-        await harness.start(one, message="x")
+        await harness.start(one, to=phone, message="x")
 
 
 async def test_resend_makes_a_new_run_that_names_the_old_one(

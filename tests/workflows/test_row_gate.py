@@ -76,7 +76,7 @@ def test_a_stopped_part_starts_no_row_and_keeps_the_first_reason() -> None:
         ([UNAUTHORIZED], "the provider refuses the key"),
     ],
 )
-def test_failures_in_a_row_or_a_refused_key_pause_the_part(
+def test_consecutive_failures_or_a_refused_key_pause_the_part(
     rows: list[RowOutcome], reason: str | None
 ) -> None:
     gate = RowGate()

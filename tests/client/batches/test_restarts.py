@@ -133,7 +133,7 @@ INVALID = was(f"{REJECTED}9", "failed", 9, error="to: not a number")
         ),
     ],
 )
-def test_the_plan_of_a_start(case: Case) -> None:
+def test_earlier_outcomes_decide_what_a_start_sends(case: Case) -> None:
     plan = plan_restart(
         case.previous,
         rows(case.keys),
