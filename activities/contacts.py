@@ -107,7 +107,7 @@ class ContactActivities:
         """Return the contact of a phone number, and create it at the provider if it is missing.
 
         Searches by `+E.164`, then by the digits. Concurrent calls for one number create one
-        contact. Fails with `InvalidPhoneNumber` before any call, or as docs/errors.md says.
+        contact. Raises `InvalidPhoneNumber` before any call, or a failure of the lookup.
         """
         with map_unexpected_errors():
             self._raise_failed_lookup(request)

@@ -166,7 +166,7 @@ class _Sending:
             priority=self.options.priority,
             start_to_close_timeout=timedelta(seconds=self.prepared.start_to_close_s),
             retry_policy=retry_policy(self.prepared.retry, _LOST_ATTEMPTS if at_most_once else ()),
-            # A send in flight must be awaited, or the history would not show what became of it.
+            # A send in flight must be awaited, or the history would not show its outcome.
             cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             summary=self.message.summary,
         )

@@ -139,7 +139,7 @@ def retry_policy(retry: RetryLimits, non_retryable: tuple[str, ...] = ()) -> Ret
 
 
 def our_failure(error: ActivityError) -> ApplicationError | None:
-    """Return the failure that an activity of ours raised; None for timeouts and the like."""
+    """Return the failure that our activity raised; None for a timeout, for example."""
     cause = error.cause
     return cause if isinstance(cause, ApplicationError) and cause.type in _OUR_TYPES else None
 

@@ -90,7 +90,7 @@ class RunVisibility:
         self._kind = kind
 
     def waits_for(self, what: str, prepared: Preparation | None = None) -> None:
-        """Show what the run waits for; with `prepared` also how often that is tried."""
+        """Show what the run waits for; with `prepared` also how long that is retried."""
         policy = ""
         if prepared:
             retry = prepared.retry

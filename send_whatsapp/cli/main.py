@@ -11,7 +11,7 @@ from send_whatsapp.cli.output import Exit, Output
 from send_whatsapp.temporal.process import exit_now
 
 app = typer.Typer(
-    help="Send WhatsApp messages through Temporal, and see what became of them.",
+    help="Send WhatsApp messages through Temporal, and see their outcomes.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",

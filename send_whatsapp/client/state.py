@@ -155,7 +155,7 @@ async def _ended_from_outside(
     return "failed", _failed(
         "Terminated" if terminated else "TimedOut",
         f"Nothing was sent, because the run {end} before its send: send it again with"
-        " `send-whatsapp resend`, or under its key by force",
+        " `send-whatsapp resend`, or under its key with `--force`",
     )
 
 
