@@ -88,7 +88,7 @@ class MessageActivities:
 
     @activity.defn
     async def send_flow(self, send: SendFlow) -> Accepted:
-        """Set the variables and send the flow, in one call. Raises the same failures as `send_text`."""
+        """Set the variables and send the flow, in one call. Fails like `send_text`."""
         client = self._provider.client
         return await self._attempt(
             send,
@@ -98,7 +98,7 @@ class MessageActivities:
 
     @activity.defn
     async def send_file(self, send: SendFile) -> Accepted:
-        """Send a file. Raises the same failures as `send_text`."""
+        """Send a file. Fails like `send_text`."""
         client = self._provider.client
         if not fits_type(send.url, send.file_type):
             logger.warning("the file extension does not fit fileType %s", send.file_type)

@@ -111,7 +111,7 @@ class BatchCheckpoint(BatchModel):
     """What a batch hands to its next run when it continues as new.
 
     Of the `started_parts` some are `running`, by their ids; `ended` counts the rows of the others.
-    `sequence` is the number of the last control message, `resumes` the number of times that the batch was resumed.
+    `sequence` is the number of the last control message; `resumes` counts the resumes.
     """
 
     model_config = ConfigDict(frozen=False)
