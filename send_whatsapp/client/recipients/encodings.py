@@ -6,7 +6,6 @@ likely ones read the first doubtful line, and the caller chooses.
 
 import codecs
 import re
-from collections.abc import Iterator
 from typing import Final
 
 from charset_normalizer import from_bytes
@@ -19,7 +18,7 @@ _CANDIDATES: Final = [
 ]
 """Encodings in which spreadsheets write CSV."""
 
-_MAX_OTHERS = 3
+_MAX_READINGS = 4
 _SAMPLE_BYTES = 20_000
 _SHOWN_BEFORE, _SHOWN_AFTER = 16, 32
 """Bytes of the doubtful line that an error shows, before and after the first doubtful one."""
@@ -60,9 +59,7 @@ def _utf8(data: bytes) -> str:
         return data.decode()
     except UnicodeDecodeError as error:
         number, line, start = _line_at(data, error.start)
-    readings = "; ".join(
-        f"as {name} it reads {reading}" for name, reading in _readings(data, line, start)
-    )
+    readings = "; ".join(_readings(data, line, start))
     mixed = ""
     if utf8_line := _utf8_line(data):
         mixed = (
@@ -102,23 +99,21 @@ def _has_one_byte_per_character(name: str) -> bool:
     return len(bytes(range(256)).decode(name, errors="replace")) == 256
 
 
-def _readings(data: bytes, line: bytes, start: int) -> Iterator[tuple[str, str]]:
-    """Yield how cp1252 and the likeliest other encodings read the doubtful part of a line."""
+def _readings(data: bytes, line: bytes, start: int) -> list[str]:
+    """Return how cp1252 and the likeliest other encodings read the doubtful part of a line."""
     shown = line[max(0, start - _SHOWN_BEFORE) : start + _SHOWN_AFTER]
     doubtful = b"\n".join(part for part in _LINE_END.split(data) if not _is_utf8(part))
-    ranked = [
-        match.encoding for match in from_bytes(doubtful[:_SAMPLE_BYTES], cp_isolation=_CANDIDATES)
-    ]
-    seen: set[str] = set()
-    for name in ["cp1252", *ranked]:
-        # A part of a line may begin or end inside a character.
-        reading = printable(shown.decode(name, errors="replace"))
-        if reading in seen or (name != "cp1252" and not _reads(data, name)):
-            continue
-        seen.add(reading)
-        yield name, f'"{reading}"'
-        if len(seen) > _MAX_OTHERS:
-            return
+    matches = from_bytes(doubtful[:_SAMPLE_BYTES], cp_isolation=_CANDIDATES)
+    likely = [match.encoding for match in matches]
+    names: dict[str, str] = {}
+    for name in ["cp1252", *likely, *_CANDIDATES]:
+        if len(names) == _MAX_READINGS or (len(names) > 1 and name not in likely):
+            break
+        if name == "cp1252" or _reads(data, name):
+            # The part of the line may begin or end inside a character.
+            reading = printable(shown.decode(name, errors="replace"))
+            names.setdefault(reading, name)
+    return [f'as {name} it reads "{reading}"' for reading, name in names.items()]
 
 
 def _reads(data: bytes, name: str) -> bool:

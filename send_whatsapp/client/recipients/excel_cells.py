@@ -26,11 +26,15 @@ _MAX_CODE = 40
 
 @dataclass(frozen=True, slots=True)
 class NumberCell:
-    """A number with its format; `place` is the cell's name in the sheet, for example B2."""
+    """A number with its format; `place` is the cell's name in the sheet, for example B2.
+
+    `is_date` says that the file stores the cell as a date, whatever its format is.
+    """
 
     value: float
     format: NumberFormat
     place: str
+    is_date: bool = False
 
     def text(self, column: str) -> str | UnusableCell:
         """Return the digits of a phone number in column `to`, else what Excel shows."""
@@ -40,7 +44,7 @@ class NumberCell:
         return shown if shown is not None else self._not_shown()
 
     def _phone_number(self) -> str | UnusableCell:
-        if self.format.is_date:
+        if self.is_date or self.format.is_date:
             return UnusableCell("holds a date or a time", "a phone number")
         if self.value < 0 or not self.value.is_integer():
             return UnusableCell(
@@ -91,7 +95,7 @@ def read_cell(element: Element, place: str, book: Workbook) -> Cell:
     number = _serial(value, format_.date1904) if kind == "d" else float(value)
     if not math.isfinite(number):
         return UnusableCell("holds a number that is too large", "a number that Excel can show")
-    return NumberCell(number, format_, place)
+    return NumberCell(number, format_, place, is_date=kind == "d")
 
 
 def _is_calculated(kind: str, value: str | None, book: Workbook) -> bool:
