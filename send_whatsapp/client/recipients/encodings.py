@@ -6,6 +6,7 @@ likely ones read the first doubtful line, and the caller chooses.
 
 import codecs
 import re
+import unicodedata
 from typing import Final
 
 from charset_normalizer import from_bytes
@@ -102,18 +103,49 @@ def _has_one_byte_per_character(name: str) -> bool:
 def _readings(data: bytes, line: bytes, start: int) -> list[str]:
     """Return how cp1252 and the likeliest other encodings read the doubtful part of a line."""
     shown = line[max(0, start - _SHOWN_BEFORE) : start + _SHOWN_AFTER]
-    doubtful = b"\n".join(part for part in _LINE_END.split(data) if not _is_utf8(part))
-    matches = from_bytes(doubtful[:_SAMPLE_BYTES], cp_isolation=_CANDIDATES)
-    likely = [match.encoding for match in matches]
-    names: dict[str, str] = {}
-    for name in ["cp1252", *likely, *_CANDIDATES]:
-        if len(names) == _MAX_READINGS or (len(names) > 1 and name not in likely):
+    readings: dict[str, str] = {}
+    for name in ["cp1252", *_likely(data)]:
+        # The part of the line may begin or end inside a character.
+        reading = printable(shown.decode(name, errors="replace"))
+        readings.setdefault(reading, name)
+        if len(readings) == _MAX_READINGS:
             break
-        if name == "cp1252" or _reads(data, name):
-            # The part of the line may begin or end inside a character.
-            reading = printable(shown.decode(name, errors="replace"))
-            names.setdefault(reading, name)
-    return [f'as {name} it reads "{reading}"' for reading, name in names.items()]
+    return [f'as {name} it reads "{reading}"' for reading, name in readings.items()]
+
+
+def _likely(data: bytes) -> list[str]:
+    """Return the encodings that can read the file, the likeliest first."""
+    parts = [part for part in _LINE_END.split(data) if not _is_utf8(part)]
+    sample = b"\n".join(parts)[:_SAMPLE_BYTES]
+    ranked = [match.encoding for match in from_bytes(sample, cp_isolation=_CANDIDATES)]
+    names = [*ranked, *(name for name in _CANDIDATES if name not in ranked)]
+    # Few words are too little for the ranking, but their letters tell something. Almost any two
+    # bytes are a Chinese character.
+    return sorted(
+        (name for name in names if _reads(data, name)),
+        key=lambda name: (
+            _oddities(sample.decode(name, errors="replace")),
+            not _has_one_byte_per_character(name),
+        ),
+    )
+
+
+def _oddities(text: str) -> int:
+    """Return how often letters of a text stand where people do not write them."""
+    count = 0
+    before = " "
+    for letter in text:
+        if not letter.isascii():
+            begins = not before.isalpha()
+            count += not letter.isalpha()
+            count += letter.islower() if begins else letter.isupper() and before.islower()
+            count += not begins and not before.isascii() and _script(letter) != _script(before)
+        before = letter
+    return count
+
+
+def _script(letter: str) -> str:
+    return unicodedata.name(letter, "").split(" ")[0]
 
 
 def _reads(data: bytes, name: str) -> bool:
