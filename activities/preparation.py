@@ -10,6 +10,7 @@ from activities.contacts import Contact, ContactActivities
 from activities.failures import AttemptFailure, map_unexpected_errors
 from activities.flows import FlowActivities, FlowMatch
 from activities.provider import START_TO_CLOSE_MARGIN_S
+from activities.retries import RetryLimits
 
 LOOK_UP_WITHIN_S = 1.0
 """A lookup in the first step that takes longer continues in an activity, which operators see and
@@ -28,9 +29,9 @@ class Preparation(BaseModel):
     """What the worker that began a run knows, recorded in the run's history.
 
     Workflow code cannot read settings, which may change between replays. So it gets them here:
-    start-to-close timeout (seconds) and attempts of its activities, and whether search attributes
-    are usable. `invalid` says why `to` is not a phone number. `contact` and `flow` are null if they
-    are not known yet; `failed_lookup` is the failure of the quick lookup, if there was one.
+    start-to-close timeout (seconds) and retry limits of its activities, and whether search
+    attributes are usable. `invalid` says why `to` is not a phone number. `contact` and `flow` are
+    null if they are not known yet; `failed_lookup` is the failure of a quick lookup.
     """
 
     to: str | None = None
@@ -39,7 +40,7 @@ class Preparation(BaseModel):
     failed_lookup: AttemptFailure | None = None
     flow: FlowMatch | None = None
     start_to_close_s: float
-    attempts: int
+    retry: RetryLimits
     search_attributes: bool
 
 
@@ -93,14 +94,14 @@ class PreparationActivities:
         flows: FlowActivities,
         *,
         timeout_s: float,
-        retry_attempts: int,
+        retry: RetryLimits,
         search_attributes: bool,
         one_request: bool = False,
     ) -> None:
         self._contacts = contacts
         self._flows = flows
         self._timeout_s = timeout_s
-        self._attempts = retry_attempts + 1
+        self._retry = retry
         self._search_attributes = search_attributes
         self._one_request = one_request
 
@@ -125,7 +126,7 @@ class PreparationActivities:
             if contact_id is None and request.look_up and flow_known and not self._one_request:
                 try:
                     async with asyncio.timeout(LOOK_UP_WITHIN_S):
-                        contact_id = await self._contacts.look_up(prepared.to)
+                        contact_id = await self._contacts.look_up(prepared.to, self._retry)
                 except TimeoutError:
                     pass  # The call continues; `resolve_contact` joins it.
                 except ApplicationError as error:
@@ -140,7 +141,7 @@ class PreparationActivities:
         with map_unexpected_errors():
             rows = [self._row(to) for to in request.to]
             numbers = {row.to for row in rows if row.to}
-            found = await self._contacts.look_up_many(sorted(numbers))
+            found = await self._contacts.look_up_many(sorted(numbers), self._retry)
             return PreparedRows(
                 settings=self._settings(),
                 rows=[
@@ -157,6 +158,6 @@ class PreparationActivities:
     def _settings(self) -> Preparation:
         return Preparation(
             start_to_close_s=self._timeout_s + START_TO_CLOSE_MARGIN_S,
-            attempts=self._attempts,
+            retry=self._retry,
             search_attributes=self._search_attributes,
         )

@@ -13,6 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.flows import FlowMatch
     from activities.messages import Send, SendFile, SendFlow, SendText
     from activities.preparation import Preparation
+    from activities.retries import RetryLimits
     from send_whatsapp.contract.errors import ErrorType, expired, failure, outcome_of
     from send_whatsapp.contract.names import SEND_WORKFLOW, START_BEFORE_MEMO
     from send_whatsapp.contract.request import SendWhatsAppRequest
@@ -85,7 +86,7 @@ async def deliver(
         ),
     )
 
-    message, kind, summary = outgoing(request, contact, flow)
+    message, kind, summary = outgoing(request, contact, flow, prepared.retry)
     visibility.sending(kind)
     visibility.waits_for(f"{summary}.", prepared)
     accepted = await send(message, summary, prepared, options)
@@ -121,12 +122,13 @@ async def prepare(
 
 
 def outgoing(
-    request: SendWhatsAppRequest, contact: Contact, flow: FlowMatch | None
+    request: SendWhatsAppRequest, contact: Contact, flow: FlowMatch | None, retry: RetryLimits
 ) -> tuple[Message, SentAs, str]:
     """Return the message to send, its kind, and a summary; fail if there is nothing to send."""
     common = Send(
         contact_id=contact.contact_id,
         delivery=request.delivery,
+        retry=retry,
         origin_run_id=workflow.info().original_execution_run_id,
         expires_at=request.expires_at,
     ).model_dump()

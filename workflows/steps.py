@@ -10,7 +10,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 
 with workflow.unsafe.imports_passed_through():
     from activities.contacts import Contact, ContactActivities, Resolution, ResolveContact
-    from activities.flows import FlowActivities, FlowMatch
+    from activities.flows import FindFlow, FlowActivities, FlowMatch
     from activities.preparation import (
         Preparation,
         PreparationActivities,
@@ -18,6 +18,7 @@ with workflow.unsafe.imports_passed_through():
         PreparedRows,
         PrepareRows,
     )
+    from activities.retries import RetryLimits
     from send_whatsapp.contract.errors import (
         FIRST_BACKOFF_S,
         MAX_BACKOFF_S,
@@ -65,7 +66,7 @@ async def prepare_rows(numbers: list[str]) -> PreparedRows:
 
 async def resolve_contact(to: str, prepared: Preparation, options: SendOptions) -> Contact:
     """Return the contact; raise the activity's own failure."""
-    request = ResolveContact(to=to, failed_lookup=prepared.failed_lookup)
+    request = ResolveContact(to=to, retry=prepared.retry, failed_lookup=prepared.failed_lookup)
     resolution = Resolution(contact=prepared.contact)
     while resolution.contact is None:
         try:
@@ -73,13 +74,13 @@ async def resolve_contact(to: str, prepared: Preparation, options: SendOptions) 
                 ContactActivities.resolve_contact,
                 request,
                 start_to_close_timeout=timedelta(seconds=prepared.start_to_close_s),
-                retry_policy=retry_policy(prepared),
+                retry_policy=retry_policy(prepared.retry),
                 priority=options.priority,
                 summary="Resolve the contact",
             )
         except ActivityError as error:
             raise _lookup_failure(error) from None
-        request = ResolveContact(to=to, step=resolution.next_step)
+        request = ResolveContact(to=to, retry=prepared.retry, step=resolution.next_step)
     return resolution.contact
 
 
@@ -92,9 +93,9 @@ async def find_flow(
     try:
         return await workflow.execute_activity_method(
             FlowActivities.find_flow,
-            template,
+            FindFlow(template=template, retry=prepared.retry),
             start_to_close_timeout=timedelta(seconds=prepared.start_to_close_s),
-            retry_policy=retry_policy(prepared),
+            retry_policy=retry_policy(prepared.retry),
             priority=options.priority,
             summary=f"Look up template {shortened(template)}",
         )
@@ -107,13 +108,16 @@ def shortened(name: str) -> str:
     return name if len(name) <= 60 else name[:59] + "…"
 
 
-def retry_policy(prepared: Preparation, non_retryable: tuple[str, ...] = ()) -> RetryPolicy:
-    """Return the retry policy of a provider call, with further failures that end it."""
+def retry_policy(retry: RetryLimits, non_retryable: tuple[str, ...] = ()) -> RetryPolicy:
+    """Return the retry policy of a provider call, with further failures that end it.
+
+    If the time counts too, each attempt decides whether it is the last (activities/retries.py).
+    """
     return RetryPolicy(
         initial_interval=timedelta(seconds=FIRST_BACKOFF_S),
         backoff_coefficient=2.0,
         maximum_interval=timedelta(seconds=MAX_BACKOFF_S),
-        maximum_attempts=prepared.attempts,
+        maximum_attempts=0 if retry.retry_for_s else retry.attempts,
         non_retryable_error_types=list(non_retryable) or None,
     )
 

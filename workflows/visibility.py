@@ -1,6 +1,6 @@
 """What operators see of a run: search attributes, current details, metrics and log lines."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
@@ -8,6 +8,7 @@ from temporalio.exceptions import ApplicationError
 with workflow.unsafe.imports_passed_through():
     from activities.preparation import Preparation
     from send_whatsapp.contract import attributes
+    from send_whatsapp.contract.errors import utc
     from send_whatsapp.contract.request import SendWhatsAppRequest
     from send_whatsapp.contract.result import Outcome, SentAs
 
@@ -92,12 +93,11 @@ class RunVisibility:
         """Show what the run waits for; with `prepared` also how often that is tried."""
         policy = ""
         if prepared:
-            attempts = prepared.attempts
+            retry = prepared.retry
+            until = utc(workflow.now() + timedelta(seconds=retry.retry_for_s))
             policy = (
-                f" Up to {attempts} attempts with 1 s, 2 s, 4 s … between them; the pending"
+                f" Retried until {until}, and at least {retry.attempts - 1} times; the pending"
                 " activity shows the attempt, its last failure and the next time."
-                if attempts > 1
-                else " One attempt."
             )
         workflow.set_current_details(f"{what}{policy}")
 

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from send_whatsapp.cli import batch, doctor, gateway, send
+from send_whatsapp.cli import batch, doctor, gateway, resend, send
 from send_whatsapp.cli import list as list_command
 from send_whatsapp.cli.options import UsageError
 from send_whatsapp.cli.output import Exit, Output
@@ -18,6 +18,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(send.app)
+app.add_typer(resend.app)
 app.add_typer(list_command.app)
 app.add_typer(batch.app, name="batch")
 app.add_typer(doctor.app)

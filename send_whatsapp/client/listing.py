@@ -31,6 +31,7 @@ class SendFilter(BaseModel):
     last4: str | None = None
     error_type: str | None = None
     started_after: datetime | None = None
+    task_queue: str | None = None
 
 
 class ListedSend(BaseModel):
@@ -97,6 +98,8 @@ def _query(wanted: SendFilter) -> str:
         attributes.ERROR_TYPE.name: wanted.error_type,
     }
     terms += [f"{name} = {_quoted(value)}" for name, value in by_attribute.items() if value]
+    if wanted.task_queue:
+        terms.append(f"TaskQueue = {_quoted(wanted.task_queue)}")
     if wanted.started_after:
         terms.append(f"StartTime >= {_quoted(wanted.started_after.isoformat())}")
     return " AND ".join(terms)
