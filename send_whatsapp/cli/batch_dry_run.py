@@ -35,7 +35,7 @@ def show_dry_run(
         lines.append(f"Columns not used: {', '.join(unused)}")
     lines += [f"line {row.row}: {_summary(row)}" for row in shown]
     if len(rows) > len(shown):
-        lines.append(f"and {len(rows) - len(shown):,} more; nothing was sent")
+        lines.append(f"and {len(rows) - len(shown):,} more")
     output.result(value, "\n".join(map(printable, lines)))
 
 

@@ -52,8 +52,8 @@ class Output:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        self.stdout = Console(soft_wrap=True, highlight=False)
-        self.stderr = Console(stderr=True, soft_wrap=True, highlight=False)
+        self.stdout = Console(soft_wrap=True, highlight=False, emoji=False)
+        self.stderr = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
     def json(self, value: Any) -> None:
         """Print a result as JSON."""

@@ -16,7 +16,6 @@ from tests.client.recipients.workbooks import number, row, sheet, write_parts, w
 from tests.conftest import CommandResult, new_phone, run_command
 
 TO = "+14155552671"
-SHARED = Path(__file__).parents[1]
 
 
 async def batch_send(file: Path, *options: str) -> CommandResult:
@@ -31,8 +30,8 @@ def people(folder: Path, text: str, name: str = "people.csv") -> Path:
 
 
 async def test_a_dry_run_shows_three_rows_and_the_use_of_each_column(tmp_path: Path) -> None:
-    lines = [f"(415) 555-267{i};Ana {i};red;;{'own text' if i == 3 else ''}" for i in range(5)]
-    file = people(tmp_path, "Phone;name;colour;Fallback Message;\n" + "\n".join(lines[:3]) + "\n")
+    lines = [f"(415) 555-267{i};Ana {i};:red:;;" for i in range(3)]
+    file = people(tmp_path, "\n".join(["Phone;name;colour;Fallback Message;", *lines]))
     send = ("--template", "visa_approved", "--column-map", "to=phone", "--dry-run")
     done = await batch_send(file, *send)
     assert (done.code, done.err) == (0, "")
@@ -40,9 +39,9 @@ async def test_a_dry_run_shows_three_rows_and_the_use_of_each_column(tmp_path: P
         "3 rows can be sent, 0 cannot\n"
         "Columns used: Phone -> to, name -> variables.name, colour -> variables.colour,"
         " Fallback Message -> variables.fallback_message\n"
-        "line 2: +14155552670, template visa_approved, name=Ana 0, colour=red\n"
-        "line 3: +14155552671, template visa_approved, name=Ana 1, colour=red\n"
-        "line 4: +14155552672, template visa_approved, name=Ana 2, colour=red\n"
+        "line 2: +14155552670, template visa_approved, name=Ana 0, colour=:red:\n"
+        "line 3: +14155552671, template visa_approved, name=Ana 1, colour=:red:\n"
+        "line 4: +14155552672, template visa_approved, name=Ana 2, colour=:red:\n"
     )
 
 
@@ -62,7 +61,7 @@ async def test_a_dry_run_prints_json(tmp_path: Path) -> None:
     }
     shown = (await batch_send(file, "--message", "Hi", "--dry-run")).out
     assert "Columns not used: name\n" in shown
-    assert "and 2 more; nothing was sent" in shown
+    assert shown.endswith("and 2 more\n")
 
 
 @pytest.mark.parametrize(

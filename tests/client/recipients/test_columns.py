@@ -48,7 +48,7 @@ UNSUPPORTED = sorted(
 
 @pytest.mark.parametrize("name", UNSUPPORTED)
 @pytest.mark.parametrize("spelling", [str, str.upper, lambda name: f" {name} "])
-@pytest.mark.parametrize("kind", ["csv", "jsonl", "xlsx"])
+@pytest.mark.parametrize("kind", ["csv", "xlsx", "jsonl"])
 def test_a_column_that_rows_do_not_support_is_refused_by_name(
     tmp_path: Path, name: str, spelling: type[str], kind: str
 ) -> None:
@@ -58,9 +58,9 @@ def test_a_column_that_rows_do_not_support_is_refused_by_name(
         path.write_text(f"to,{written}\n{TO},x\n")
     elif kind == "xlsx":
         write_sheet(path, row("to", written), row(TO, "x"))
-    elif name == "variables":
-        pytest.skip("rows of JSON Lines may have variables")
     else:
+        # In JSON Lines `variables` is an object of template variables.
+        name, written = ("sendAt", "sendAt") if name == "variables" else (name, written)
         path.write_text(json.dumps({"to": TO}) + "\n" + json.dumps({"to": TO, written: "x"}))
     for options in (ReadOptions(), ReadOptions(column_map={"name": written})):
         if options.column_map:
