@@ -42,7 +42,7 @@ UNSUPPORTED = sorted(
         *(field.alias or "" for field in BatchBody.model_fields.values()),
         *("inOrder", "ignoreOptOut", "sendWindow"),
     }
-    - {"to", "key", "message", "template", "fileUrl", "fileType"}
+    - {"to", "key", "message", "template", "fileUrl", "fileType", "rows"}
 )
 
 
