@@ -14,12 +14,14 @@ from temporalio.worker import PollerBehaviorAutoscaling, UnsandboxedWorkflowRunn
 
 from activities.contacts import ContactActivities
 from activities.flows import FlowActivities
+from activities.groups import REPORT_EVERY_S, GroupActivities
 from activities.key_monitor import KeyMonitor
-from activities.messages import MessageActivities
 from activities.parts import PartActivities
 from activities.preparation import PreparationActivities
 from activities.provider import Provider
 from activities.retries import RetryLimits
+from activities.sender import Sender
+from activities.sending import SendActivities
 from send_whatsapp.cgb.client import CGBClient
 from send_whatsapp.cgb.errors import CGBError
 from send_whatsapp.settings import (
@@ -182,7 +184,9 @@ def all_activities(
         cache_timeout_s=settings.cache_timeout_s,
         on_cache=provider_metrics.cache,
     )
-    messages = MessageActivities(provider, contacts)
+    sender = Sender(provider, contacts)
+    sends = SendActivities(sender)
+    groups = GroupActivities(sender, contacts)
     preparation = PreparationActivities(
         contacts,
         flows,
@@ -196,12 +200,14 @@ def all_activities(
         preparation.prepare,
         contacts.resolve_contact,
         flows.find_flow,
-        messages.send_text,
-        messages.send_flow,
-        messages.send_file,
-        messages.stop_retries,
-        messages.end_overdue_attempt,
-        preparation.prepare_rows,
+        sends.send_text,
+        sends.send_flow,
+        sends.send_file,
+        sends.stop_retries,
+        sends.end_overdue_attempts,
+        groups.send_rows,
+        groups.read_group,
+        groups.stop_group,
         PartActivities().part_status,
     ]
 
@@ -225,6 +231,9 @@ def build_worker(client: Client, settings: WorkerSettings, activities: Sequence[
         max_task_queue_activities_per_second=per_minute / 60 if per_minute else None,
         # Eager activities do not pass through the task queue, so its rate limit misses them.
         disable_eager_activity_execution=per_minute is not None,
+        # Otherwise the reports of a group are held back for half a minute.
+        max_heartbeat_throttle_interval=timedelta(seconds=REPORT_EVERY_S),
+        default_heartbeat_throttle_interval=timedelta(seconds=REPORT_EVERY_S),
         on_fatal_error=_log_fatal,
     )
 

@@ -7,43 +7,35 @@ keeps the record (ADR 0002).
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-from pydantic import BaseModel
 from temporalio import activity
 from temporalio.client import AsyncActivityCancelledError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
+from send_whatsapp.contract.attempts import AttemptRecord, FailedAttempt
 from send_whatsapp.contract.errors import FIRST_BACKOFF_S, ErrorType, FailureDetails, utc
 
 
-class AttemptRecord(BaseModel):
-    """What is known after (or during) an attempt.
-
-    `ambiguous_since` is the time (UTC) since when the message may have been sent, None if it is
-    proven unsent. `ambiguous_attempts` counts the attempts that may have sent it.
-    """
-
-    attempt: int = 0
-    ambiguous_since: str | None = None
-    ambiguous_attempts: int = 0
-
-    def with_ambiguous(self, since: datetime) -> "AttemptRecord":
-        """Return the record with one more attempt that may have sent the message."""
-        return AttemptRecord(
-            attempt=self.attempt,
-            ambiguous_since=self.ambiguous_since or utc(since),
-            ambiguous_attempts=self.ambiguous_attempts + 1,
-        )
+def raise_once(failed: FailedAttempt) -> None:
+    """Raise the failure of an attempt that was made elsewhere, if that has not happened yet."""
+    info = activity.info()
+    # The record outlives an operator's reset, after which attempts count from 1 again.
+    if info.attempt == 1 and not info.heartbeat_details:
+        record(failed.known)
+        raise failed.failure.error()
 
 
-def earlier_attempts() -> AttemptRecord:
-    """Return what is known from the attempts before this one.
+def earlier_attempts(failed: FailedAttempt | None) -> AttemptRecord:
+    """Return what is known from the attempts before this one; `failed` was made elsewhere.
 
     An attempt that was lost with its worker records nothing, and may have sent the message.
     """
     info = activity.info()
     details = info.heartbeat_details
-    record = AttemptRecord.model_validate(details[0]) if details else AttemptRecord()
+    if details:
+        record = AttemptRecord.model_validate(details[0])
+    else:
+        record = failed.known if failed else AttemptRecord()
     lost = max(info.attempt - 1 - record.attempt, 0)
     if lost:
         record.ambiguous_since = record.ambiguous_since or utc(info.scheduled_time)

@@ -1,31 +1,23 @@
 """Contact resolution: from a phone number to the provider's contact id, cached."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 from cachetools import TTLCache
 from pydantic import BaseModel
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.failures import (
-    AttemptFailure,
-    check_lost_attempts,
-    lookup_failure,
-    map_unexpected_errors,
-)
+from activities.failures import check_lost_attempts, lookup_failure, map_unexpected_errors
 from activities.provider import Provider
 from activities.retries import RetryLimits
 from activities.single_flight import SingleFlight
 from send_whatsapp.cgb.client import Budget
 from send_whatsapp.cgb.errors import CGBError
+from send_whatsapp.contract.attempts import AttemptFailure
 from send_whatsapp.contract.errors import ErrorType, failure
 from send_whatsapp.contract.phone import InvalidPhoneNumber, to_e164
 
 MAX_CACHED = 100_000
-
-CONCURRENT_LOOKUPS = 25
-"""Contacts of a batch that one activity looks up at the same time."""
 
 OnCache = Callable[[str, bool], None]
 """Called with a cache's name and whether it had the answer."""
@@ -137,34 +129,6 @@ class ContactActivities:
         except CGBError as error:
             private = (self._provider.key, number, number[1:])
             raise lookup_failure(error, private, retry.of_activity()) from None
-
-    async def look_up_many(self, numbers: Sequence[str], retry: RetryLimits) -> dict[str, str]:
-        """Return the contact ids of E.164 numbers; numbers without a quick answer are left out.
-
-        Unknown contacts are looked up, a few at a time, until the first failure; then each of the
-        others needs an activity, which shows the failure and is retried. With `one_request` nothing
-        is looked up.
-        """
-        found = {to: known for to in numbers if (known := self.cached(to)) is not None}
-        missing = [] if self._one_request else [to for to in numbers if to not in found]
-        slots = asyncio.Semaphore(CONCURRENT_LOOKUPS)
-        failed = False
-
-        async def look_up(number: str) -> None:
-            nonlocal failed
-            async with slots:
-                if failed:
-                    return
-                try:
-                    contact_id = await self.look_up(number, retry)
-                except ApplicationError:
-                    failed = True
-                    return
-            if contact_id is not None:
-                found[number] = contact_id
-
-        await asyncio.gather(*(look_up(number) for number in missing))
-        return found
 
     def _raise_failed_lookup(self, request: ResolveContact) -> None:
         info = activity.info()

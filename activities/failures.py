@@ -7,13 +7,10 @@ import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Self
 
-from pydantic import BaseModel
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.attempts import AttemptRecord
 from activities.redaction import redact
 from activities.retries import Retries, RetryLimits, backoff
 from send_whatsapp.cgb.errors import (
@@ -24,13 +21,13 @@ from send_whatsapp.cgb.errors import (
     Unauthorized,
     Unavailable,
 )
+from send_whatsapp.contract.attempts import AttemptRecord
 from send_whatsapp.contract.errors import (
     RETRYABLE,
     ErrorType,
     FailureDetails,
     delivery_unknown,
     failure,
-    failure_details,
     utc,
 )
 from send_whatsapp.contract.fields import Delivery
@@ -53,40 +50,6 @@ _NEXT_STEP = {
     " CGB_MAX_REQUESTS_PER_MINUTE, then send again",
     ErrorType.PROVIDER_UNAVAILABLE: "check that the provider is up, then send again",
 }
-
-
-class AttemptFailure(BaseModel):
-    """The failure of a call that was made before its activity started.
-
-    The activity raises it as its first attempt: operators see it, and it counts as an attempt.
-    """
-
-    type: str
-    message: str
-    details: FailureDetails
-    retry_delay_s: float | None
-
-    @classmethod
-    def of(cls, error: ApplicationError) -> Self:
-        """Return a failure as data."""
-        delay = error.next_retry_delay
-        return cls(
-            type=error.type or "",
-            message=error.message,
-            details=failure_details(error),
-            retry_delay_s=delay.total_seconds() if delay else None,
-        )
-
-    def error(self) -> ApplicationError:
-        """Return the failure as an exception."""
-        delay = self.retry_delay_s
-        return ApplicationError(
-            self.message,
-            self.details,
-            type=self.type,
-            non_retryable=delay is None,
-            next_retry_delay=None if delay is None else timedelta(seconds=delay),
-        )
 
 
 def lookup_failure(error: CGBError, private: Iterable[str], retries: Retries) -> ApplicationError:

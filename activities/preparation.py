@@ -7,10 +7,11 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.contacts import Contact, ContactActivities
-from activities.failures import AttemptFailure, map_unexpected_errors
+from activities.failures import map_unexpected_errors
 from activities.flows import FlowActivities, FlowMatch
 from activities.provider import START_TO_CLOSE_MARGIN_S
 from activities.retries import RetryLimits
+from send_whatsapp.contract.attempts import AttemptFailure, FailedAttempt
 
 LOOK_UP_WITHIN_S = 1.0
 """A lookup in the first step that takes longer continues in an activity, which operators see and
@@ -28,72 +29,34 @@ class Prepare(BaseModel):
 class RunSettings(BaseModel):
     """The settings that a run uses, recorded in its history (ADR 0001).
 
-    Start-to-close timeout (seconds) and retry limits of its activities, and whether search
-    attributes are usable.
+    Start-to-close timeout (seconds) and retry limits of its activities, whether search attributes
+    are usable, and whether one activity may make only one provider request.
     """
 
     start_to_close_s: float
     retry: RetryLimits
     search_attributes: bool
+    one_request: bool = False
 
 
 class Preparation(RunSettings):
     """What the worker that starts a run knows about the message, and the run's settings.
 
     `invalid` says why `to` is not a phone number. `contact` and `flow` are null if they are not
-    known yet; `failed_lookup` is the failure of a quick lookup.
+    known yet. `failed_lookup` is the failure of a quick lookup, `failed_send` a first attempt of a
+    row that failed in its group; both are raised by the activity that makes the next attempt.
     """
 
     to: str | None = None
     invalid: str | None = None
     contact: Contact | None = None
     failed_lookup: AttemptFailure | None = None
+    failed_send: FailedAttempt | None = None
     flow: FlowMatch | None = None
 
 
-class PrepareRows(BaseModel):
-    """The numbers of several rows of a batch, as the caller wrote them."""
-
-    to: list[str]
-
-
-class RowPreparation(BaseModel):
-    """A row's number in E.164, or why it is not a phone number; its contact id if known."""
-
-    to: str | None = None
-    invalid: str | None = None
-    contact_id: str | None = None
-
-    @property
-    def contact(self) -> Contact | None:
-        """The contact if it is known."""
-        if self.to is None or self.contact_id is None:
-            return None
-        return Contact(to=self.to, contact_id=self.contact_id)
-
-
-class PreparedRows(BaseModel):
-    """The settings of all rows, and the rows in the order of the request."""
-
-    settings: RunSettings
-    rows: list[RowPreparation]
-
-    def each(self, flows: list[FlowMatch | None]) -> list[Preparation]:
-        """Return the preparation of each row, with its flow if that is known."""
-        return [
-            Preparation(
-                to=row.to,
-                invalid=row.invalid,
-                contact=row.contact,
-                flow=flow,
-                **dict(self.settings),
-            )
-            for row, flow in zip(self.rows, flows, strict=True)
-        ]
-
-
 class PreparationActivities:
-    """The first step, as a local activity: of one send, of a batch, or of many rows of a batch.
+    """The first step of a run, as a local activity.
 
     Every run that starts on this worker gets these settings. With `one_request` the first step
     makes no provider call: local activities bypass the task queue and so its rate limit.
@@ -115,8 +78,8 @@ class PreparationActivities:
             start_to_close_s=timeout_s + START_TO_CLOSE_MARGIN_S,
             retry=retry,
             search_attributes=search_attributes,
+            one_request=one_request,
         )
-        self._one_request = one_request
 
     @activity.defn
     async def read_settings(self) -> RunSettings:
@@ -141,7 +104,8 @@ class PreparationActivities:
             prepared.flow = self._flows.cached(request.template) if request.template else None
             contact_id = self._contacts.cached(prepared.to)
             flow_known = request.template is None or prepared.flow is not None
-            if contact_id is None and request.look_up and flow_known and not self._one_request:
+            may_call = request.look_up and not self._settings.one_request
+            if contact_id is None and may_call and flow_known:
                 try:
                     async with asyncio.timeout(LOOK_UP_WITHIN_S):
                         contact_id = await self._contacts.look_up(prepared.to, self._settings.retry)
@@ -152,23 +116,3 @@ class PreparationActivities:
             if contact_id is not None:
                 prepared.contact = Contact(to=prepared.to, contact_id=contact_id)
             return prepared
-
-    @activity.defn
-    async def prepare_rows(self, request: PrepareRows) -> PreparedRows:
-        """Prepare many rows in one activity, with the contacts that could be resolved."""
-        with map_unexpected_errors():
-            rows = [self._row(to) for to in request.to]
-            numbers = {row.to for row in rows if row.to}
-            found = await self._contacts.look_up_many(sorted(numbers), self._settings.retry)
-            return PreparedRows(
-                settings=self._settings,
-                rows=[
-                    row.model_copy(update={"contact_id": found.get(row.to or "")}) for row in rows
-                ],
-            )
-
-    def _row(self, to: str) -> RowPreparation:
-        try:
-            return RowPreparation(to=self._contacts.e164(to))
-        except ApplicationError as error:
-            return RowPreparation(invalid=error.message)

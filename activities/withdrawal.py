@@ -1,8 +1,9 @@
-"""Withdrawing a send, and ending an attempt whose worker is lost.
+"""Stopping an activity of the own run, and ending attempts whose worker is lost.
 
-Both read what the server knows about a pending send of the activity's own run.
+Both read what the server knows about the pending activities of the run.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -20,7 +21,7 @@ from temporalio.api.workflowservice.v1 import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.attempts import AttemptRecord
+from send_whatsapp.contract.attempts import AttemptRecord
 from send_whatsapp.contract.names import WITHDRAWN
 
 SendStatus = Literal["unsent", "in_flight", "maybe_sent"]
@@ -31,34 +32,17 @@ _BETWEEN_ATTEMPTS = (
     PendingActivityState.PENDING_ACTIVITY_STATE_PAUSED,
 )
 
-OVERDUE_S = 2.0
+OVERDUE = timedelta(seconds=2)
 """An attempt that has outlived its start-to-close timeout by this much has lost its timer."""
 
 
 async def stop_retries(activity_id: str) -> SendStatus:
     """Let no further attempt of a send of this activity's own run start; return its status.
 
-    Pauses only a send between two attempts: while a send is paused the server ignores its timeouts,
-    so that an attempt in flight would stay open forever if its worker died. Raises RPCError if the
-    server does not pause the send.
+    Raises RPCError if the server does not pause the send.
     """
-    send = await _pending(activity_id)
-    if send is None or send.state not in _BETWEEN_ATTEMPTS:
-        return "in_flight"
-    # Pause before reading the record; otherwise a new attempt could start after it was read.
-    try:
-        await _pause(activity_id)
-        send = await _pending(activity_id)
-        if send is not None and send.state not in _BETWEEN_ATTEMPTS:
-            # An attempt started just before the pause. Its timeouts must count.
-            await _unpause(activity_id)
-            return "in_flight"
-    except RPCError as error:
-        if error.status != RPCStatusCode.NOT_FOUND:
-            raise
-        send = None
+    send = await stop_attempts(activity_id)
     if send is None:
-        # It has just ended; its result is on its way to the workflow.
         return "in_flight"
     if not send.last_worker_identity:
         return "unsent"
@@ -68,42 +52,75 @@ async def stop_retries(activity_id: str) -> SendStatus:
     return "unsent" if details and complete and not record.ambiguous_since else "maybe_sent"
 
 
-async def end_overdue_attempt(activity_id: str, start_to_close_s: float) -> None:
-    """Make the server time out an attempt that has outlived its start-to-close timeout.
+async def stop_attempts(activity_id: str) -> PendingActivityInfo | None:
+    """Let no further attempt of an activity of this run start; return what the server knows of it.
+
+    None if an attempt is in flight, or has just ended and its result is on its way to the workflow.
+    Pauses only an activity between two attempts: while one is paused the server ignores its
+    timeouts, so that an attempt in flight would stay open forever if its worker died. Raises
+    RPCError if the server does not pause the activity.
+    """
+    pending = await pending_activity(activity_id)
+    if pending is None or pending.state not in _BETWEEN_ATTEMPTS:
+        return None
+    # Pause before reading the record; otherwise a new attempt could start after it was read.
+    try:
+        await _pause(activity_id)
+        pending = await pending_activity(activity_id)
+        if pending is not None and pending.state not in _BETWEEN_ATTEMPTS:
+            # An attempt started just before the pause. Its timeouts must count.
+            await _unpause(activity_id)
+            return None
+    except RPCError as error:
+        if error.status != RPCStatusCode.NOT_FOUND:
+            raise
+        return None
+    return pending
+
+
+async def end_overdue_attempts() -> None:
+    """Make the server time out attempts of this run that have outlived their timeout.
 
     The server drops the timer of an attempt that is paused when its timeout passes, and does not
     create it again when the attempt is resumed (seen in 1.31.2). New options create it.
     """
-    send = await _pending(activity_id)
-    if send is None or send.paused:
-        return
-    in_flight = send.state == PendingActivityState.PENDING_ACTIVITY_STATE_STARTED
-    started = send.last_started_time.ToDatetime(tzinfo=UTC)
-    overdue = timedelta(seconds=start_to_close_s + OVERDUE_S)
-    if in_flight and datetime.now(UTC) > started + overdue:
-        client, timeout = activity.client(), Duration()
-        timeout.FromTimedelta(timedelta(seconds=start_to_close_s))
-        await client.workflow_service.update_activity_options(
-            UpdateActivityOptionsRequest(
-                namespace=client.namespace,
-                execution=_own_run(),
-                id=activity_id,
-                activity_options=ActivityOptions(start_to_close_timeout=timeout),
-                update_mask=FieldMask(paths=["start_to_close_timeout"]),
-            )
+    for pending in await _pending_activities():
+        in_flight = pending.state == PendingActivityState.PENDING_ACTIVITY_STATE_STARTED
+        started = pending.last_started_time.ToDatetime(tzinfo=UTC)
+        timeout = pending.activity_options.start_to_close_timeout
+        overdue = started + timeout.ToTimedelta() + OVERDUE
+        if in_flight and not pending.paused and datetime.now(UTC) > overdue:
+            await _renew_timeout(pending.activity_id, timeout)
+
+
+async def pending_activity(activity_id: str) -> PendingActivityInfo | None:
+    """Return what the server knows of an activity of this run; None if it has ended."""
+    pending = await _pending_activities()
+    return next((each for each in pending if each.activity_id == activity_id), None)
+
+
+async def _pending_activities() -> Sequence[PendingActivityInfo]:
+    run = _own_run()
+    handle = activity.client().get_workflow_handle(run.workflow_id, run_id=run.run_id)
+    return (await handle.describe()).raw_description.pending_activities
+
+
+async def _renew_timeout(activity_id: str, start_to_close: Duration) -> None:
+    client = activity.client()
+    await client.workflow_service.update_activity_options(
+        UpdateActivityOptionsRequest(
+            namespace=client.namespace,
+            execution=_own_run(),
+            id=activity_id,
+            activity_options=ActivityOptions(start_to_close_timeout=start_to_close),
+            update_mask=FieldMask(paths=["start_to_close_timeout"]),
         )
+    )
 
 
 def _own_run() -> WorkflowExecution:
     info = activity.info()
     return WorkflowExecution(workflow_id=info.workflow_id or "", run_id=info.workflow_run_id or "")
-
-
-async def _pending(activity_id: str) -> PendingActivityInfo | None:
-    run = _own_run()
-    handle = activity.client().get_workflow_handle(run.workflow_id, run_id=run.run_id)
-    pending = (await handle.describe()).raw_description.pending_activities
-    return next((each for each in pending if each.activity_id == activity_id), None)
 
 
 async def _pause(activity_id: str) -> None:

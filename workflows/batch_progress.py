@@ -10,14 +10,14 @@ from collections.abc import Iterable, Sequence
 from send_whatsapp.contract.batch import BatchState, Counts
 from send_whatsapp.contract.names import batch_id, part_id
 from send_whatsapp.contract.parts import BatchCheckpoint, BatchInput, PartControl, PartProgress
+from workflows.row_gate import GROUP_ROWS
 
 USUAL_PARTS = 4
-"""Parts that usually run at once. A part may have this share of the batch's rows in flight, even
-if more parts run."""
+"""Parts that usually send at once, each with its share of the batch's rows in flight."""
 
-MIN_RUNNING_ROWS = 750
-"""Another part starts if fewer rows than this are running, so that the last rows of a part, which
-may wait for their next attempt, do not delay the batch."""
+MAX_RETRYING_ROWS = 500
+"""Another part starts only if fewer rows than this wait for another attempt, so that an outage of
+the provider does not spread to all rows; below it, they do not delay the next rows."""
 
 MAX_PARTS = 20
 """Parts that run at once, at most."""
@@ -53,11 +53,14 @@ class BatchProgress:
     def state(self) -> BatchState:
         """The state of the batch, as callers see it."""
         checkpoint = self.checkpoint
-        running = sum((part.counts for part in checkpoint.running.values()), Counts())
+        parts = checkpoint.running.values()
+        running = sum((part.counts for part in parts), Counts())
         return BatchState(
             key=self._request.key,
             generation=self._request.generation,
             counts=checkpoint.ended + running + self._not_started,
+            retrying=sum(part.retrying for part in parts),
+            retry_reason=next((part.retry_reason for part in parts if part.retrying), None),
             paused=checkpoint.paused,
             pause_reason=checkpoint.pause_reason,
             cancelled=checkpoint.cancelled,
@@ -89,9 +92,23 @@ class BatchProgress:
             return True
         if checkpoint.paused:
             return False
-        if checkpoint.per_minute is not None:
-            return not any(part.waiting for part in running)
-        return sum(part.counts.running for part in running) < MIN_RUNNING_ROWS
+        if sum(part.retrying for part in running) >= MAX_RETRYING_ROWS:
+            return False
+        if checkpoint.per_minute is not None and any(part.waiting for part in running):
+            return False
+        # A part that has started all its rows needs room for those in flight, but no share.
+        taken = sum(
+            min(self._share, part.counts.running) if part.waiting else part.in_flight
+            for part in running
+        )
+        needed = min(self._share, self._planned[checkpoint.started_parts].running)
+        return taken + needed <= self._request.in_flight
+
+    @property
+    def _share(self) -> int:
+        """Rows that one part may have in flight: whole groups, if possible."""
+        in_flight = self._request.in_flight
+        return min(in_flight, max(GROUP_ROWS, in_flight // USUAL_PARTS))
 
     def start_part(self) -> str:
         """Count the next part as running and return its id."""
@@ -111,7 +128,7 @@ class BatchProgress:
         return PartControl(
             batch=batch,
             sequence=checkpoint.sequence,
-            in_flight=max(1, request.in_flight // USUAL_PARTS),
+            in_flight=self._share,
             per_minute=None if rate is None else rate / max(1, starting),
             pause_after=request.pause_after,
             paused=checkpoint.paused,

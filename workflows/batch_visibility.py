@@ -39,4 +39,8 @@ class BatchVisibility:
 def _explanation(state: BatchState) -> str:
     if state.paused:
         return f". Paused: {state.pause_reason}. `send-whatsapp batch resume` continues it"
-    return "" if state.complete else ". Waits until the starter has started every part"
+    if not state.complete:
+        return ". Waits until the starter has started every part"
+    if state.retrying:
+        return f". {state.retrying:,} of them wait for another attempt: {state.retry_reason}"
+    return ""

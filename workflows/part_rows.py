@@ -1,13 +1,14 @@
-"""The rows of a part: which wait, which are in flight, how the others ended, when to report that.
+"""The rows of a part: which wait, which are being sent, how the others ended, when to report that.
 
 Makes no Temporal calls, so that unit tests can use it.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from send_whatsapp.contract.batch import Counts, Row, RowOutcome
+from send_whatsapp.contract.errors import utc
 
 REPORT_EVERY_ROWS = 25
 REPORT_AFTER = timedelta(seconds=5)
@@ -15,27 +16,38 @@ REPORT_AFTER = timedelta(seconds=5)
 
 
 class PartRows:
-    """Rows in the order of the part: they start in this order and end in any order.
+    """Rows start in the order of the part and end in any order.
 
-    `settled` rows are not sent; their outcome is known already.
+    A row is in flight during its first attempt; if it wants another attempt, it is retrying until
+    it ends. `settled` rows are not sent; their outcome is known already.
     """
 
     def __init__(self, rows: Sequence[Row] = (), settled: Sequence[RowOutcome] = ()) -> None:
         self._rows = rows
         self._settled = settled
-        self._started = 0
+        self._waiting = deque(rows)
+        self._retrying = set[str]()
         self._ended: dict[str, RowOutcome] = {}
         self._tally = Counter[str](row.outcome for row in settled)
+        self.retry_reason: str | None = None
+        """Why the latest row that wants another attempt failed in its first."""
+        self.last_end = ""
+        """The latest time at which a row ended (UTC, ISO 8601); empty if none has."""
 
     @property
     def waiting(self) -> int:
         """How many rows have not started."""
-        return len(self._rows) - self._started
+        return len(self._waiting)
 
     @property
     def in_flight(self) -> int:
-        """How many rows have started and not ended."""
-        return self._started - len(self._ended)
+        """How many rows are in their first attempt."""
+        return len(self._rows) - self.waiting - self.retrying - len(self._ended)
+
+    @property
+    def retrying(self) -> int:
+        """How many rows are in or wait for a later attempt."""
+        return len(self._retrying)
 
     @property
     def ended(self) -> Collection[RowOutcome]:
@@ -45,48 +57,69 @@ class PartRows:
     @property
     def counts(self) -> Counts:
         """All rows by outcome, settled ones included."""
-        return Counts(**self._tally, running=self.waiting + self.in_flight)
+        return Counts(**self._tally, running=len(self._rows) - len(self._ended))
 
     @property
     def outcomes(self) -> list[RowOutcome]:
         """The outcome of every row once all have ended: in the order of the part, then settled."""
         return [*(self._ended[row.key] for row in self._rows), *self._settled]
 
-    def next_rows(self, count: int) -> Sequence[Row]:
-        """Return the next rows to start, at most `count`; they keep waiting."""
-        return self._rows[self._started : self._started + count]
+    @property
+    def all_ended(self) -> bool:
+        """Whether every row has an outcome."""
+        return len(self._ended) == len(self._rows)
 
-    def start_next(self) -> Row:
-        """Start the next row that waits, and return it."""
-        row = self._rows[self._started]
-        self._started += 1
-        return row
+    def start(self, count: int) -> list[Row]:
+        """Start the next `count` rows that wait, and return them."""
+        return [self._waiting.popleft() for _ in range(min(count, self.waiting))]
+
+    def put_back(self, rows: Sequence[Row]) -> None:
+        """Let rows wait again that did not start after all."""
+        self._waiting.extendleft(reversed(rows))
+
+    def retry(self, row: Row, reason: str | None) -> None:
+        """Remember that a row in flight wants another attempt, and why the last one failed."""
+        self._retrying.add(row.key)
+        self.retry_reason = reason
 
     def end(self, outcome: RowOutcome) -> None:
         """Keep the outcome of a row that has started."""
+        self._retrying.discard(outcome.key)
         self._tally[outcome.outcome] += 1
         self._ended[outcome.key] = outcome
+        self.last_end = max(self.last_end, outcome.finished_at or "")
 
 
 class ReportSchedule:
-    """Decides when a part reports its rows: seldom, but before the batch's counts are stale."""
+    """Decides when a part reports its rows: seldom, but before the batch's counts are stale.
+
+    Knows the time only from the rows that have ended: the workflow's clock may differ in a replay
+    (ADR 0004).
+    """
 
     def __init__(self) -> None:
         self._ended = 0
-        self._all_started = False
-        self._next_at: datetime | None = None
+        self._phase = (False, False, False)
+        self._next_at = ""
 
-    def is_due(self, rows: PartRows, now: datetime) -> bool:
+    def is_due(self, rows: PartRows) -> bool:
         """Return whether the rows have changed so much, or so long ago, that a report is due."""
         newly_ended = len(rows.ended) - self._ended
-        if rows.waiting == 0 and not self._all_started:
+        if _phase(rows) != self._phase:
             return True  # The batch may start its next part.
-        if newly_ended == 0:
-            return False
-        return newly_ended >= REPORT_EVERY_ROWS or self._next_at is None or now >= self._next_at
+        return newly_ended >= REPORT_EVERY_ROWS or (
+            newly_ended > 0 and rows.last_end >= self._next_at
+        )
 
-    def reported(self, rows: PartRows, now: datetime) -> None:
+    def reported(self, rows: PartRows) -> None:
         """Remember what the part is about to report."""
         self._ended = len(rows.ended)
-        self._all_started = rows.waiting == 0
-        self._next_at = now + REPORT_AFTER
+        self._phase = _phase(rows)
+        if rows.last_end:
+            self._next_at = utc(datetime.fromisoformat(rows.last_end) + REPORT_AFTER)
+
+
+def _phase(rows: PartRows) -> tuple[bool, bool, bool]:
+    """Return whether all rows have started, none is in flight any more, and some are retrying."""
+    all_started = rows.waiting == 0
+    return all_started, all_started and rows.in_flight == 0, rows.retrying > 0

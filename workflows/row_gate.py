@@ -7,10 +7,14 @@ import math
 
 from send_whatsapp.contract.batch import RowOutcome
 from send_whatsapp.contract.errors import ErrorType
-from send_whatsapp.contract.parts import PartControl
+from send_whatsapp.contract.parts import Flows, PartControl
+
+GROUP_ROWS = 25
+"""Rows that start together at most. Larger groups hardly save more CPU, and lose more rows with a
+killed worker (docs/performance.md)."""
 
 TICK_S = 1.0
-"""Rows start in ticks of about this time: a timer for each row would cost five events per row."""
+"""Rows start in ticks of about this time, so that many can share a timer and a group."""
 
 
 class RowGate:
@@ -33,6 +37,22 @@ class RowGate:
         """Whether rows wait until the batch is resumed."""
         return self._paused_itself or (self.control is not None and self.control.paused)
 
+    @property
+    def batch(self) -> str:
+        """The workflow id of the batch; empty before its first control message."""
+        return self.control.batch if self.control else ""
+
+    @property
+    def flows(self) -> Flows:
+        """The flows that the batch has looked up, by template."""
+        return self.control.flows if self.control else {}
+
+    @property
+    def least_group(self) -> int:
+        """Rows that start together at least, if so many wait: small groups cost more per row."""
+        in_flight = self.control.in_flight if self.control else 0
+        return max(1, min(in_flight, GROUP_ROWS) // 4)
+
     def stop(self, reason: str) -> None:
         """Let no further row start; the first reason counts."""
         self.stop_reason = self.stop_reason or reason
@@ -49,11 +69,11 @@ class RowGate:
         if control.cancelled:
             self.stop("its batch was cancelled")
 
-    def has_room(self, in_flight: int) -> bool:
-        """Return whether another row may start beside so many, if the rate allows it too."""
+    def room(self, in_flight: int) -> int:
+        """Return how many rows may start beside so many, if the rate allows them too."""
         if self.control is None or self.paused or self.stopped:
-            return False
-        return in_flight < self.control.in_flight
+            return 0
+        return max(0, self.control.in_flight - in_flight)
 
     def row_ended(self, row: RowOutcome) -> str | None:
         """Count a row; return why the part pauses itself now, or None.
@@ -97,14 +117,13 @@ class RateAllowance:
         """Length of a tick (seconds): how long its rows take at the configured rate."""
         return self._rows_per_tick * 60 / self._per_minute if self._per_minute else 0
 
-    def take(self) -> bool:
-        """Take one row; False if it must wait for the next tick."""
+    def take(self, count: int) -> int:
+        """Take up to `count` rows; 0 if they must wait for the next tick."""
         if self._per_minute is None:
-            return True
-        if self._left == 0:
-            return False
-        self._left -= 1
-        return True
+            return count
+        taken = min(count, self._left)
+        self._left -= taken
+        return taken
 
     def next_tick(self) -> None:
         """Allow the rows of the next tick."""

@@ -9,11 +9,10 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.contacts import Contact
     from activities.flows import FlowMatch
-    from activities.messages import MessageActivities, Send, SendFile, SendFlow, SendText
+    from activities.messages import Send, SendFile, SendFlow, SendText
     from activities.preparation import Preparation
-    from activities.retries import RetryLimits
+    from activities.sending import SendActivities
     from send_whatsapp.contract.errors import ErrorType, expired, failure, outcome_of
     from send_whatsapp.contract.names import SEND_WORKFLOW, START_BEFORE_MEMO
     from send_whatsapp.contract.request import SendWhatsAppRequest
@@ -68,7 +67,7 @@ async def deliver(
 ) -> SendWhatsAppResult:
     """Take one message from the request to the provider's answer.
 
-    Rows of a batch have other options, and a `preparation` that was made with other rows.
+    Rows of a batch have other options, and a `preparation` with the failure of their first attempt.
     """
     prepared = await prepare(request, visibility, preparation)
     if request.send_at and request.send_at > workflow.now():
@@ -86,7 +85,7 @@ async def deliver(
         ),
     )
 
-    message = outgoing(request, contact, flow, prepared.retry)
+    message = outgoing(request, contact.contact_id, flow, prepared)
     visibility.sending(message.kind)
     visibility.waits_for(f"{message.summary}.", prepared)
     accepted = await send(message, prepared, options)
@@ -122,25 +121,26 @@ async def prepare(
 
 
 def outgoing(
-    request: SendWhatsAppRequest, contact: Contact, flow: FlowMatch | None, retry: RetryLimits
+    request: SendWhatsAppRequest, contact_id: str, flow: FlowMatch | None, prepared: Preparation
 ) -> OutgoingMessage:
     """Return the message to send; fail if there is nothing to send."""
     common = Send(
-        contact_id=contact.contact_id,
+        contact_id=contact_id,
         delivery=request.delivery,
-        retry=retry,
+        retry=prepared.retry,
         origin_run_id=workflow.info().original_execution_run_id,
         expires_at=request.expires_at,
+        failed_attempt=prepared.failed_send,
     ).model_dump()
     if request.template is not None and flow and flow.flow_id:
         variables = request.template_variables
         send_flow = SendFlow(**common, flow_id=flow.flow_id, variables=variables)
         summary = f"Send template {steps.shortened(request.template)}"
-        return OutgoingMessage(MessageActivities.send_flow, send_flow, "template", summary)
+        return OutgoingMessage(SendActivities.send_flow, send_flow, "template", summary)
     if request.file_url is not None and request.file_type is not None:
         send_file = SendFile(**common, url=request.file_url, file_type=request.file_type)
         summary = f"Send {request.file_type}"
-        return OutgoingMessage(MessageActivities.send_file, send_file, "media", summary)
+        return OutgoingMessage(SendActivities.send_file, send_file, "media", summary)
     text = request.message if request.template is None else request.fallback_text
     if text is None:
         raise failure(
@@ -151,7 +151,7 @@ def outgoing(
     instead = "" if request.template is None else " instead of the template"
     summary = f"Send text{instead}, {len(text):,} characters"
     send_text = SendText(**common, text=text)
-    return OutgoingMessage(MessageActivities.send_text, send_text, "text", summary)
+    return OutgoingMessage(SendActivities.send_text, send_text, "text", summary)
 
 
 async def until_expiry(expires_at: datetime | None, lookups: Awaitable[T]) -> T:

@@ -14,10 +14,11 @@ from temporalio.exceptions import TimeoutError as AttemptTimedOut
 from temporalio.workflow import ActivityCancellationType, ActivityHandle
 
 with workflow.unsafe.imports_passed_through():
-    from activities.attempts import AttemptRecord
-    from activities.messages import Accepted, MessageActivities, Send
+    from activities.messages import Message, Send
     from activities.preparation import Preparation
+    from activities.sending import SendActivities
     from activities.withdrawal import SendStatus
+    from send_whatsapp.contract.attempts import Accepted, AttemptRecord
     from send_whatsapp.contract.errors import (
         RETRYABLE,
         ErrorType,
@@ -29,21 +30,19 @@ with workflow.unsafe.imports_passed_through():
         utc,
     )
     from send_whatsapp.contract.result import SentAs
+    from workflows.lost_attempts import (
+        LOST_ATTEMPTS,
+        LOST_WORKER,
+        attempt_timeout,
+        end_overdue_attempts,
+    )
     from workflows.steps import SendOptions, our_failure, retry_policy
-
-CLOSES_WITHIN = timedelta(seconds=5)
-"""After its timeouts, the time that an attempt in flight gets to end once its send is withdrawn."""
-
-_LOST_ATTEMPTS = ("TemporalTimeout:StartToClose", "TemporalTimeout:Heartbeat", "WorkerShutdown")
-"""Failures of an attempt that never answered; `at_most_once` allows no further attempt."""
-
-_LOST_WORKER = "the worker was lost while it sent the message"
 
 
 def is_lost_worker(error: ApplicationError) -> bool:
     """Return whether the outcome of a send is unknown because its worker stopped answering."""
     return error.type == ErrorType.DELIVERY_UNKNOWN and (
-        failure_details(error).detail == _LOST_WORKER
+        failure_details(error).detail == LOST_WORKER
     )
 
 
@@ -51,8 +50,8 @@ def is_lost_worker(error: ApplicationError) -> bool:
 class OutgoingMessage:
     """A message to send: the activity that sends it with its input, what it is, and a summary."""
 
-    activity: Callable[[MessageActivities, Any], Awaitable[Accepted]]
-    input: Send
+    activity: Callable[[SendActivities, Any], Awaitable[Accepted]]
+    input: Message
     kind: SentAs
     summary: str
 
@@ -112,10 +111,10 @@ class _Sending:
         if not handle.done():
             status = await self._withdraw(handle)
             try:
-                await workflow.wait_condition(handle.done, timeout=self._attempt_timeout)
+                await workflow.wait_condition(handle.done, timeout=attempt_timeout(self.prepared))
             except builtins.TimeoutError:
                 # The server ignores the timeouts of a send that an operator has paused.
-                raise delivery_unknown(_LOST_WORKER, utc(started)) from None
+                raise delivery_unknown(LOST_WORKER, utc(started)) from None
         try:
             return await handle
         except ActivityError as error:
@@ -126,10 +125,6 @@ class _Sending:
                 raise expired() from None
             raise end.error from None
 
-    @property
-    def _attempt_timeout(self) -> timedelta:
-        return timedelta(seconds=self.prepared.start_to_close_s) + CLOSES_WITHIN
-
     def _seconds_left(self) -> float | None:
         expires_at = self.message.input.expires_at
         if expires_at is None:
@@ -137,25 +132,21 @@ class _Sending:
         return max((expires_at - workflow.now()).total_seconds(), 0)
 
     async def _until_done_or_withdrawn(self, handle: ActivityHandle[Accepted]) -> None:
-        """Wait for the end of the send, a cancellation or `expiresAt`.
-
-        Meanwhile makes the server end an attempt that has outlived its timeout: a send that was
-        paused when its worker died would otherwise stay open after it is resumed.
-        """
-        while True:
-            wait = self._attempt_timeout.total_seconds()
-            left = self._seconds_left()
-            try:
-                await workflow.wait_condition(
-                    lambda: handle.done() or self.cancelled,
-                    timeout=wait if left is None else min(left, wait),
-                )
-                return
-            except builtins.TimeoutError:
-                self.expired = self._seconds_left() == 0
-                if self.expired:
-                    return
-                await self._end_overdue_attempt()
+        """Wait for the end of the send, a cancellation or `expiresAt`."""
+        watching = None
+        if self.options.watched:
+            watch = end_overdue_attempts(
+                self.prepared, lambda: handle.done() or self.cancelled or self.expired
+            )
+            watching = asyncio.create_task(watch)
+        try:
+            await workflow.wait_condition(
+                lambda: handle.done() or self.cancelled, timeout=self._seconds_left()
+            )
+        except builtins.TimeoutError:
+            self.expired = True
+        if watching:
+            await watching
 
     def _start(self) -> ActivityHandle[Accepted]:
         at_most_once = self.message.input.delivery == "at_most_once"
@@ -165,7 +156,7 @@ class _Sending:
             activity_id=self.options.activity_id,
             priority=self.options.priority,
             start_to_close_timeout=timedelta(seconds=self.prepared.start_to_close_s),
-            retry_policy=retry_policy(self.prepared.retry, _LOST_ATTEMPTS if at_most_once else ()),
+            retry_policy=retry_policy(self.prepared.retry, LOST_ATTEMPTS if at_most_once else ()),
             # A send in flight must be awaited, or the history would not show its outcome.
             cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             summary=self.message.summary,
@@ -179,7 +170,7 @@ class _Sending:
         """
         try:
             status = await workflow.execute_local_activity_method(
-                MessageActivities.stop_retries,
+                SendActivities.stop_retries,
                 self.options.activity_id,
                 start_to_close_timeout=timedelta(seconds=10),
                 retry_policy=RetryPolicy(maximum_attempts=3),
@@ -189,18 +180,6 @@ class _Sending:
             status = "maybe_sent"
         handle.cancel()
         return status
-
-    async def _end_overdue_attempt(self) -> None:
-        try:
-            await workflow.execute_local_activity_method(
-                MessageActivities.end_overdue_attempt,
-                args=[self.options.activity_id, self.prepared.start_to_close_s],
-                start_to_close_timeout=timedelta(seconds=10),
-                retry_policy=RetryPolicy(maximum_attempts=1),
-                summary="End the attempt if its worker was lost",
-            )
-        except (ActivityError, ApplicationError):
-            workflow.logger.warning("could not check whether an attempt was lost")
 
 
 class _LostBeforeCall(Exception):
@@ -240,4 +219,4 @@ def _end_of(error: ActivityError, status: SendStatus, message: Send, started: da
         record = error.cause.last_heartbeat_details
         if not record or AttemptRecord.model_validate(record[0]).ambiguous_since is None:
             return _End(_LostBeforeCall(), nothing_sent=True)
-    return _End(delivery_unknown(_LOST_WORKER, utc(started)), nothing_sent=False)
+    return _End(delivery_unknown(LOST_WORKER, utc(started)), nothing_sent=False)

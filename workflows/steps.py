@@ -15,8 +15,6 @@ with workflow.unsafe.imports_passed_through():
         Preparation,
         PreparationActivities,
         Prepare,
-        PreparedRows,
-        PrepareRows,
         RunSettings,
     )
     from activities.retries import RetryLimits
@@ -34,10 +32,14 @@ _OUR_TYPES = frozenset(ErrorType)
 
 @dataclass(frozen=True)
 class SendOptions:
-    """The activity id of a send, and the priority of its activities in the task queue."""
+    """The activity id of a send, and the priority of its activities in the task queue.
+
+    `watched`: the send itself watches for lost attempts, not its run (workflows/lost_attempts.py).
+    """
 
     activity_id: str
     priority: Priority
+    watched: bool = True
 
 
 SINGLE_SEND = SendOptions(SEND_ACTIVITY_ID, Priority(priority_key=2))
@@ -61,17 +63,6 @@ async def prepare(to: str, template: str | None, *, look_up: bool = False) -> Pr
         start_to_close_timeout=timedelta(seconds=10),
         retry_policy=RetryPolicy(maximum_attempts=5),
         summary="Look up the contact" if look_up else "Read the number, the cache, the settings",
-    )
-
-
-async def prepare_rows(numbers: list[str]) -> PreparedRows:
-    """Prepare many rows in one activity, with the contacts that could be resolved."""
-    return await workflow.execute_local_activity_method(
-        PreparationActivities.prepare_rows,
-        PrepareRows(to=numbers),
-        start_to_close_timeout=timedelta(minutes=15),
-        retry_policy=RetryPolicy(maximum_attempts=5),
-        summary=f"Read {len(numbers):,} numbers and resolve their contacts",
     )
 
 

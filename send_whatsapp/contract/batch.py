@@ -55,8 +55,8 @@ class BatchRequest(Request):
     """What a caller writes to start a batch with all its rows in one call.
 
     `pause_after` consecutive failures within one part pause the batch; `per_minute` limits how many
-    rows start in a minute (None: no limit). Each part of the batch may have a quarter of
-    `in_flight` rows in flight.
+    rows start in a minute (None: no limit). At most `in_flight` rows are in their first attempt at
+    once.
     """
 
     key: Annotated[str, Field(min_length=1, max_length=MAX_BATCH_KEY_LENGTH)]
@@ -143,12 +143,15 @@ class BatchState(BatchModel):
     """The state of a batch, and its result once it is closed.
 
     `generation` counts the starts under this key; `part_count` (in JSON: `parts`) is the number of
-    parts. Nothing is sent until the batch is `complete`: every part has reached Temporal.
+    parts. Nothing is sent until the batch is `complete`: every part has reached Temporal. Of the
+    running rows, `retrying` wait for another attempt, because of `retry_reason`.
     """
 
     key: str
     generation: int
     counts: Counts = Counts()
+    retrying: int = 0
+    retry_reason: str | None = None
     paused: bool = False
     pause_reason: str | None = None
     cancelled: bool = False

@@ -25,6 +25,7 @@ WITHDRAWN: Final = "withdrawn by the run"
 """Reason of a pause by which a run withdraws its own send."""
 
 SEND_ACTIVITIES: Final = ("send_text", "send_flow", "send_file")
+GROUP_ACTIVITY: Final = "send_rows"
 
 MAX_KEY_LENGTH: Final = 200
 MAX_BATCH_KEY_LENGTH: Final = 100
@@ -57,6 +58,11 @@ def part_id(batch: str, generation: int, number: int) -> str:
 def row_activity_id(row: int) -> str:
     """Return the activity id of a row's send in its part."""
     return f"{SEND_ACTIVITY_ID}-{row}"
+
+
+def group_activity_id(row: int) -> str:
+    """Return the activity id of a group of rows in its part, by the number of its first row."""
+    return f"rows-{row}"
 
 
 def workflow_id(key: str) -> str:

@@ -83,9 +83,9 @@ class PartRequest(Request):
 class PartControl(BatchModel):
     """Signal of a batch to one of its parts: start, or apply new settings (rate, pause, cancel).
 
-    Messages with a lower sequence number than the last one are ignored. `in_flight` rows at once,
-    `per_minute` rows started a minute (None: no limit). A higher number of `resumes` ends a pause
-    that the part started itself.
+    Messages with a lower sequence number than the last one are ignored. At most `in_flight` rows
+    are in their first attempt at once; `per_minute` rows start a minute (None: no limit). A higher
+    number of `resumes` ends a pause that the part started itself.
     """
 
     batch: str
@@ -102,13 +102,17 @@ class PartControl(BatchModel):
 class PartProgress(BatchModel):
     """Signal of a part to its batch: its rows by outcome, and whether the part has `ended`.
 
-    `waiting` counts the rows not started yet; `counts.running` includes them. `pause_reason` is set
-    once, when the part has paused itself.
+    `counts.running` are the rows that are `waiting` (not started yet), `in_flight` (in their first
+    attempt) or `retrying` (in or before a later attempt, because of `retry_reason`). `pause_reason`
+    is set once, when the part has paused itself.
     """
 
     part: str
     counts: Counts
     waiting: int = 0
+    in_flight: int = 0
+    retrying: int = 0
+    retry_reason: str | None = None
     pause_reason: str | None = None
     ended: bool = False
 

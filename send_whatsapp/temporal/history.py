@@ -1,5 +1,6 @@
 """The input of a run, decoded from the first event of its history by the client's converter."""
 
+from datetime import UTC
 from typing import Any, TypeVar
 
 from temporalio.api.history.v1 import HistoryEvent
@@ -7,7 +8,7 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError
 
-from send_whatsapp.contract.errors import FieldProblem, invalid_request
+from send_whatsapp.contract.errors import FieldProblem, invalid_request, utc
 from send_whatsapp.contract.request import Request
 
 RequestT = TypeVar("RequestT", bound=Request)
@@ -44,3 +45,8 @@ async def decode_input(
     problem = f"has {len(payloads)} arguments that do not make a {type_.__name__}"
     expected = "one JSON object as the only argument"
     raise invalid_request([FieldProblem(field="request", problem=problem, expected=expected)])
+
+
+def event_time(event: HistoryEvent) -> str:
+    """Return the time of an event in UTC, ISO 8601."""
+    return utc(event.event_time.ToDatetime(UTC))

@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC
 from typing import Any, NamedTuple
 
 from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.client import (
     Client,
     WorkflowExecutionStatus,
@@ -17,11 +17,12 @@ from temporalio.exceptions import ApplicationError, FailureError
 from temporalio.service import RPCError, RPCStatusCode
 
 from send_whatsapp.contract.batch import Row, RowOutcome
-from send_whatsapp.contract.errors import RETRYABLE, ErrorType, failure_details, outcome_of, utc
+from send_whatsapp.contract.errors import RETRYABLE, ErrorType, failure_details, outcome_of
 from send_whatsapp.contract.names import SEND_ACTIVITIES, row_activity_id
 from send_whatsapp.contract.parts import PartRequest
 from send_whatsapp.contract.result import Outcome
-from send_whatsapp.temporal.history import decode_input, started_with
+from send_whatsapp.temporal.group_history import GroupedRow, rows_of_groups
+from send_whatsapp.temporal.history import decode_input, event_time, started_with
 
 QUERY_TIMEOUT_S = 5.0
 
@@ -53,14 +54,15 @@ async def rows_of_part(client: Client, part: str) -> list[Row]:
 async def part_outcomes(client: Client, part: str, *, query: bool = True) -> list[RowOutcome]:
     """Return the outcome of each row of a part so far; empty if the part does not exist.
 
-    A completed part has them in its result. Those of any other part follow from its history: a row
-    whose send started but has no end is unknown, a row without a send was not sent. Only a running
-    part knows of rows that failed before their send, so it is queried too; `query=False` saves that
-    if no worker would answer.
+    A completed part has them in its result. Those of any other part follow from its history and its
+    pending groups: a row whose send started but has no end is unknown, a row without a send was not
+    sent. Only a running part knows of rows that failed before their send, so it is queried too;
+    `query=False` saves that if no worker would answer.
     """
     handle = client.get_workflow_handle(part, result_type=list[RowOutcome])
     try:
-        status = (await handle.describe()).status
+        description = await handle.describe()
+        status = description.status
         if status == WorkflowExecutionStatus.COMPLETED:
             result: list[RowOutcome] = await handle.result()
             return result
@@ -73,36 +75,48 @@ async def part_outcomes(client: Client, part: str, *, query: bool = True) -> lis
     # A query of a part that no worker has taken yet would wait in vain.
     taken = any(e.HasField("workflow_task_completed_event_attributes") for e in events)
     reported = await _query(handle) if query and running and taken else {}
-    return await outcomes_in_history(client.data_converter, events, reported, running=running)
+    pending = description.raw_description.pending_activities
+    return await outcomes_in_history(
+        client.data_converter, events, pending, reported, running=running
+    )
 
 
 async def outcomes_in_history(
     converter: DataConverter,
     events: Sequence[HistoryEvent],
+    pending: Iterable[PendingActivityInfo],
     reported: Mapping[str, RowOutcome],
     *,
     running: bool,
 ) -> list[RowOutcome]:
-    """Return the outcome of each row according to the events; `reported` ones, by key, win."""
+    """Return the outcome of each row, from events and activities that were pending before them.
+
+    `reported` outcomes, by key, win.
+    """
     request = await decode_input(converter, events[0], PartRequest)
-    closed_at = None if running else _time(events[-1])
+    closed_at = None if running else event_time(events[-1])
     sends = _sends(events)
+    groups = await rows_of_groups(converter, events, pending)
     outcomes = list(request.known)
     for row in request.unpacked():
         if row.key in reported:
             outcomes.append(reported[row.key])
             continue
         id_ = row_activity_id(row.row)
+        group = groups.get(row.row)
         if last_event := sends.get(id_):
             end = await _end_of_send(converter, last_event)
+        elif id_ in sends:
+            end = _without_end(closed_at, maybe_sent=True)
         else:
-            end = _without_end(closed_at, was_started=id_ in sends)
+            end = _end_in_group(group, closed_at)
         outcomes.append(
             RowOutcome(
                 row=row.row,
                 key=row.key,
-                to=row.request.to,
+                to=(group.end.to if group else None) or row.request.to,
                 outcome=end.outcome,
+                contact_id=group.end.contact_id if group and end.outcome == "accepted" else None,
                 error_type=end.error_type,
                 error=end.error,
                 finished_at=end.at,
@@ -145,14 +159,14 @@ def _sends(events: Iterable[HistoryEvent]) -> dict[str, HistoryEvent | None]:
 
 async def _end_of_send(converter: DataConverter, event: HistoryEvent) -> _End:
     if event.HasField("activity_task_completed_event_attributes"):
-        return _End("accepted", at=_time(event))
+        return _End("accepted", at=event_time(event))
     message = UNKNOWN_ERROR
     if event.HasField("activity_task_failed_event_attributes"):
         error = await converter.decode_failure(event.activity_task_failed_event_attributes.failure)
         if isinstance(error, ApplicationError) and _is_clear(error):
-            return _End(outcome_of(error), error.type, error.message, _time(event))
+            return _End(outcome_of(error), error.type, error.message, event_time(event))
         message = error.message if isinstance(error, FailureError) else str(error)
-    return _End("unknown", ErrorType.DELIVERY_UNKNOWN, message, _time(event))
+    return _End("unknown", ErrorType.DELIVERY_UNKNOWN, message, event_time(event))
 
 
 def _is_clear(error: ApplicationError) -> bool:
@@ -162,14 +176,24 @@ def _is_clear(error: ApplicationError) -> bool:
     return bool(error.details) and failure_details(error).nothing_sent
 
 
-def _without_end(closed_at: str | None, *, was_started: bool) -> _End:
+def _end_in_group(group: GroupedRow | None, closed_at: str | None) -> _End:
+    """Return the outcome of a row without a send of its own."""
+    if group is None:
+        return _without_end(closed_at, maybe_sent=False)
+    if group.end.accepted:
+        return _End("accepted", at=group.end.accepted.at)
+    failed = group.end.failure
+    if failed is None:
+        return _without_end(closed_at, maybe_sent=group.maybe_sent)
+    if failed.retry_delay_s is not None:
+        return _without_end(closed_at, maybe_sent=not failed.details.nothing_sent)
+    return _End(outcome_of(failed.error()), failed.type, failed.message, group.at)
+
+
+def _without_end(closed_at: str | None, *, maybe_sent: bool) -> _End:
     """Return the outcome of a row whose send has no end in a part that runs or closed then."""
     if closed_at is None:
         return _End("running")
-    if was_started:
+    if maybe_sent:
         return _End("unknown", ErrorType.DELIVERY_UNKNOWN, UNKNOWN_ERROR, closed_at)
     return _End("cancelled", "Cancelled", UNSENT_ERROR, closed_at)
-
-
-def _time(event: HistoryEvent) -> str:
-    return utc(event.event_time.ToDatetime(UTC))

@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from activities.attempts import AttemptRecord
 from activities.failures import lookup_failure, send_failure
 from activities.redaction import redact
 from activities.retries import Retries, backoff
@@ -16,6 +15,7 @@ from send_whatsapp.cgb.errors import (
     Unauthorized,
     Unavailable,
 )
+from send_whatsapp.contract.attempts import AttemptRecord
 from send_whatsapp.contract.errors import ErrorType, FailureDetails, FieldProblem, invalid_request
 from send_whatsapp.contract.fields import Delivery
 

@@ -8,6 +8,7 @@ import pytest
 from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.converter import (
     DataConverter,
     DefaultFailureConverterWithEncodedAttributes,
@@ -53,6 +54,7 @@ class History:
     def __init__(self, converter: DataConverter) -> None:
         self.converter = converter
         self.events: list[HistoryEvent] = []
+        self.pending: list[PendingActivityInfo] = []
 
     def add(self, **attributes: Any) -> HistoryEvent:
         event = HistoryEvent(event_id=len(self.events) + 1, **attributes)
@@ -84,7 +86,9 @@ class History:
         )
 
     async def outcome(self, *, running: bool = False, **reported: RowOutcome) -> RowOutcome:
-        [found] = await outcomes_in_history(self.converter, self.events, reported, running=running)
+        [found] = await outcomes_in_history(
+            self.converter, self.events, self.pending, reported, running=running
+        )
         assert (found.row, found.key) == (ROW.row, ROW.key)
         return found
 

@@ -34,24 +34,55 @@ def report(progress: BatchProgress, part: int, counts: Counts, **fields: Any) ->
 @pytest.mark.parametrize(
     ("parts", "fields", "started"),
     [
-        ([250] * 10, {}, 3),
-        ([200] * 10, {}, 4),
-        ([10] * 50, {}, MAX_PARTS),
+        ([250] * 10, {}, 4),
+        ([250] * 10, {"in_flight": 400}, 4),
+        ([250] * 10, {"in_flight": 60}, 2),
+        ([250] * 10, {"in_flight": 1}, 1),
+        ([10] * 50, {}, 10),
+        ([10] * 50, {"in_flight": 1000}, MAX_PARTS),
         ([250, 10], {}, 2),
         ([250] * 10, {"per_minute": 600}, 1),
     ],
 )
-def test_parts_start_until_enough_rows_are_running(
+def test_parts_start_until_their_rows_in_flight_are_those_of_the_batch(
     parts: list[int], fields: dict[str, Any], started: int
 ) -> None:
     assert start_all(batch(*parts, **fields)) == started
 
 
-def test_the_next_part_starts_when_rows_have_ended() -> None:
+@pytest.mark.parametrize(
+    ("in_flight", "share"), [(1, 1), (24, 24), (25, 25), (60, 25), (100, 25), (400, 100)]
+)
+def test_a_part_has_a_quarter_of_the_rows_in_flight_or_one_group(
+    in_flight: int, share: int
+) -> None:
+    assert batch(250, in_flight=in_flight).control("b").in_flight == share
+
+
+@pytest.mark.parametrize(
+    ("in_flight", "retrying", "starts"), [(25, 0, False), (1, 0, False), (0, 249, True)]
+)
+def test_the_next_part_starts_when_a_part_has_no_row_in_flight(
+    in_flight: int, retrying: int, starts: bool
+) -> None:
     progress = batch(*[250] * 10)
     start_all(progress)
-    report(progress, 0, Counts(accepted=1, running=249))
-    assert start_all(progress) == 1
+    counts = Counts(accepted=1, running=249)
+    report(progress, 0, counts, in_flight=in_flight, retrying=retrying)
+    assert progress.may_start_part() is starts
+
+
+def test_no_part_starts_while_many_rows_wait_for_another_attempt() -> None:
+    progress = batch(*[250] * 10)
+    start_all(progress)
+    reason = "could not send a message: HTTP 503"
+    for part in range(2):
+        counts = Counts(running=250)
+        report(progress, part, counts, retrying=250, retry_reason=reason)
+    assert (progress.state.retrying, progress.state.retry_reason) == (500, reason)
+    assert not progress.may_start_part()
+    report(progress, 0, Counts(accepted=1, running=249), retrying=249, retry_reason=reason)
+    assert progress.may_start_part()
 
 
 def test_with_a_rate_the_next_part_starts_when_no_row_waits() -> None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from send_whatsapp.contract.batch import Counts, Row, RowOutcome
+from send_whatsapp.contract.errors import utc
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.contract.result import Outcome
 from workflows.part_rows import PartRows, ReportSchedule
@@ -12,25 +13,29 @@ from workflows.part_rows import PartRows, ReportSchedule
 NOW = datetime(2027, 1, 31, tzinfo=UTC)
 
 
+def at(seconds: float) -> str:
+    return utc(NOW + timedelta(seconds=seconds))
+
+
 def rows(count: int) -> list[Row]:
     request = SendWhatsAppRequest(to="+1234567890", message="x")
     return [Row(row=n, key=f"k{n}", request=request) for n in range(1, count + 1)]
 
 
-def ended(key: str, outcome: Outcome = "accepted") -> RowOutcome:
-    return RowOutcome(row=1, key=key, to="+1", outcome=outcome)
+def ended(key: str, outcome: Outcome = "accepted", seconds: float = 0) -> RowOutcome:
+    return RowOutcome(row=1, key=key, to="+1", outcome=outcome, finished_at=at(seconds))
 
 
-def end_next(part: PartRows, count: int = 1) -> None:
-    for _ in range(count):
-        part.end(ended(part.start_next().key))
+def end_next(part: PartRows, count: int = 1, seconds: float = 0) -> None:
+    for row in part.start(count):
+        part.end(ended(row.key, seconds=seconds))
 
 
 def test_a_row_waits_is_in_flight_and_ends() -> None:
     part = PartRows(rows(3), [ended("known", "unknown")])
     assert (part.waiting, part.in_flight) == (3, 0)
     assert part.counts == Counts(unknown=1, running=3)
-    first = part.start_next()
+    [first] = part.start(1)
     assert (first.key, part.waiting, part.in_flight) == ("k1", 2, 1)
     assert part.counts == Counts(unknown=1, running=3)
     part.end(ended("k1", "failed"))
@@ -38,17 +43,31 @@ def test_a_row_waits_is_in_flight_and_ends() -> None:
     assert part.counts == Counts(unknown=1, failed=1, running=2)
 
 
-def test_the_next_rows_are_those_that_have_not_started() -> None:
+def test_rows_that_did_not_start_after_all_are_the_next_to_start() -> None:
     part = PartRows(rows(5))
-    part.start_next()
-    assert [row.key for row in part.next_rows(3)] == ["k2", "k3", "k4"]
-    assert [row.key for row in part.next_rows(9)] == ["k2", "k3", "k4", "k5"]
-    assert part.waiting == 4
+    first = part.start(3)
+    part.put_back(first[1:])
+    assert (part.waiting, part.in_flight) == (4, 1)
+    assert [row.key for row in part.start(9)] == ["k2", "k3", "k4", "k5"]
+
+
+def test_a_row_that_wants_another_attempt_is_not_in_flight_any_more() -> None:
+    part = PartRows(rows(3))
+    first, second = part.start(2)
+    part.retry(first, "could not send a message: HTTP 503")
+    assert (part.waiting, part.in_flight, part.retrying) == (1, 1, 1)
+    assert part.retry_reason == "could not send a message: HTTP 503"
+    part.end(ended(first.key))
+    part.end(ended(second.key))
+    assert (part.waiting, part.in_flight, part.retrying) == (1, 0, 0)
+    assert not part.all_ended
+    end_next(part)
+    assert part.all_ended
 
 
 def test_outcomes_are_in_the_order_of_the_part_and_settled_ones_follow() -> None:
     part = PartRows(rows(3), [ended("known")])
-    for key in [part.start_next().key for _ in range(3)][::-1]:
+    for key in [row.key for row in part.start(3)][::-1]:
         part.end(ended(key))
     assert [row.key for row in part.ended] == ["k3", "k2", "k1"]
     assert [row.key for row in part.outcomes] == ["k1", "k2", "k3", "known"]
@@ -56,30 +75,37 @@ def test_outcomes_are_in_the_order_of_the_part_and_settled_ones_follow() -> None
 
 @pytest.mark.parametrize(
     ("newly_ended", "seconds", "due"),
-    [(0, 0, False), (0, 60, False), (1, 4, False), (24, 4, False), (25, 0, True), (1, 5, True)],
+    [(0, 60, False), (1, 4, False), (24, 4, False), (25, 0, True), (1, 5, True)],
 )
 def test_a_report_is_due_after_25_rows_or_5_seconds(
     newly_ended: int, seconds: int, due: bool
 ) -> None:
     part, schedule = PartRows(rows(100)), ReportSchedule()
-    schedule.reported(part, NOW)
-    end_next(part, newly_ended)
-    assert schedule.is_due(part, NOW + timedelta(seconds=seconds)) is due
+    end_next(part)
+    schedule.reported(part)
+    end_next(part, newly_ended, seconds)
+    assert schedule.is_due(part) is due
 
 
 def test_the_first_row_that_ends_is_reported_at_once() -> None:
     part, schedule = PartRows(rows(100)), ReportSchedule()
-    assert not schedule.is_due(part, NOW)
+    assert not schedule.is_due(part)
     end_next(part)
-    assert schedule.is_due(part, NOW)
+    assert schedule.is_due(part)
 
 
-def test_a_part_reports_once_that_all_rows_have_started() -> None:
-    part, schedule = PartRows(rows(2)), ReportSchedule()
-    schedule.reported(part, NOW)
-    part.start_next()
-    assert not schedule.is_due(part, NOW)
-    part.start_next()
-    assert schedule.is_due(part, NOW)
-    schedule.reported(part, NOW)
-    assert not schedule.is_due(part, NOW)
+def test_a_part_reports_when_all_rows_have_started_and_when_none_is_in_flight() -> None:
+    part, schedule = PartRows(rows(3)), ReportSchedule()
+    first, second = part.start(2)
+    assert not schedule.is_due(part)
+    [third] = part.start(1)
+    assert schedule.is_due(part)
+    schedule.reported(part)
+    assert not schedule.is_due(part)
+    part.retry(first, "reason")
+    assert schedule.is_due(part)
+    schedule.reported(part)
+    part.retry(second, "reason")
+    assert not schedule.is_due(part)
+    part.retry(third, "reason")
+    assert schedule.is_due(part)

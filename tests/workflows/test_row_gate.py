@@ -27,32 +27,40 @@ CANCELLED = ended("cancelled", "Cancelled")
 
 def test_no_row_starts_before_the_first_control_message() -> None:
     gate = RowGate()
-    assert not gate.has_room(0)
+    assert gate.room(0) == 0
     assert not gate.stopped
 
 
 @pytest.mark.parametrize(
     ("messages", "in_flight", "room"),
     [
-        ([control(1)], 0, True),
-        ([control(1)], 1, True),
-        ([control(1)], 2, False),
-        ([control(1, paused=True)], 0, False),
-        ([control(1), control(2, paused=True)], 0, False),
-        ([control(1, paused=True), control(2)], 0, True),
+        ([control(1)], 0, 2),
+        ([control(1)], 1, 1),
+        ([control(1)], 2, 0),
+        ([control(1)], 3, 0),
+        ([control(1, paused=True)], 0, 0),
+        ([control(1), control(2, paused=True)], 0, 0),
+        ([control(1, paused=True), control(2)], 0, 2),
         # The resume was sent after the pause but arrived first.
-        ([control(2), control(1, paused=True)], 0, True),
-        ([control(1, cancelled=True)], 0, False),
-        ([control(1, cancelled=True), control(2)], 0, False),
+        ([control(2), control(1, paused=True)], 0, 2),
+        ([control(1, cancelled=True)], 0, 0),
+        ([control(1, cancelled=True), control(2)], 0, 0),
     ],
 )
-def test_a_row_starts_as_the_latest_control_message_wants(
-    messages: list[PartControl], in_flight: int, room: bool
+def test_rows_start_as_the_latest_control_message_wants(
+    messages: list[PartControl], in_flight: int, room: int
 ) -> None:
     gate = RowGate()
     for message in messages:
         gate.follow(message)
-    assert gate.has_room(in_flight) is room
+    assert gate.room(in_flight) == room
+
+
+@pytest.mark.parametrize(("in_flight", "rows"), [(1, 1), (4, 1), (12, 3), (25, 6), (250, 6)])
+def test_a_few_rows_wait_until_more_can_start_together(in_flight: int, rows: int) -> None:
+    gate = RowGate()
+    gate.follow(PartControl(batch="batch", sequence=1, in_flight=in_flight))
+    assert gate.least_group == rows
 
 
 def test_a_stopped_part_starts_no_row_and_keeps_the_first_reason() -> None:
@@ -60,7 +68,7 @@ def test_a_stopped_part_starts_no_row_and_keeps_the_first_reason() -> None:
     gate.follow(control(1))
     gate.stop("its batch was ended from outside")
     gate.follow(control(2, cancelled=True))
-    assert not gate.has_room(0)
+    assert gate.room(0) == 0
     assert gate.stop_reason == "its batch was ended from outside"
 
 
@@ -122,23 +130,26 @@ def test_a_tick_allows_its_rows_and_lasts_as_long_as_the_rate_needs(
 ) -> None:
     allowance = RateAllowance()
     allowance.set_rate(per_minute)
-    assert not allowance.take()
+    assert allowance.take(1) == 0
     assert allowance.tick_s == pytest.approx(tick_s)
     allowance.next_tick()
-    assert [allowance.take() for _ in range(rows + 1)] == [True] * rows + [False]
+    assert allowance.take(rows + 5) == rows
+    assert allowance.take(1) == 0
+    allowance.next_tick()
+    assert [allowance.take(1) for _ in range(rows + 1)] == [1] * rows + [0]
 
 
 def test_without_a_rate_every_row_may_start() -> None:
     allowance = RateAllowance()
-    assert all(allowance.take() for _ in range(1000))
+    assert allowance.take(1000) == 1000
 
 
 def test_a_control_message_with_another_rate_begins_a_new_tick() -> None:
     gate = RowGate()
     gate.follow(control(1, per_minute=600))
     gate.allowance.next_tick()
-    assert gate.allowance.take()
+    assert gate.allowance.take(1) == 1
     gate.follow(control(2, per_minute=600))
-    assert not gate.allowance.take()
+    assert gate.allowance.take(1) == 0
     gate.follow(control(3))
-    assert gate.allowance.take()
+    assert gate.allowance.take(1) == 1

@@ -1,0 +1,237 @@
+"""The first attempts of several rows of a batch, side by side in one activity (ADR 0006).
+
+A row that wants another attempt gets an activity of its own, which operators see, pause and reset.
+"""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from pydantic import BaseModel
+from temporalio import activity
+from temporalio.api.workflow.v1 import PendingActivityInfo
+from temporalio.client import AsyncActivityCancelledError
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
+
+from activities import withdrawal
+from activities.contacts import ContactActivities
+from activities.failures import map_unexpected_errors
+from activities.messages import Message
+from activities.sender import AttemptFailed, Sender
+from send_whatsapp.contract.attempts import (
+    AttemptFailure,
+    AttemptRecord,
+    FailedAttempt,
+    GroupProgress,
+    RowEnd,
+)
+from send_whatsapp.contract.errors import (
+    FIRST_BACKOFF_S,
+    ErrorType,
+    FailureDetails,
+    delivery_unknown,
+    utc,
+)
+
+REPORT_EVERY_S = 0.5
+"""How often a group reports its rows. If its worker is killed, earlier outcomes are known."""
+
+
+class GroupRow(BaseModel):
+    """One row: its number, the phone number as the caller wrote it, and the message.
+
+    The contact id of the message is not known yet.
+    """
+
+    row: int
+    to: str
+    message: Message
+
+
+class SendRows(BaseModel):
+    """The rows of a group."""
+
+    rows: list[GroupRow]
+
+
+class GroupActivities:
+    """Sends groups of rows, and reads their progress."""
+
+    def __init__(self, sender: Sender, contacts: ContactActivities) -> None:
+        self._sender = sender
+        self._contacts = contacts
+
+    @activity.defn
+    async def send_rows(self, request: SendRows) -> list[RowEnd]:
+        """Make the first attempt of each row; return how they ended, in any order.
+
+        Nothing is sent before the server has stored that the group has started, so a group that is
+        lost without this record has sent nothing. Once the activity is cancelled, paused or reset,
+        no further row starts, and sends in flight are awaited. After a pause or a reset the next
+        attempt starts the remaining rows.
+        """
+        with map_unexpected_errors():
+            await self._sender.admit()
+            earlier = await _earlier_progress()
+            group = _Group(self._sender, self._contacts, request.rows, earlier)
+            await group.confirm_start()
+        with map_unexpected_errors(sending=True):
+            return await group.send()
+
+    @activity.defn
+    async def read_group(self, activity_id: str) -> GroupProgress | None:
+        """Return the last report of a group of this run; None if it has not reported."""
+        return await _last_report(await withdrawal.pending_activity(activity_id))
+
+    @activity.defn
+    async def stop_group(self, activity_id: str) -> GroupProgress | None:
+        """Let no further attempt of a group start; return its last report.
+
+        None if an attempt is in flight or has just ended: then its end tells everything.
+        """
+        stopped = await withdrawal.stop_attempts(activity_id)
+        if stopped is None:
+            return None
+        nothing = GroupProgress(summary="", started_at="", settled=True, ends=[])
+        return await _last_report(stopped) or nothing
+
+
+async def _last_report(pending: PendingActivityInfo | None) -> GroupProgress | None:
+    if pending is None:
+        return None
+    details = await activity.client().data_converter.decode(pending.heartbeat_details.payloads)
+    return GroupProgress.model_validate(details[0]) if details else None
+
+
+async def _earlier_progress() -> GroupProgress | None:
+    """Return what an earlier attempt reported. Raises the failure of one that may have sent."""
+    details = activity.info().heartbeat_details
+    if not details:
+        return None
+    progress = GroupProgress.model_validate(details[0])
+    if not progress.settled:
+        raise delivery_unknown("an attempt of the group was lost", progress.started_at)
+    return progress
+
+
+class _Group:
+    def __init__(
+        self,
+        sender: Sender,
+        contacts: ContactActivities,
+        rows: list[GroupRow],
+        earlier: GroupProgress | None,
+    ) -> None:
+        self._sender = sender
+        self._contacts = contacts
+        self._ends = {end.row: end for end in earlier.ends} if earlier else {}
+        self._rows = [row for row in rows if row.row not in self._ends]
+        self._total = len(rows)
+        self._budget = sender.budget()
+        self._started_at = utc(datetime.now(UTC))
+        self._lookups: set[asyncio.Future[str | None]] = set()
+        self._stopping = False
+
+    async def confirm_start(self) -> None:
+        """Wait until the server has stored that the group starts. Raises if it does not."""
+        handle = activity.client().get_async_activity_handle(task_token=activity.info().task_token)
+        try:
+            async with asyncio.timeout_at(self._budget.deadline):
+                await handle.heartbeat(self._progress(settled=False))
+        except (RPCError, AsyncActivityCancelledError, TimeoutError) as error:
+            activity.heartbeat(self._progress(settled=True))
+            detail = f"Temporal did not confirm the start of the group ({type(error).__name__})"
+            raise ApplicationError(
+                f"Nothing was sent, because {detail}",
+                FailureDetails(detail=detail),
+                type=ErrorType.PROVIDER_UNAVAILABLE,
+                next_retry_delay=timedelta(seconds=FIRST_BACKOFF_S),
+            ) from None
+
+    async def send(self) -> list[RowEnd]:
+        """Send the rows until all have ended or the activity is to stop."""
+        sends = asyncio.gather(*(self._send(row) for row in self._rows))
+        reporting = asyncio.create_task(self._report())
+        try:
+            await asyncio.shield(sends)
+        except asyncio.CancelledError:
+            await self._stop(sends)
+        finally:
+            reporting.cancel()
+        return list(self._ends.values())
+
+    async def _stop(self, sends: asyncio.Future[list[None]]) -> None:
+        """Let no further row start, and wait for the sends in flight.
+
+        Raises CancelledError if the rest is to be sent by the next attempt.
+        """
+        self._stopping = True
+        for lookup in self._lookups:
+            lookup.cancel()
+        await sends
+        why = activity.cancellation_details()
+        if why and (why.paused or why.reset) and not why.cancel_requested:
+            activity.heartbeat(self._progress(settled=True))
+            raise asyncio.CancelledError
+
+    async def _report(self) -> None:
+        while True:
+            await asyncio.sleep(REPORT_EVERY_S)
+            activity.heartbeat(self._progress(settled=False))
+
+    def _progress(self, *, settled: bool) -> GroupProgress:
+        return GroupProgress(
+            summary=f"{len(self._ends):,} of {self._total:,} rows have ended",
+            started_at=self._started_at,
+            settled=settled,
+            ends=list(self._ends.values()),
+        )
+
+    async def _send(self, row: GroupRow) -> None:
+        end = await self._attempt(row)
+        if end is not None:
+            self._ends[row.row] = end
+
+    async def _attempt(self, row: GroupRow) -> RowEnd | None:
+        """Return how the first attempt of a row ended; None if the group stops before it."""
+        end = RowEnd(row=row.row)
+        try:
+            with map_unexpected_errors():
+                self._sender.check_allowed(row.message, AttemptRecord())
+                end.to = self._contacts.e164(row.to)
+                end.contact_id = await self._look_up(end.to, row)
+        except ApplicationError as error:
+            end.failed_lookup = AttemptFailure.of(error)
+            return end
+        if end.contact_id is None or self._stopping:
+            return None
+        message = row.message.model_copy(update={"contact_id": end.contact_id})
+        known = AttemptRecord(attempt=1)
+        try:
+            with map_unexpected_errors(sending=True):
+                try:
+                    self._sender.check_allowed(message, AttemptRecord())
+                    end.accepted = await self._sender.attempt(message, known, self._budget)
+                except AttemptFailed as failed:
+                    known = failed.known
+                    raise failed.failure from None
+        except ApplicationError as error:
+            end.failed_send = FailedAttempt(failure=AttemptFailure.of(error), known=known)
+        return end
+
+    async def _look_up(self, number: str, row: GroupRow) -> str | None:
+        """Return the contact id; None if the group stops first. Raises the lookup's failure."""
+        if contact_id := self._contacts.cached(number):
+            return contact_id
+        lookup = asyncio.ensure_future(self._contacts.look_up(number, row.message.retry))
+        self._lookups.add(lookup)
+        try:
+            return await lookup
+        except asyncio.CancelledError:
+            # Only this group stops waiting: others may wait for the same contact.
+            return None
+        except ApplicationError as error:
+            # The activity that raises a failure again counts it.
+            raise error if error.next_retry_delay else self._sender.handle_failure(error) from None
+        finally:
+            self._lookups.discard(lookup)

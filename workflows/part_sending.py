@@ -1,0 +1,161 @@
+"""How a part sends its rows: first attempts in groups, later ones like single messages.
+
+ADR 0006 says why.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import datetime
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from activities.flows import FlowMatch
+    from activities.groups import GroupRow
+    from activities.preparation import Preparation, RunSettings
+    from send_whatsapp.contract.attempts import RowEnd
+    from send_whatsapp.contract.batch import Row
+    from send_whatsapp.contract.result import SentAs
+    from workflows.part_rows import PartRows
+    from workflows.row_gate import GROUP_ROWS, RowGate
+    from workflows.row_groups import RowGroup
+    from workflows.row_sending import (
+        EndedRow,
+        cancelled_row,
+        ended_row,
+        failed_row,
+        first_message,
+        next_attempt,
+        row_priority,
+        send_row,
+    )
+    from workflows.sending import OutgoingMessage
+    from workflows.visibility import RowVisibility, count_send, requested_kind
+
+
+class PartSending:
+    """Sends rows as the gate lets them start; calls `on_pause` when the part pauses itself."""
+
+    def __init__(self, rows: PartRows, gate: RowGate, on_pause: Callable[[str], None]) -> None:
+        self._rows = rows
+        self._gate = gate
+        self._on_pause = on_pause
+        self._groups: set[asyncio.Task[None]] = set()
+        self._single_rows: set[asyncio.Task[None]] = set()
+
+    async def run(self, settings: RunSettings) -> None:
+        """Start rows as they may start, until all have ended or the part stops."""
+        while count := await self._rows_to_start():
+            self._start(self._rows.start(count), settings)
+
+    async def end(self) -> None:
+        """End waiting rows as cancelled, withdraw rows in flight and wait for their end."""
+        for row in self._rows.start(self._rows.waiting):
+            self._rows.end(cancelled_row(row, self._gate))
+        for task in self._single_rows:
+            task.cancel()
+        # A group sees by itself that the part has stopped.
+        await asyncio.gather(*self._groups, *self._single_rows, return_exceptions=True)
+
+    async def _rows_to_start(self) -> int:
+        """Wait until rows may start, and return how many; 0 if all have ended or the part stops."""
+        while True:
+            await workflow.wait_condition(
+                lambda: self._gate.stopped or self._rows.all_ended or self._room() > 0
+            )
+            if self._gate.stopped or self._rows.all_ended:
+                return 0
+            if count := self._gate.allowance.take(self._room()):
+                return count
+            await self._next_tick()
+
+    def _room(self) -> int:
+        """Return how many rows may start as one group; a few wait until more can start together."""
+        room = min(GROUP_ROWS, self._gate.room(self._rows.in_flight), self._rows.waiting)
+        return room if room >= min(self._gate.least_group, self._rows.waiting) else 0
+
+    async def _next_tick(self) -> None:
+        """Wait for the next tick of the rate, or for another control message."""
+        control, allowance = self._gate.control, self._gate.allowance
+        try:
+            await workflow.wait_condition(
+                lambda: self._gate.stopped or self._gate.control is not control,
+                timeout=allowance.tick_s,
+            )
+        except TimeoutError:
+            allowance.next_tick()
+
+    def _start(self, rows: Sequence[Row], settings: RunSettings) -> None:
+        group: list[tuple[Row, OutgoingMessage]] = []
+        for row in rows:
+            try:
+                message = first_message(row, settings, self._flow(row))
+            except ApplicationError as error:
+                kind = requested_kind(row.request)
+                self._end(row, failed_row(row, self._gate, error), kind, workflow.now())
+                continue
+            if message is None:
+                self._spawn(self._single_rows, self._send_row(row, None))
+            else:
+                group.append((row, message))
+        if group:
+            self._spawn(self._groups, self._send_group(group, settings))
+
+    async def _send_group(
+        self, group: Sequence[tuple[Row, OutgoingMessage]], settings: RunSettings
+    ) -> None:
+        """Make the first attempts of some rows, and end each row or let it be tried again."""
+        started = workflow.now()
+        by_number = {row.row: (row, message.kind) for row, message in group}
+        not_started: list[Row] = []
+
+        def on_end(end: RowEnd) -> None:
+            row, kind = by_number[end.row]
+            ended = ended_row(row, self._gate, end)
+            if ended is not None:
+                self._end(row, ended, kind, started)
+            elif end.failure is None:
+                not_started.append(row)
+            else:
+                self._rows.retry(row, end.failure.details.detail)
+                preparation = next_attempt(end, settings, self._flow(row))
+                self._spawn(self._single_rows, self._send_row(row, preparation))
+
+        await RowGroup(
+            [
+                GroupRow(row=row.row, to=row.request.to, message=message.input)
+                for row, message in group
+            ],
+            settings,
+            row_priority(self._gate.batch),
+            is_stopped=lambda: self._gate.stopped,
+            on_end=on_end,
+        ).run()
+        self._rows.put_back(not_started)
+
+    async def _send_row(self, row: Row, preparation: Preparation | None) -> None:
+        visibility = RowVisibility(row.request)
+        started = workflow.now()
+        ended = await send_row(row, self._gate, visibility, preparation)
+        self._end(row, ended, visibility.kind, started)
+
+    def _end(self, row: Row, ended: EndedRow, kind: SentAs, started: datetime) -> None:
+        outcome = ended.outcome
+        self._rows.end(outcome)
+        count_send(kind, outcome.outcome, outcome.error_type, started, row.row)
+        # A killed worker loses all its sends at once; that says nothing about the next rows.
+        if ended.worker_was_lost:
+            return
+        if pause_reason := self._gate.row_ended(outcome):
+            self._on_pause(pause_reason)
+
+    def _flow(self, row: Row) -> FlowMatch | None:
+        flow = self._gate.flows.get(row.request.template or "")
+        return FlowMatch.model_validate(flow) if flow else None
+
+    def _spawn(self, tasks: set[asyncio.Task[None]], coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(coroutine)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
