@@ -11,7 +11,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from temporalio import activity
 from temporalio.api.activity.v1 import ActivityOptions
-from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.common.v1 import RetryPolicy, WorkflowExecution
 from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.api.workflowservice.v1 import (
@@ -55,25 +55,38 @@ async def stop_retries(activity_id: str) -> SendStatus:
 async def stop_attempts(activity_id: str) -> PendingActivityInfo | None:
     """Let no further attempt of an activity of this run start; return what the server knows of it.
 
-    None if an attempt is in flight, or has just ended and its result is on its way to the workflow.
-    Pauses only an activity between two attempts: while one is paused the server ignores its
-    timeouts, so that an attempt in flight would stay open forever if its worker died. Raises
-    RPCError if the server does not pause the activity.
+    None if an attempt is in flight, or the activity has just ended: its end tells everything. The
+    failure of an attempt in flight is the last one. Raises RPCError if the server refuses.
+    """
+    pending = await pending_activity(activity_id)
+    if pending is None:
+        return None
+    try:
+        # An attempt may fail at any moment; then the server must not wait for the next one, whose
+        # cancellation would hide the failure.
+        await _limit_attempts(activity_id, pending.attempt)
+        return await _stopped_between_attempts(activity_id)
+    except RPCError as error:
+        if error.status != RPCStatusCode.NOT_FOUND:
+            raise
+        return None
+
+
+async def _stopped_between_attempts(activity_id: str) -> PendingActivityInfo | None:
+    """Pause an activity that waits for its next attempt, and return it.
+
+    While an activity is paused the server ignores its timeouts, so that an attempt in flight would
+    stay open forever if its worker died.
     """
     pending = await pending_activity(activity_id)
     if pending is None or pending.state not in _BETWEEN_ATTEMPTS:
         return None
     # Pause before reading the record; otherwise a new attempt could start after it was read.
-    try:
-        await _pause(activity_id)
-        pending = await pending_activity(activity_id)
-        if pending is not None and pending.state not in _BETWEEN_ATTEMPTS:
-            # An attempt started just before the pause. Its timeouts must count.
-            await _unpause(activity_id)
-            return None
-    except RPCError as error:
-        if error.status != RPCStatusCode.NOT_FOUND:
-            raise
+    await _pause(activity_id)
+    pending = await pending_activity(activity_id)
+    if pending is not None and pending.state not in _BETWEEN_ATTEMPTS:
+        # An attempt started just before the pause. Its timeouts must count.
+        await _unpause(activity_id)
         return None
     return pending
 
@@ -106,14 +119,24 @@ async def _pending_activities() -> Sequence[PendingActivityInfo]:
 
 
 async def _renew_timeout(activity_id: str, start_to_close: Duration) -> None:
+    options = ActivityOptions(start_to_close_timeout=start_to_close)
+    await _update_options(activity_id, options, "start_to_close_timeout")
+
+
+async def _limit_attempts(activity_id: str, attempts: int) -> None:
+    options = ActivityOptions(retry_policy=RetryPolicy(maximum_attempts=max(attempts, 1)))
+    await _update_options(activity_id, options, "retry_policy.maximum_attempts")
+
+
+async def _update_options(activity_id: str, options: ActivityOptions, changed: str) -> None:
     client = activity.client()
     await client.workflow_service.update_activity_options(
         UpdateActivityOptionsRequest(
             namespace=client.namespace,
             execution=_own_run(),
             id=activity_id,
-            activity_options=ActivityOptions(start_to_close_timeout=start_to_close),
-            update_mask=FieldMask(paths=["start_to_close_timeout"]),
+            activity_options=options,
+            update_mask=FieldMask(paths=[changed]),
         )
     )
 

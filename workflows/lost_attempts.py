@@ -26,6 +26,11 @@ def attempt_timeout(settings: RunSettings) -> timedelta:
     return timedelta(seconds=settings.start_to_close_s) + CLOSES_WITHIN
 
 
+def current_task() -> int:
+    """Return what identifies the current workflow task: activities start when it completes."""
+    return workflow.info().get_current_history_length()
+
+
 async def end_overdue_attempts(settings: RunSettings, done: Callable[[], bool]) -> None:
     """Until `done`, make the server end attempts that have outlived their timeout.
 

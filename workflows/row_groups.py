@@ -30,7 +30,7 @@ with workflow.unsafe.imports_passed_through():
         utc,
     )
     from send_whatsapp.contract.names import group_activity_id
-    from workflows.lost_attempts import CLOSES_WITHIN, LOST_ATTEMPTS, LOST_WORKER
+    from workflows.lost_attempts import CLOSES_WITHIN, LOST_ATTEMPTS, LOST_WORKER, current_task
     from workflows.steps import our_failure
 
 GROUP_MARGIN = timedelta(seconds=15)
@@ -39,6 +39,8 @@ GROUP_MARGIN = timedelta(seconds=15)
 FIRST_LOOK_S = 2.0
 """A group that takes longer has a slow row; the rows that have ended are read from its report, so
 that others may start in their place."""
+
+_NOT_STARTED = GroupProgress(summary="", started_at="", settled=True, ends=[])
 
 
 class RowGroup:
@@ -85,11 +87,12 @@ class RowGroup:
     async def _send_once(self) -> bool:
         """Start the activity and take its rows; False if it was lost before it sent anything."""
         started_at = utc(workflow.now())
-        handle = self._start()
+        handle, task = self._start(), current_task()
         await self._until_done_or_stopped(handle)
         stopped: GroupProgress | None = None
         if not handle.done():
-            stopped = await self._stop()
+            # The server does not know of the group yet if it was started in this workflow task.
+            stopped = _NOT_STARTED if current_task() == task else await self._stop()
             handle.cancel()
             try:
                 await workflow.wait_condition(handle.done, timeout=self._timeout + CLOSES_WITHIN)

@@ -34,6 +34,7 @@ with workflow.unsafe.imports_passed_through():
         LOST_ATTEMPTS,
         LOST_WORKER,
         attempt_timeout,
+        current_task,
         end_overdue_attempts,
     )
     from workflows.steps import SendOptions, our_failure, retry_policy
@@ -105,11 +106,13 @@ class _Sending:
         )
 
     async def _send_once(self, started: datetime) -> Accepted:
-        handle = self._start()
+        handle, task = self._start(), current_task()
         await self._until_done_or_withdrawn(handle)
         status: SendStatus = "in_flight"
         if not handle.done():
-            status = await self._withdraw(handle)
+            # The server does not know of the send yet if it was started in this workflow task.
+            status = "unsent" if current_task() == task else await self._stop_retries()
+            handle.cancel()
             try:
                 await workflow.wait_condition(handle.done, timeout=attempt_timeout(self.prepared))
             except builtins.TimeoutError:
@@ -162,14 +165,14 @@ class _Sending:
             summary=self.message.summary,
         )
 
-    async def _withdraw(self, handle: ActivityHandle[Accepted]) -> SendStatus:
+    async def _stop_retries(self) -> SendStatus:
         """Let no further attempt start; return the status of the send before its cancellation.
 
         The server ends a send that waits between two attempts as cancelled and forgets what its
         attempts recorded. So that is read first, from a send whose attempts are stopped.
         """
         try:
-            status = await workflow.execute_local_activity_method(
+            return await workflow.execute_local_activity_method(
                 SendActivities.stop_retries,
                 self.options.activity_id,
                 start_to_close_timeout=timedelta(seconds=10),
@@ -177,9 +180,7 @@ class _Sending:
                 summary="Stop further attempts of the send",
             )
         except (ActivityError, ApplicationError):
-            status = "maybe_sent"
-        handle.cancel()
-        return status
+            return "maybe_sent"
 
 
 class _LostBeforeCall(Exception):
