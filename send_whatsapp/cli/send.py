@@ -23,11 +23,13 @@ from send_whatsapp.cli.options import (
     name_values,
 )
 from send_whatsapp.cli.output import Exit, Output, exit_code
-from send_whatsapp.cli.run import Session, run
+from send_whatsapp.cli.run import Session, load_settings, run
 from send_whatsapp.cli.waiting import wait_for_end
 from send_whatsapp.client import sends
 from send_whatsapp.client.state import Started, get_state
+from send_whatsapp.contract.errors import ErrorType
 from send_whatsapp.contract.fields import FALLBACK_VARIABLE
+from send_whatsapp.contract.phone import InvalidPhoneNumber
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.contract.validation import problems
 
@@ -92,14 +94,24 @@ def send(
         "expiresAt": from_now("--expires-in", expires_in),
     }
     try:
-        request = SendWhatsAppRequest.model_validate(fields)
+        # The worker's region may differ, so the number is handed over in E.164.
+        region = load_settings(output).default_region
+        request = SendWhatsAppRequest.model_validate(fields).in_e164(region)
     except ValidationError as error:
         listed = "; ".join(str(problem) for problem in problems(error))
-        output.fail(Exit.INVALID, f"The request is wrong: {listed}")
+        output.fail(Exit.INVALID, f"The request is invalid: {listed}")
+    except InvalidPhoneNumber as error:
+        message = f"Correct the phone number in --to: {error}"
+        output.fail(Exit.INVALID, message, error_type=ErrorType.INVALID_PHONE_NUMBER)
 
     async def command(session: Session) -> Exit:
         started = await sends.start_send(
-            session.client, request, key=key, force=force, task_queue=session.settings.task_queue
+            session.client,
+            request,
+            key=key,
+            force=force,
+            task_queue=session.settings.task_queue,
+            region=session.settings.default_region,
         )
         return await follow(session, started, no_wait, timeout)
 

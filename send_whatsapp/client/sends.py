@@ -19,6 +19,7 @@ from send_whatsapp.client.errors import (
 from send_whatsapp.client.state import Handle, Started, State, get_state, may_have_sent
 from send_whatsapp.contract import names
 from send_whatsapp.contract.errors import utc
+from send_whatsapp.contract.phone import DEFAULT_REGION
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.contract.result import SendWhatsAppResult
 from send_whatsapp.temporal.connection import rpc
@@ -57,16 +58,20 @@ async def start_send(
     force: bool = False,
     task_queue: str = names.DEFAULT_TASK_QUEUE,
     memo: dict[str, Any] | None = None,
+    region: str = DEFAULT_REGION,
 ) -> Started:
     """Start a send, or find the run that the key already has; return at once.
 
     With the same request, a running or accepted run is returned, a failed or cancelled one starts
     again, and one that may have sent its message starts again only with `force`, which the memo of
-    the new run records. Raises KeyConflict if the key belongs to another request, OutcomeUnknown,
+    the new run records. `region` says how to read numbers without `+` when two requests are
+    compared. Raises KeyConflict if the key belongs to another request, OutcomeUnknown,
     InvalidKey, TemporalUnavailable.
     """
     workflow_id = names.workflow_id(key) if key is not None else names.new_workflow_id()
-    return await _start_or_find(client, request, workflow_id, force, task_queue, dict(memo or {}))
+    return await _start_or_find(
+        client, request, workflow_id, force, task_queue, dict(memo or {}), region
+    )
 
 
 async def start_again(
@@ -80,7 +85,7 @@ async def start_again(
     request = await get_request(client, workflow_id)
     if request is None:
         raise KeyConflict(f"the request of {workflow_id} was malformed: start a correct one")
-    return await _start_or_find(client, request, workflow_id, False, task_queue, {})
+    return await _start_or_find(client, request, workflow_id, False, task_queue, {}, DEFAULT_REGION)
 
 
 async def get_result(
@@ -152,6 +157,7 @@ async def _start_or_find(
     force: bool,
     task_queue: str,
     memo: dict[str, Any],
+    region: str,
 ) -> Started:
     policy = WorkflowIDReusePolicy.REJECT_DUPLICATE
     while True:
@@ -164,7 +170,7 @@ async def _start_or_find(
             # The id is not logged: a caller's key may be somebody's phone number.
             logger.info("send started", extra={"run_id": started.run_id})
             return started
-        existing = await _existing(client, workflow_id, request)
+        existing = await _existing(client, workflow_id, request, region)
         if existing.outcome in ("running", "accepted"):
             return Started(id=workflow_id, run_id=existing.run_id, existing=True)
         if not may_have_sent(existing):
@@ -179,14 +185,16 @@ async def _start_or_find(
             )
 
 
-async def _existing(client: Client, workflow_id: str, request: SendWhatsAppRequest) -> State:
+async def _existing(
+    client: Client, workflow_id: str, request: SendWhatsAppRequest, region: str
+) -> State:
     """Return the state of the run that a key has. Raises KeyConflict if its request differs."""
     try:
         existing = await get_state(client, workflow_id)
     except NotFound as error:
         raise KeyConflict(f"{error}: nothing was started, use a new key") from None
     before = await get_request(client, workflow_id, run_id=existing.run_id)
-    if before is None or before.body() != request.body():
+    if before is None or not before.is_same_message(request, region):
         raise KeyConflict(
             f"the key {workflow_id} belongs to another request: nothing was started, use a new key"
         )

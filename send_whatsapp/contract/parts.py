@@ -1,7 +1,8 @@
 """Parts of a batch: how rows are split, and what starter, batch and parts send each other."""
 
 import json
-from typing import Annotated, Any, Self
+from collections.abc import Callable
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import (
     BeforeValidator,
@@ -24,8 +25,13 @@ MAX_PART_ROWS = 250
 MAX_PART_BYTES = 400_000
 """JSON of one part's rows, far below the server's limit of 2 MB for one payload."""
 
+MAX_ROW_BYTES = 100_000
+"""JSON of one row: far more than a valid text needs, and several rows fit one part."""
+
 MAX_KNOWN = 1000
 """Rows of one part that are not sent, because their outcome is known already."""
+
+Item = TypeVar("Item")
 
 _ROWS: TypeAdapter[list[Row]] = TypeAdapter(Rows)
 
@@ -160,19 +166,31 @@ class BatchInput(BatchRequest):
         return sum(part.total for part in self.planned_parts)
 
 
+def row_bytes(row: Row) -> int:
+    """Return the size of a row's JSON in bytes."""
+    return len(row.model_dump_json(by_alias=True).encode())
+
+
 def split(rows: list[Row], known: list[RowOutcome] | None = None) -> list[PartRequest]:
     """Return parts within the limits above: first those that send `rows`, then those of `known`."""
-    groups: list[list[Row]] = []
+    return [
+        *(PartRequest.of(group) for group in _groups(rows, row_bytes, MAX_PART_ROWS)),
+        *(PartRequest(known=group) for group in _groups(known or [], _outcome_bytes, MAX_KNOWN)),
+    ]
+
+
+def _outcome_bytes(outcome: RowOutcome) -> int:
+    return len(outcome.model_dump_json(by_alias=True).encode())
+
+
+def _groups(items: list[Item], size_of: Callable[[Item], int], most: int) -> list[list[Item]]:
+    groups: list[list[Item]] = []
     size = 0
-    for row in rows:
-        length = len(row.model_dump_json(by_alias=True).encode())
-        if not groups or len(groups[-1]) == MAX_PART_ROWS or size + length > MAX_PART_BYTES:
+    for item in items:
+        length = size_of(item)
+        if not groups or len(groups[-1]) == most or size + length > MAX_PART_BYTES:
             groups.append([])
             size = 0
-        groups[-1].append(row)
+        groups[-1].append(item)
         size += length
-    known = known or []
-    return [PartRequest.of(group) for group in groups] + [
-        PartRequest(known=known[start : start + MAX_KNOWN])
-        for start in range(0, len(known), MAX_KNOWN)
-    ]
+    return groups

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 from urllib.parse import quote
 
 from fastapi import FastAPI, Request
@@ -14,7 +13,7 @@ from send_whatsapp.client.errors import KeyConflict, NotFound
 from send_whatsapp.client.links import ui_link
 from send_whatsapp.client.recipients.rows import Duplicates, each_person_once, rows_of
 from send_whatsapp.contract.batch import BatchState, Row
-from send_whatsapp.contract.batch_body import BatchBody, BatchContent, BatchRecipient
+from send_whatsapp.contract.batch_body import BatchBody, BatchContent
 from send_whatsapp.contract.errors import FieldProblem
 from send_whatsapp.contract.names import InvalidKey, batch_id
 from send_whatsapp.gateway import openapi, time_limits
@@ -102,9 +101,12 @@ class BatchRoutes:
             include={*BatchContent.model_fields, "delivery", "expires_at"},
             exclude_none=True,
         )
-        cells = [(number, _cells(row)) for number, row in enumerate(body.rows, 1)]
+        cells = [
+            (number, row.model_dump(mode="json", by_alias=True, exclude_none=True))
+            for number, row in enumerate(body.rows, 1)
+        ]
         rows, wrong = rows_of(cells, common, body.key, region)
-        rows, clashes = each_person_once(rows, body.key, region, Duplicates.REFUSE)
+        rows, clashes = each_person_once(rows, body.key, Duplicates.REFUSE)
         problems = [
             FieldProblem(field=f"rows.{row.row - 1}", problem=row.why, expected="a valid request")
             for row in wrong
@@ -145,12 +147,6 @@ def _batch_problems() -> Iterator[None]:
         raise Problem(404, "No batch has this key") from None
     except KeyConflict as error:
         raise Problem(409, str(error)) from None
-
-
-def _cells(row: BatchRecipient) -> dict[str, Any]:
-    """Return a row as if it were read from a file: its variables beside its other columns."""
-    cells = row.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return (cells.pop("variables", None) or {}) | cells
 
 
 def _path(key: str) -> str:

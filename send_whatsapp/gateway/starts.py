@@ -29,9 +29,10 @@ after their callers were answered 503. Starts that wait here have not been sent 
 class SendStarter:
     """Starts sends; everything that starts one shares its slots."""
 
-    def __init__(self, client: Client, task_queue: str) -> None:
+    def __init__(self, client: Client, task_queue: str, region: str) -> None:
         self._client = client
         self._task_queue = task_queue
+        self._region = region
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_STARTS)
         self._unconfirmed = UnconfirmedStarts(client)
 
@@ -87,6 +88,7 @@ class SendStarter:
                 request,
                 key=workflow_id,
                 task_queue=self._task_queue,
+                region=self._region,
                 memo={names.START_BEFORE_MEMO: start_before.isoformat()},
             )
         except InvalidKey as error:

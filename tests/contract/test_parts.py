@@ -49,6 +49,14 @@ def test_a_part_is_bounded_in_rows_and_in_bytes(message: str, parts: int) -> Non
         assert len(part.model_dump_json(by_alias=True).encode()) <= MAX_PART_BYTES * 1.01
 
 
+def test_known_outcomes_are_bounded_in_bytes() -> None:
+    known = [outcome.model_copy(update={"error": "x" * 5_000}) for outcome in outcomes(500)]
+    found = split([], known)
+    assert [outcome for part in found for outcome in part.known] == known
+    for part in found:
+        assert len(part.model_dump_json(by_alias=True).encode()) <= MAX_PART_BYTES * 1.01
+
+
 def test_known_outcomes_follow_in_parts_without_rows() -> None:
     found = split(rows(1), outcomes(MAX_KNOWN + 1))
     assert [part.counts for part in found] == [
