@@ -33,8 +33,8 @@ CONCURRENT_CALLS = 20
 
 
 @app.command(
-    epilog="Examples: send-whatsapp resend order-4711"
-    "  send-whatsapp resend --outcome failed --error-type ProviderUnavailable --since 2h --dry-run"
+    epilog="Example: send-whatsapp resend order-4711"
+    "  or: send-whatsapp resend --outcome failed --error-type ProviderUnavailable --since 2h --dry-run"
 )
 def resend(
     id: Annotated[
