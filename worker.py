@@ -192,6 +192,7 @@ def all_activities(
         one_request=one_request,
     )
     return [
+        preparation.read_settings,
         preparation.prepare,
         contacts.resolve_contact,
         flows.find_flow,

@@ -34,8 +34,8 @@ OnCache = Callable[[str, bool], None]
 class ResolveContact(BaseModel):
     """The phone number to resolve.
 
-    Steps before `step` found nobody. `failed_lookup` is the failure of a lookup that was made
-    before this activity started.
+    `step` is the index of the first search step still to try. `failed_lookup` is the failure of a
+    lookup that was made before this activity started.
     """
 
     to: str
@@ -112,7 +112,7 @@ class ContactActivities:
         """Return the contact of a phone number, and create it at the provider if it is missing.
 
         Searches by `+E.164`, then by the digits. Concurrent calls for one number create one
-        contact. Fails with `InvalidPhoneNumber` before any call, or as docs/errors.md says.
+        contact. Raises `InvalidPhoneNumber` before any call, or a failure of the lookup.
         """
         with map_unexpected_errors():
             self._raise_failed_lookup(request)
@@ -123,7 +123,7 @@ class ContactActivities:
                 try:
                     contact_id = await self.look_up(number, request.retry, request.step)
                 except ApplicationError as error:
-                    raise self._provider.noted(error) from None
+                    raise self._provider.handle_failure(error) from None
             if contact_id is None:
                 return Resolution(next_step=request.step + 1)
             return Resolution(contact=Contact(to=number, contact_id=contact_id))
@@ -176,7 +176,7 @@ class ContactActivities:
         # The heartbeat outlives an operator's reset, after which attempts count from 1 again.
         if request.failed_lookup and info.attempt == 1 and not info.heartbeat_details:
             activity.heartbeat("raised the failure of the earlier lookup")
-            raise self._provider.noted(request.failed_lookup.error())
+            raise self._provider.handle_failure(request.failed_lookup.error())
 
     async def _find(self, number: str, step: int, budget: Budget) -> str | None:
         self._on_cache("contacts", False)

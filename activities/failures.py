@@ -163,7 +163,7 @@ def check_lost_attempts(limits: RetryLimits) -> None:
 
 @contextmanager
 def map_unexpected_errors(*, sending: bool = False) -> Iterator[None]:
-    """Turn a bug of ours into a failure that shows no data; other failures pass unchanged.
+    """Turn an unexpected exception into a failure without private data; other failures pass.
 
     With `sending` the failure is `DeliveryUnknown`, since the call may have been made.
     """

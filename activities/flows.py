@@ -19,7 +19,7 @@ from send_whatsapp.cgb.errors import CGBError
 from send_whatsapp.cgb.responses import Flow
 
 REFRESH_INTERVAL_S = 5.0
-"""A template missing from a cached list refreshes the list, at most this often."""
+"""Minimum seconds between refreshes caused by a template missing from the cached list."""
 
 _FLOWS = "flows"
 _SEPARATORS = re.compile(r"[\s_-]+")
@@ -123,7 +123,7 @@ class FlowActivities:
                 flows = await self._flows(budget)
             except CGBError as error:
                 failed = lookup_failure(error, (self._provider.key,), request.retry.of_activity())
-                raise self._provider.noted(failed) from None
+                raise self._provider.handle_failure(failed) from None
             return match(request.template, flows)
 
     async def _flows(self, budget: Budget) -> list[Flow]:

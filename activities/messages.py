@@ -80,7 +80,7 @@ class MessageActivities:
 
     @activity.defn
     async def send_text(self, send: SendText) -> Accepted:
-        """Send a text. Fails as docs/errors.md and docs/delivery.md say."""
+        """Send a text. Raises the failures of docs/errors.md, as docs/delivery.md explains."""
         client = self._provider.client
         return await self._attempt(
             send, (send.text,), lambda budget: client.send_text(send.contact_id, send.text, budget)
@@ -88,7 +88,7 @@ class MessageActivities:
 
     @activity.defn
     async def send_flow(self, send: SendFlow) -> Accepted:
-        """Set the variables and send the flow, in one call. Fails as `send_text`."""
+        """Set the variables and send the flow, in one call. Fails like `send_text`."""
         client = self._provider.client
         return await self._attempt(
             send,
@@ -98,7 +98,7 @@ class MessageActivities:
 
     @activity.defn
     async def send_file(self, send: SendFile) -> Accepted:
-        """Send a file. Fails as `send_text`."""
+        """Send a file. Fails like `send_text`."""
         client = self._provider.client
         if not fits_type(send.url, send.file_type):
             logger.warning("the file extension does not fit fileType %s", send.file_type)
@@ -153,7 +153,7 @@ class MessageActivities:
             delay = failure.next_retry_delay
             if delay and send.expires_at and datetime.now(UTC) + delay >= send.expires_at:
                 raise expired(known.ambiguous_since)
-            raise self._provider.noted(failure)
+            raise self._provider.handle_failure(failure)
 
 
 def _check_allowed(send: Send, earlier: AttemptRecord) -> None:

@@ -1,4 +1,4 @@
-"""The provider's client as all activities use it, with one deadline for each attempt."""
+"""The provider's client, shared by all activities, with one deadline for each attempt."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,11 +38,8 @@ class Provider:
             seconds = min(seconds, max(allowed, 0.1))
         return Budget.of(seconds, info.workflow_run_id or "", info.attempt)
 
-    def noted(self, failure: ApplicationError) -> ApplicationError:
-        """Return the failure of an attempt.
-
-        Counts it if a rate limit makes its activity wait; has the key checked if it was refused.
-        """
+    def handle_failure(self, failure: ApplicationError) -> ApplicationError:
+        """Count an attempt that a rate limit delays, check a refused key; return the failure."""
         if failure.type == ErrorType.UNAUTHORIZED:
             self.key_monitor.call_was_refused()
         if failure.type == ErrorType.RATE_LIMITED and failure.next_retry_delay:

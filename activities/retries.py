@@ -54,9 +54,9 @@ class Retries:
 def backoff(attempt: int, error: CGBError) -> float:
     """Return the seconds between this attempt (1, 2, ...) and the next.
 
-    1 s, doubled each time, at most 60 s. After a rate limit without `Retry-After` the wait is a
-    random part of a minute, because such limits count by the minute. `Retry-After` never shortens
-    the wait.
+    1 s, doubled each time, at most 60 s, or `Retry-After` if that is longer. After a rate limit
+    without `Retry-After` at least a random part of a minute, because such limits count by the
+    minute.
     """
     seconds = min(FIRST_BACKOFF_S * 2.0 ** min(attempt - 1, 10), MAX_BACKOFF_S)
     if error.retry_after is not None:

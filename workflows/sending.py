@@ -2,6 +2,7 @@
 
 import asyncio
 import builtins
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +15,7 @@ from temporalio.workflow import ActivityCancellationType, ActivityHandle
 
 with workflow.unsafe.imports_passed_through():
     from activities.attempts import AttemptRecord
-    from activities.messages import Accepted, MessageActivities, SendFile, SendFlow, SendText
+    from activities.messages import Accepted, MessageActivities, Send
     from activities.preparation import Preparation
     from activities.withdrawal import SendStatus
     from send_whatsapp.contract.errors import (
@@ -27,9 +28,8 @@ with workflow.unsafe.imports_passed_through():
         failure_details,
         utc,
     )
+    from send_whatsapp.contract.result import SentAs
     from workflows.steps import SendOptions, our_failure, retry_policy
-
-Message = SendText | SendFlow | SendFile
 
 CLOSES_WITHIN = timedelta(seconds=5)
 """After its timeouts, the time that an attempt in flight gets to end once its send is withdrawn."""
@@ -47,16 +47,24 @@ def is_lost_worker(error: ApplicationError) -> bool:
     )
 
 
-async def send(
-    message: Message, summary: str, prepared: Preparation, options: SendOptions
-) -> Accepted:
+@dataclass(frozen=True)
+class OutgoingMessage:
+    """A message to send: the activity that sends it with its input, what it is, and a summary."""
+
+    activity: Callable[[MessageActivities, Any], Awaitable[Accepted]]
+    input: Send
+    kind: SentAs
+    summary: str
+
+
+async def send(message: OutgoingMessage, prepared: Preparation, options: SendOptions) -> Accepted:
     """Send the message and return the provider's answer.
 
     Raises `CancelledError` or `Expired` only if it is proven that nothing was sent, and
     `DeliveryUnknown` if nobody can know; otherwise the activity's own failure. If the workflow is
     cancelled, the send is withdrawn, and its end is awaited for a bounded time.
     """
-    sending = _Sending(message, summary, prepared, options)
+    sending = _Sending(message, prepared, options)
     task = asyncio.create_task(sending.run())
     while True:
         try:
@@ -70,15 +78,14 @@ async def send(
 
 @dataclass
 class _Sending:
-    message: Message
-    summary: str
+    message: OutgoingMessage
     prepared: Preparation
     options: SendOptions
     cancelled: bool = False
     expired: bool = False
 
     async def run(self) -> Accepted:
-        """Send; return or raise what became of it, even if it is withdrawn meanwhile.
+        """Send; return the answer or raise the failure, also after a cancellation.
 
         An attempt that was lost before it called the provider is proven unsent. Its activity has
         ended under `at_most_once`, so another one is started.
@@ -112,7 +119,7 @@ class _Sending:
         try:
             return await handle
         except ActivityError as error:
-            end = _end_of(error, status, self.message, started)
+            end = _end_of(error, status, self.message.input, started)
             if end.nothing_sent and self.cancelled:
                 raise asyncio.CancelledError from None
             if end.nothing_sent and self.expired:
@@ -124,7 +131,7 @@ class _Sending:
         return timedelta(seconds=self.prepared.start_to_close_s) + CLOSES_WITHIN
 
     def _seconds_left(self) -> float | None:
-        expires_at = self.message.expires_at
+        expires_at = self.message.input.expires_at
         if expires_at is None:
             return None
         return max((expires_at - workflow.now()).total_seconds(), 0)
@@ -151,25 +158,17 @@ class _Sending:
                 await self._end_overdue_attempt()
 
     def _start(self) -> ActivityHandle[Accepted]:
-        method: Any
-        match self.message:
-            case SendText():
-                method = MessageActivities.send_text
-            case SendFlow():
-                method = MessageActivities.send_flow
-            case SendFile():
-                method = MessageActivities.send_file
-        at_most_once = self.message.delivery == "at_most_once"
+        at_most_once = self.message.input.delivery == "at_most_once"
         return workflow.start_activity_method(
-            method,
-            self.message,
+            self.message.activity,
+            self.message.input,
             activity_id=self.options.activity_id,
             priority=self.options.priority,
             start_to_close_timeout=timedelta(seconds=self.prepared.start_to_close_s),
             retry_policy=retry_policy(self.prepared.retry, _LOST_ATTEMPTS if at_most_once else ()),
-            # A send in flight must be awaited, or the history would not show what became of it.
+            # A send in flight must be awaited, or the history would not show its outcome.
             cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-            summary=self.summary,
+            summary=self.message.summary,
         )
 
     async def _withdraw(self, handle: ActivityHandle[Accepted]) -> SendStatus:
@@ -219,7 +218,7 @@ class _End:
     nothing_sent: bool
 
 
-def _end_of(error: ActivityError, status: SendStatus, message: Message, started: datetime) -> _End:
+def _end_of(error: ActivityError, status: SendStatus, message: Send, started: datetime) -> _End:
     if is_cancelled_exception(error):
         if status == "unsent":
             return _End(error, nothing_sent=True)

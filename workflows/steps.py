@@ -17,6 +17,7 @@ with workflow.unsafe.imports_passed_through():
         Prepare,
         PreparedRows,
         PrepareRows,
+        RunSettings,
     )
     from activities.retries import RetryLimits
     from send_whatsapp.contract.errors import (
@@ -42,6 +43,16 @@ class SendOptions:
 SINGLE_SEND = SendOptions(SEND_ACTIVITY_ID, Priority(priority_key=2))
 
 
+async def read_settings() -> RunSettings:
+    """Return the settings of this run."""
+    return await workflow.execute_local_activity_method(
+        PreparationActivities.read_settings,
+        start_to_close_timeout=timedelta(seconds=10),
+        retry_policy=RetryPolicy(maximum_attempts=5),
+        summary="Read the settings",
+    )
+
+
 async def prepare(to: str, template: str | None, *, look_up: bool = False) -> Preparation:
     """Return what a worker knows or may quickly look up, and the settings of this run."""
     return await workflow.execute_local_activity_method(
@@ -54,7 +65,7 @@ async def prepare(to: str, template: str | None, *, look_up: bool = False) -> Pr
 
 
 async def prepare_rows(numbers: list[str]) -> PreparedRows:
-    """Return the same for many rows at once, with the contacts that could be resolved."""
+    """Prepare many rows in one activity, with the contacts that could be resolved."""
     return await workflow.execute_local_activity_method(
         PreparationActivities.prepare_rows,
         PrepareRows(to=numbers),
@@ -90,12 +101,17 @@ async def find_flow(
     """Return the flow of a template, or why no flow matches; None without a template."""
     if template is None or prepared.flow:
         return prepared.flow
+    return await look_up_flow(template, prepared, options)
+
+
+async def look_up_flow(template: str, settings: RunSettings, options: SendOptions) -> FlowMatch:
+    """Return the flow of a template, or why no flow matches; raise the activity's own failure."""
     try:
         return await workflow.execute_activity_method(
             FlowActivities.find_flow,
-            FindFlow(template=template, retry=prepared.retry),
-            start_to_close_timeout=timedelta(seconds=prepared.start_to_close_s),
-            retry_policy=retry_policy(prepared.retry),
+            FindFlow(template=template, retry=settings.retry),
+            start_to_close_timeout=timedelta(seconds=settings.start_to_close_s),
+            retry_policy=retry_policy(settings.retry),
             priority=options.priority,
             summary=f"Look up template {shortened(template)}",
         )
@@ -123,7 +139,7 @@ def retry_policy(retry: RetryLimits, non_retryable: tuple[str, ...] = ()) -> Ret
 
 
 def our_failure(error: ActivityError) -> ApplicationError | None:
-    """Return the failure that an activity of ours raised; None for timeouts and the like."""
+    """Return the failure that our activity raised; None for a timeout, for example."""
     cause = error.cause
     return cause if isinstance(cause, ApplicationError) and cause.type in _OUR_TYPES else None
 

@@ -30,7 +30,7 @@ def count_send(
     started: datetime | None = None,
     row: int | None = None,
 ) -> None:
-    """Count and log a send that has ended; a replay does neither again.
+    """Count and log a send that has ended; neither happens again in a replay.
 
     `kind` is None for an input that is not a request; `started` is needed for an accepted message;
     `row` is the row of a batch.
@@ -90,7 +90,7 @@ class RunVisibility:
         self._kind = kind
 
     def waits_for(self, what: str, prepared: Preparation | None = None) -> None:
-        """Show what the run waits for; with `prepared` also how often that is tried."""
+        """Show what the run waits for; with `prepared` also how long that is retried."""
         policy = ""
         if prepared:
             retry = prepared.retry

@@ -11,7 +11,7 @@ from send_whatsapp.cli.output import Exit, Output
 from send_whatsapp.temporal.process import exit_now
 
 app = typer.Typer(
-    help="Send WhatsApp messages through Temporal, and see what became of them.",
+    help="Send WhatsApp messages through Temporal, and see their outcomes.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -27,7 +27,7 @@ app.add_typer(gateway.app)
 
 def main() -> None:
     """Run the command line; however it ends, no traceback is shown."""
-    # A wrong command line is found before its command creates an output.
+    # Usage errors occur before a command creates its Output.
     output = Output(as_json="--json" in sys.argv)
     try:
         app()

@@ -20,6 +20,7 @@ class Exit(IntEnum):
     INVALID = 2
     UNKNOWN = 3
     NO_TEMPORAL = 4
+    CHECK_FAILED = 4  # of `doctor`
     STILL_RUNNING = 5
     INTERRUPTED = 130
 

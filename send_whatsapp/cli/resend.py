@@ -34,7 +34,7 @@ CONCURRENT_CALLS = 20
 
 @app.command(
     epilog="Example: send-whatsapp resend order-4711"
-    "  send-whatsapp resend --outcome failed --error-type ProviderUnavailable --since 2h --dry-run"
+    "  or: send-whatsapp resend --outcome failed --error-type Unauthorized --since 2h --dry-run"
 )
 def resend(
     id: Annotated[

@@ -137,7 +137,7 @@ def _with_fallback(
 def status(id: WorkflowId, as_json: Json = False) -> None:
     """Show the state of a send.
 
-    Exit codes: those of `send`, and 5 while the send is running.
+    Exit codes: same as `send`.
     """
 
     async def command(session: Session) -> Exit:

@@ -119,7 +119,7 @@ def _summary_without_activity(described: WorkflowExecutionDescription) -> str:
         starts = described.execution_time
         if described.history_length <= 2 and starts and starts > described.start_time:
             return f"Waiting until {_clock(starts)}, its time to start."
-        return "Waiting for its time to send."
+        return "Waiting for its scheduled time."
     task = raw.pending_workflow_task
     if task.attempt > 2:
         return (

@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from send_whatsapp.contract.batch import BatchRequest, Counts, Message, Row, RowOutcome, Rows
+from send_whatsapp.contract.batch import BatchModel, BatchRequest, Counts, Row, RowOutcome, Rows
 from send_whatsapp.contract.errors import invalid_request
 from send_whatsapp.contract.request import Request
 from send_whatsapp.contract.validation import problems, refusal
@@ -53,11 +53,13 @@ def _as_json(rows: Any) -> Any:
 class PartRequest(Request):
     """Input of one part: rows to send, and rows whose outcome is known already.
 
-    `rows` is a list in JSON, but in memory it stays JSON text, a tenth of the objects' size: the
-    parts of a long batch wait in the workers' memory until they may start.
+    `rows` is a list in JSON. In memory it stays JSON text, `rows_json`, a tenth of the objects'
+    size: the parts of a long batch wait in the workers' memory until they may start.
     """
 
-    rows: Annotated[str, BeforeValidator(_as_json), PlainSerializer(json.loads)] = "[]"
+    rows_json: Annotated[str, BeforeValidator(_as_json), PlainSerializer(json.loads)] = Field(
+        "[]", alias="rows"
+    )
     known: list[RowOutcome] = Field(default_factory=list)
 
     @classmethod
@@ -68,18 +70,18 @@ class PartRequest(Request):
     def unpacked(self) -> list[Row]:
         """Return the rows to send. Raises the failure `InvalidRequest`."""
         try:
-            return _ROWS.validate_json(self.rows)
+            return _ROWS.validate_json(self.rows_json)
         except ValidationError as error:
             raise invalid_request(problems(error)) from None
 
     @property
     def counts(self) -> Counts:
         """The rows by outcome before the part starts."""
-        return Counts.of(self.known) + Counts(running=len(json.loads(self.rows)))
+        return Counts.of(self.known) + Counts(running=len(json.loads(self.rows_json)))
 
 
-class PartControl(Message):
-    """Signal of a batch to one of its parts: start, or continue in another way.
+class PartControl(BatchModel):
+    """Signal of a batch to one of its parts: start, or apply new settings (rate, pause, cancel).
 
     Messages with a lower sequence number than the last one are ignored. `in_flight` rows at once,
     `per_minute` rows started a minute (None: no limit). A higher number of `resumes` ends a pause
@@ -97,11 +99,11 @@ class PartControl(Message):
     flows: Flows = Field(default_factory=dict)
 
 
-class PartProgress(Message):
+class PartProgress(BatchModel):
     """Signal of a part to its batch: its rows by outcome, and whether the part has `ended`.
 
-    `waiting` counts the running rows that have not started; `pause_reason` is set once, when the
-    part has paused itself.
+    `waiting` counts the rows not started yet; `counts.running` includes them. `pause_reason` is set
+    once, when the part has paused itself.
     """
 
     part: str
@@ -111,11 +113,11 @@ class PartProgress(Message):
     ended: bool = False
 
 
-class BatchCheckpoint(Message):
+class BatchCheckpoint(BatchModel):
     """What a batch hands to its next run when it continues as new.
 
     Of the `started_parts` some are `running`, by their ids; `ended` counts the rows of the others.
-    `sequence` is the number of the last control message, `resumes` how often the batch was resumed.
+    `sequence` is the number of the last control message; `resumes` counts the resumes.
     """
 
     model_config = ConfigDict(frozen=False)

@@ -45,7 +45,9 @@ def error(
         (NotUnderstood, "ProviderContract", False),
     ],
 )
-def test_a_lookup_fails_as(kind: type[CGBError], type_: str, retried: bool) -> None:
+def test_the_providers_error_decides_how_a_lookup_fails(
+    kind: type[CGBError], type_: str, retried: bool
+) -> None:
     failed = lookup_failure(error(kind, unsent=False), PRIVATE, FIRST)
     assert (failed.type, failed.non_retryable) == (type_, not retried)
     assert (failed.next_retry_delay is not None) is retried
@@ -68,7 +70,7 @@ def test_a_lookup_fails_as(kind: type[CGBError], type_: str, retried: bool) -> N
         (NotUnderstood, False, "at_most_once", None, "DeliveryUnknown", False),
     ],
 )
-def test_a_send_fails_as(
+def test_error_delivery_and_earlier_attempts_decide_how_a_send_fails(
     kind: type[CGBError],
     unsent: bool,
     delivery: str,
@@ -127,7 +129,7 @@ def test_the_backoff_doubles_up_to_a_minute() -> None:
     assert waits == [1, 2, 4, 32, 60, 60]
 
 
-def test_retry_after_never_shortens_the_wait() -> None:
+def test_retry_after_only_lengthens_the_backoff() -> None:
     limited = error(Unavailable)
     limited.retry_after = 10
     assert [backoff(attempt, limited) for attempt in (1, 5)] == [10, 16]

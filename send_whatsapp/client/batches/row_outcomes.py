@@ -1,4 +1,4 @@
-"""How each row of a batch ended, read from its parts; works whatever ended batch or parts."""
+"""The outcome of each row, read from the parts; works however the batch or its parts ended."""
 
 import asyncio
 from typing import Any
@@ -91,7 +91,7 @@ async def outcomes_of_run(
     found: list[RowOutcome] = []
     first = 0
     while True:
-        # Parts are numbered without a gap; the first number without a part ends them.
+        # Part numbers have no gaps; stop at the first missing one.
         numbers = range(first, first + 4 * PARTS_AT_ONCE)
         parts = [names.part_id(batch, generation, number) for number in numbers]
         rows_by_part = await asyncio.gather(*(read(part) for part in parts))
