@@ -20,7 +20,7 @@ CACHE_S = 1.0
 @pytest.fixture
 async def contacts(provider: Simulator) -> AsyncIterator[ContactActivities]:
     async with CGBClient(provider.url, provider.key) as client:
-        on = Provider(client, provider.key, KeyMonitor(client, 5), 5)
+        on = Provider(client, provider.key, KeyMonitor(client, 30), 30)
         yield ContactActivities(on, region="US", cache_timeout_s=CACHE_S)
 
 
@@ -81,7 +81,7 @@ async def test_a_forgotten_contact_never_becomes_valid_again_by_itself(
 async def test_forgetting_a_contact_does_not_look_at_the_others(
     contacts: ContactActivities, resolve: Resolve
 ) -> None:
-    for _ in range(20):
+    for _ in range(10):
         await resolve(new_phone())
     CountedId.compared = 0
     contacts.forget(CountedId("4711"))
