@@ -76,7 +76,7 @@ class Sender:
                 # The provider says in several ways that it no longer knows a contact.
                 self._contacts.forget(send.contact_id)
             known = earlier if error.unsent else earlier.with_ambiguous(datetime.now(UTC))
-            private = (self._provider.key, send.contact_id, *(c for c in content if len(c) > 2))
+            private = (self._provider.key, send.contact_id, *filter(_is_telling, content))
             retries = send.retry.of_activity()
             failure = send_failure(error, private, send.delivery, known, retries)
         delay = failure.next_retry_delay
@@ -102,3 +102,8 @@ class Sender:
                 # The provider's word for a document is `file`.
                 kind = "file" if file_type == "document" else file_type
                 return (url,), lambda budget: client.send_file(contact, url, kind, budget)
+
+
+def _is_telling(text: str) -> bool:
+    # Without a word like "1" or "no" in a message, nobody could read what went wrong.
+    return len(text) > 2 or not text.isascii()

@@ -7,12 +7,12 @@ from typing import Annotated, Literal, TypeVar
 
 import typer
 
+from send_whatsapp.cli.errors import UsageError
 from send_whatsapp.cli.options import (
     DEFAULT_TIMEOUT_S,
     Json,
     NoWait,
     Timeout,
-    UsageError,
     duration,
 )
 from send_whatsapp.cli.output import Exit, Output
@@ -33,8 +33,8 @@ CONCURRENT_CALLS = 20
 
 
 @app.command(
-    epilog="Examples: send-whatsapp resend order-4711"
-    "  send-whatsapp resend --outcome failed --error-type ProviderUnavailable --since 2h --dry-run"
+    epilog="Example: send-whatsapp resend order-4711"
+    "  or: send-whatsapp resend --outcome failed --error-type Unauthorized --since 2h --dry-run"
 )
 def resend(
     id: Annotated[
