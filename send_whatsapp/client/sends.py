@@ -54,23 +54,29 @@ async def start_send(
     request: SendWhatsAppRequest,
     *,
     key: str | None = None,
+    workflow_id: str | None = None,
     force: bool = False,
     task_queue: str = names.DEFAULT_TASK_QUEUE,
     memo: dict[str, Any] | None = None,
+    now: datetime | None = None,
 ) -> Started:
     """Start a send, or find the run that the key already has; return at once.
 
     With the same request, a running or accepted run is returned, a failed or cancelled one starts
     again, and one that may have sent its message starts again only with `force`, which the memo of
-    the new run records. Raises KeyConflict if the key belongs to another request, OutcomeUnknown,
+    the new run records. A starter whose keys are not those of callers gives a `workflow_id`
+    instead. `now` is the time on Temporal's clock if the starter knows it; the default is this
+    machine's clock. Raises KeyConflict if the key belongs to another request, OutcomeUnknown,
     InvalidKey, TemporalUnavailable.
     """
-    workflow_id = names.workflow_id(key) if key is not None else names.new_workflow_id()
+    if workflow_id is None:
+        workflow_id = names.workflow_id(key) if key is not None else names.new_workflow_id()
+    now = now or datetime.now(UTC)
     policy = WorkflowIDReusePolicy.REJECT_DUPLICATE
     memo = dict(memo or {})
     while True:
         try:
-            handle = await _start(client, request, workflow_id, policy, task_queue, memo)
+            handle = await _start(client, request, workflow_id, policy, task_queue, memo, now)
         except WorkflowAlreadyStartedError:
             pass
         else:
@@ -176,8 +182,9 @@ async def _start(
     policy: WorkflowIDReusePolicy,
     task_queue: str,
     memo: dict[str, Any],
+    now: datetime,
 ) -> Handle:
-    delay = request.send_at - datetime.now(UTC) if request.send_at else timedelta()
+    delay = request.send_at - now if request.send_at else timedelta()
     async with rpc(client):
         return await client.start_workflow(
             names.SEND_WORKFLOW,

@@ -4,34 +4,43 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import uvicorn
 from fastapi import FastAPI
 
 from send_whatsapp.gateway import time_limits
-from send_whatsapp.gateway.middleware import MAX_HEADER_BYTES
+from send_whatsapp.gateway.connections import Connections, Listener, max_connections
+from send_whatsapp.gateway.problems import EVERY_ANSWER, unavailable_problem
 from send_whatsapp.gateway.protocol import GatewayProtocol
+from send_whatsapp.gateway.request_checks import MAX_HEADER_BYTES
 from send_whatsapp.settings import SettingsError
 
 
 @asynccontextmanager
 async def serving(app: FastAPI, bind: str) -> AsyncIterator[None]:
     """Serve the app at `bind` (host:port) until the block ends. Raises SettingsError."""
+    connections = Connections(max_connections())
     config = uvicorn.Config(
         app,
-        http=GatewayProtocol,
+        http=partial(GatewayProtocol, connections),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         access_log=False,
         log_config=None,
         server_header=False,
+        headers=list(EVERY_ANSWER.items()),
         # Above our own limit, so that the middleware answers most requests that exceed it.
         h11_max_incomplete_event_size=MAX_HEADER_BYTES + 8 * 1024,
         timeout_keep_alive=time_limits.KEEP_ALIVE_S,
         timeout_graceful_shutdown=time_limits.SHUTDOWN_S,
     )
     server = uvicorn.Server(config)
-    task = asyncio.create_task(server.serve([_listen(bind)]))
+    full = unavailable_problem(
+        "Too many connections", time_limits.RETRY_AFTER_TOO_MANY_REQUESTS_S
+    ).as_bytes()
+    listener = Listener.of(_listen(bind), connections, full)
+    task = asyncio.create_task(server.serve([listener]))
     while not server.started and not task.done():
         await asyncio.sleep(0.01)
     try:

@@ -14,10 +14,11 @@ import httpx
 import pytest
 from temporalio.client import Client
 
-from send_whatsapp.gateway.app import create_app
+from send_whatsapp.gateway.app import create_app, in_background
 from send_whatsapp.gateway.server import serving
 from send_whatsapp.gateway.tokens import Tokens
 from send_whatsapp.settings import GatewaySettings
+from send_whatsapp.temporal.clock import TemporalClock
 from tests.conftest import ROOT, SendHarness, new_phone, until
 from tools.dev_server import free_port
 
@@ -35,9 +36,10 @@ async def gateway(
     settings = GatewaySettings.load(
         {"TEMPORAL_TASK_QUEUE": task_queue, "TEMPORAL_UI_URL": "http://ui"} | variables
     )
-    app = create_app(client, settings, tokens or Tokens({}, None), {}, asyncio.Event())
+    clock = TemporalClock(client)
+    app = create_app(client, settings, tokens or Tokens({}, None), {}, clock, asyncio.Event())
     bind = f"127.0.0.1:{free_port()}"
-    async with serving(app, bind), http_client(bind) as http:
+    async with serving(app, bind), in_background(clock.follow(60)), http_client(bind) as http:
         yield http
 
 

@@ -71,7 +71,7 @@ async def test_a_batch_is_paused_resumed_and_cancelled(
     [
         ({"rows": []}, "rows"),
         ({"rows": [{"to": "+1234567890"}, {"to": "+1 (234) 567-890"}]}, "rows.1.to"),
-        ({"rows": [{"to": "+1234567890"}, {"to": "abc"}]}, "rows.1"),
+        ({"rows": [{"to": "+1234567890"}, {"to": "abc"}]}, "rows.1.to"),
         ({"rows": [{"to": "+1234567890", "colour": "red"}]}, "rows.0.colour"),
         ({"rows": [{"to": "+1234567890"}], "template": None}, "rows.0"),
         ({"colour": "red"}, "colour"),

@@ -17,10 +17,10 @@ from tests.gateway.conftest import PROBLEM, gateway, post
 async def test_a_caller_above_its_rate_limit_gets_retry_after(
     client: Client, harness: SendHarness
 ) -> None:
-    tokens = Tokens(parse_tokens(["crm:one", "shop:two"]), None)
+    tokens = Tokens(parse_tokens(["crm:the-token-of-crm", "shop:the-token-of-shop"]), None)
     limit = {"GATEWAY_MAX_REQUESTS_PER_MINUTE": "2"}
     async with gateway(client, harness.task_queue, tokens, **limit) as http:
-        crm, shop = ({"Authorization": f"Bearer {token}"} for token in ("one", "two"))
+        crm, shop = ({"Authorization": f"Bearer {token}"} for token in ("the-token-of-crm", "the-token-of-shop"))
         statuses = [(await post(http, headers=crm)).status_code for _ in range(3)]
         assert statuses == [202, 202, 429]
         refused = await post(http, headers=crm)
@@ -43,14 +43,14 @@ def test_a_rate_limit_refills_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_token_is_required_if_there_are_any(client: Client, harness: SendHarness) -> None:
-    tokens = Tokens(parse_tokens(["crm:secret", "shop:other"]), None)
+    tokens = Tokens(parse_tokens(["crm:the-token-of-crm", "shop:the-token-of-shop"]), None)
     async with gateway(client, harness.task_queue, tokens) as http:
-        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic secret"}):
+        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic the-token-of-crm"}):
             refused = await post(http, headers=headers)
             assert refused.status_code == 401
             assert refused.headers["www-authenticate"] == "Bearer"
             assert refused.headers["content-type"] == PROBLEM
-        assert (await post(http, headers={"Authorization": "Bearer other"})).status_code == 202
+        assert (await post(http, headers={"Authorization": "Bearer the-token-of-shop"})).status_code == 202
         for path in ("/healthz", "/readyz", "/openapi.json"):
             assert (await http.get(path)).status_code == 200
 

@@ -48,7 +48,7 @@ def rows_of(
         to = str(row.get("to") or "").strip()
         try:
             request = SendWhatsAppRequest.model_validate(_request(row, common))
-            key = str(row.get("key") or "").strip() or _derived_key(batch_key, to_e164(to, region))
+            key = str(row.get("key") or "").strip() or derived_key(batch_key, to_e164(to, region))
             good.append(Row(row=number, key=key, request=request))
         except InvalidPhoneNumber as error:
             wrong.append(WrongRow(number, to, ErrorType.INVALID_PHONE_NUMBER, f"to: {error}"))
@@ -98,7 +98,7 @@ def each_person_once(
         earlier = by_key.get(row.key)
         same_person = by_person.get(person)
         if earlier is None and same_person is not None:
-            derived = _derived_key(batch_key, person)
+            derived = derived_key(batch_key, person)
             if derived in (row.key, same_person.key):
                 earlier = same_person
         if earlier is not None:
@@ -110,6 +110,6 @@ def each_person_once(
     return list(by_key.values()), clashes
 
 
-def _derived_key(batch_key: str, number: str) -> str:
+def derived_key(batch_key: str, number: str) -> str:
     """Return the key of a row without its own key; `number` is E.164."""
     return f"{batch_key}/{number}"
