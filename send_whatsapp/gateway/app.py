@@ -93,7 +93,7 @@ def create_app(
         rate_limit=RateLimit(settings.max_requests_per_minute),
         signed=webhook_routes.signed,
         places=Places(per_caller=min(places.MAX_REQUESTS_PER_CALLER, third)),
-        unproven=UnprovenPlaces(places.MAX_UNPROVEN),
+        unproven=UnprovenPlaces(min(places.MAX_UNPROVEN, third)),
     )
     return app
 

@@ -17,6 +17,14 @@ MAX_BODY_BYTES = 64 * 1024
 Model = TypeVar("Model", bound=BaseModel)
 
 
+def has_body(scope: Scope) -> bool:
+    """Return whether a body follows the headers."""
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0"))
+        for name, value in scope["headers"]
+    )
+
+
 async def read_body(
     scope: Scope, receive: Receive, deadline: AbstractAsyncContextManager[object]
 ) -> bytes:

@@ -1,13 +1,13 @@
 """All connections of the gateway together: fewer than the process may have open files."""
 
+import asyncio
 import errno
 import logging
 import resource
 import socket
+import time
 from collections.abc import Callable
-from contextlib import suppress
-from itertools import islice
-from typing import Any, Protocol
+from typing import Protocol
 
 from send_whatsapp.gateway.log_limit import LogLimit
 
@@ -15,11 +15,14 @@ logger = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 4096
 OTHER_FILES = 64
-"""Open files that are no connections: the log, the connections to Temporal and to exporters."""
+"""Open files that are not connections: the log, connections to Temporal and to exporters."""
 
-AT_ONCE = 16
-"""Connections that are closed, or refused, in one turn of the event loop."""
+IDLE_S = 0.25
+"""How long every connection may be idle, even if others wait for its place."""
 
+ACCEPTED_AT_ONCE = 32
+CHECK_S = 0.02
+NO_FILE_S = 0.5
 NO_FILE_LEFT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -27,7 +30,7 @@ class Connection(Protocol):
     """What `Connections` needs of a connection."""
 
     def abort(self) -> None:
-        """Close the connection at once."""
+        """Close the connection at once; `Connections.ended` follows."""
 
 
 def max_connections() -> int:
@@ -39,116 +42,74 @@ def max_connections() -> int:
 
 
 class Connections:
-    """Counts the connections and knows which are idle: those without a complete request head."""
+    """Accepts connections. At the limit, the one that has been idle for longest makes room.
 
-    def __init__(self, limit: int) -> None:
-        """Allow `limit` connections at once."""
-        self._limit = limit
-        self._open = 0
-        self._idle: dict[Connection, None] = {}
-        self._log_limit = LogLimit(1)
-
-    @property
-    def full(self) -> bool:
-        """Whether there may be no further connection."""
-        return self._open >= self._limit
-
-    def opened(self) -> None:
-        """Count a new connection."""
-        self._open += 1
-
-    def closed(self) -> None:
-        """Count a connection that has ended."""
-        self._open -= 1
-
-    def is_idle(self, connection: Connection) -> None:
-        """Note that this connection works on no request."""
-        self._idle[connection] = None
-
-    def is_busy(self, connection: Connection) -> None:
-        """Note that this connection works on a request, or has ended."""
-        self._idle.pop(connection, None)
-
-    def close_idle(self) -> bool:
-        """Close the connections that have been idle for longest; return whether there are any."""
-        oldest = list(islice(self._idle, AT_ONCE))
-        for connection in oldest:
-            self.is_busy(connection)
-            connection.abort()
-        return bool(oldest)
-
-    def log_full(self) -> None:
-        """Log that the limit is reached, at most once a second."""
-        if self._log_limit.allows():
-            logger.warning(
-                "all %d connections are in use: the oldest idle ones are closed, and without idle"
-                " ones new connections are refused",
-                self._limit,
-            )
-
-
-class Listener(socket.socket):
-    """A listening socket that never has more connections than allowed.
-
-    It counts when it accepts, since asyncio accepts many connections before it handles one.
+    Idle is a connection without a complete request head. A new connection waits for room before it
+    is accepted, as it does while the process is too busy to accept it.
     """
 
-    connections: Connections
-    refusal: bytes
-    _pause_limit = LogLimit(0.5)
+    def __init__(self, limit: int) -> None:
+        """Have at most `limit` connections at once."""
+        self._limit = limit
+        self._open = 0
+        self._idle_since: dict[Connection, float] = {}
+        self._log_limit = LogLimit(1)
 
-    @classmethod
-    def of(cls, listening: socket.socket, connections: Connections, refusal: bytes) -> "Listener":
-        """Return `listening` with a limit; `refusal` answers connections that are refused."""
-        family, type_, protocol = listening.family, listening.type, listening.proto
-        listener = cls(family, type_, protocol, listening.detach())
-        listener.connections, listener.refusal = connections, refusal
-        return listener
+    async def accept(
+        self, listening: socket.socket, make_protocol: Callable[[], asyncio.Protocol]
+    ) -> None:
+        """Accept connections until cancelled; each gets a protocol, which tells how it goes on."""
+        loop = asyncio.get_running_loop()
+        connecting: set[asyncio.Task[object]] = set()
+        listening.setblocking(False)
+        while True:
+            for _ in range(ACCEPTED_AT_ONCE):
+                await self._room()
+                try:
+                    accepted, _ = await loop.sock_accept(listening)
+                except OSError as error:
+                    await self._not_accepted(error)
+                    continue
+                self._open += 1
+                task = loop.create_task(loop.connect_accepted_socket(make_protocol, accepted))
+                connecting.add(task)
+                task.add_done_callback(connecting.discard)
+            # Accepting does not give way to other work as long as connections are waiting.
+            await asyncio.sleep(0)
 
-    def accept(self) -> tuple[socket.socket, Any]:
-        """Accept a connection. Raises BlockingIOError if there is none, or no room yet."""
-        if not self.connections.full:
-            accepted, address = self._accept_or_pause()
-            return _Counted.of(accepted, self.connections), address
-        self.connections.log_full()
-        # Idle ones are closed when the event loop comes back to this socket.
-        if not self.connections.close_idle():
-            for _ in range(AT_ONCE):
-                self._refuse()
-        raise BlockingIOError
+    def is_idle(self, connection: Connection) -> None:
+        """Note that this connection waits for a request."""
+        self._idle_since.setdefault(connection, time.monotonic())
 
-    def _refuse(self) -> None:
-        accepted, _ = self._accept_or_pause()
-        with accepted, suppress(OSError):
-            accepted.setblocking(False)
-            accepted.send(self.refusal)
-            accepted.shutdown(socket.SHUT_WR)
+    def is_busy(self, connection: Connection) -> None:
+        """Note that this connection works on a request."""
+        self._idle_since.pop(connection, None)
 
-    def _accept_or_pause(self) -> tuple[socket.socket, Any]:
-        try:
-            return super().accept()
-        except OSError as error:
-            # asyncio logs this error and stops accepting for a second, but first it tries as often
-            # as the backlog is long, and would log each time.
-            if error.errno in NO_FILE_LEFT and not self._pause_limit.allows():
-                raise BlockingIOError from None
-            raise
+    def ended(self, connection: Connection) -> None:
+        """Note that this connection is closed."""
+        self.is_busy(connection)
+        self._open -= 1
 
+    async def _room(self) -> None:
+        """Return when there may be one more connection."""
+        while self._open >= self._limit:
+            self._log(
+                f"all {self._limit} connections are in use: those that have been idle for longest"
+                " are closed"
+            )
+            longest = next(iter(self._idle_since), None)
+            if longest and time.monotonic() - self._idle_since[longest] >= IDLE_S:
+                self.is_busy(longest)
+                longest.abort()
+                await asyncio.sleep(0)
+            else:
+                await asyncio.sleep(CHECK_S)
 
-class _Counted(socket.socket):
-    """A connection that tells `Connections` when it is closed."""
+    async def _not_accepted(self, error: OSError) -> None:
+        if error.errno in NO_FILE_LEFT:
+            self._log(f"no connection can be accepted ({error.strerror})")
+            await asyncio.sleep(NO_FILE_S)
 
-    _closed_by: Callable[[], None] | None = None
-
-    @classmethod
-    def of(cls, accepted: socket.socket, connections: Connections) -> "_Counted":
-        counted = cls(accepted.family, accepted.type, accepted.proto, accepted.detach())
-        connections.opened()
-        counted._closed_by = connections.closed
-        return counted
-
-    def close(self) -> None:
-        super().close()
-        if self._closed_by is not None:
-            self._closed_by()
-            self._closed_by = None
+    def _log(self, problem: str) -> None:
+        if self._log_limit.allows():
+            logger.warning("%s", problem)

@@ -4,13 +4,14 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
+from http import HTTPStatus
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from send_whatsapp.gateway import time_limits
 from send_whatsapp.gateway.access_log import AccessLogEntry
-from send_whatsapp.gateway.body import read_body, replay
+from send_whatsapp.gateway.body import has_body, read_body, replay
 from send_whatsapp.gateway.places import Place, Places, UnprovenPlaces
 from send_whatsapp.gateway.problems import CLOSE, Problem, unavailable_problem
 from send_whatsapp.gateway.rate_limit import RateLimit
@@ -82,8 +83,10 @@ class GatewayMiddleware:
                 body = await read_body(scope, receive, asyncio.timeout(time_limits.ARRIVAL_S))
                 await self._serve(caller, place, scope, replay(body, receive), send)
             return
-        unproven = self._unproven.place(time_limits.UNPROVEN_ARRIVAL_S)
-        body = await read_body(scope, receive, unproven)
+        body = b""
+        if has_body(scope):
+            unproven = self._unproven.place(time_limits.UNPROVEN_ARRIVAL_S)
+            body = await read_body(scope, receive, unproven)
         if signed is None:
             # Health probes come every few seconds: they have no caller and belong to no trace.
             await self._app(scope, replay(body, receive), send)
@@ -124,7 +127,8 @@ class GatewayMiddleware:
     async def _refuse(self, problem: Problem, arrival: "_Arrival", send: Send) -> None:
         """Send the answer, then read what still arrives of the body, then close the connection.
 
-        If the connection were closed with bytes unread, it would be reset and the answer lost.
+        If the connection were closed with bytes unread, it would be reset and the answer lost. A
+        body that took too long is not waited for again.
         """
         response = problem.response()
         response.headers.update(CLOSE)
@@ -135,9 +139,10 @@ class GatewayMiddleware:
         }
         await send(start)
         await send({"type": "http.response.body", "body": response.body, "more_body": True})
-        with suppress(TimeoutError):
-            async with self._unproven.place(time_limits.DRAIN_S):
-                await arrival.drain()
+        if problem.status != HTTPStatus.REQUEST_TIMEOUT:
+            with suppress(TimeoutError):
+                async with self._unproven.place(time_limits.DRAIN_S):
+                    await arrival.drain()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

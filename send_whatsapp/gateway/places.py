@@ -11,6 +11,7 @@ MAX_REQUESTS_PER_CALLER = 512
 MAX_WAITS = 512
 MAX_WAITS_PER_CALLER = 256
 MAX_UNPROVEN = 64
+SHORTEST_S = 0.25
 
 
 class Places:
@@ -62,13 +63,13 @@ class Place:
 class UnprovenPlaces:
     """A few places for requests that have shown neither a token nor a signature.
 
-    If all are taken, the request that has held its place for the longest time loses it: bodies that
-    never end cannot keep out a body that arrives at once.
+    If all are taken, the request that has held its place for longest must go. Each has SHORTEST_S
+    at least: bodies that never end cannot keep out a body that arrives.
     """
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._held: dict[asyncio.Timeout, None] = {}
+        self._since: dict[asyncio.Timeout, float] = {}
 
     @asynccontextmanager
     async def place(self, seconds: float) -> AsyncIterator[None]:
@@ -76,17 +77,18 @@ class UnprovenPlaces:
 
         Raises TimeoutError when the time is over, or when another request needs the place.
         """
-        while len(self._held) >= self._count:
-            oldest = next(iter(self._held))
-            del self._held[oldest]
-            if not oldest.expired():
-                oldest.reschedule(0)
+        now = asyncio.get_running_loop().time()
+        while len(self._since) >= self._count:
+            longest, since = next(iter(self._since.items()))
+            del self._since[longest]
+            if not longest.expired():
+                longest.reschedule(max(since + SHORTEST_S, now))
         async with asyncio.timeout(seconds) as deadline:
-            self._held[deadline] = None
+            self._since[deadline] = now
             try:
                 yield
             finally:
-                self._held.pop(deadline, None)
+                self._since.pop(deadline, None)
 
 
 class Slots:

@@ -110,9 +110,6 @@ def exception_handlers() -> dict[int | type[Exception], Handler]:
             time_limits.RETRY_AFTER_NO_TEMPORAL_S,
         ).response()
 
-    async def too_deep(request: Request, error: Exception) -> Response:
-        return Problem(400, "The body is nested too deeply").response()
-
     async def gone(request: Request, error: Exception) -> Response:
         return Response(status_code=CLIENT_GONE)
 
@@ -123,7 +120,6 @@ def exception_handlers() -> dict[int | type[Exception], Handler]:
         NotFound: not_found,
         TemporalUnavailable: unavailable,
         RPCError: refused,
-        RecursionError: too_deep,
         ClientGone: gone,
     }
 

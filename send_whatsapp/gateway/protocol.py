@@ -66,7 +66,7 @@ class GatewayProtocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the time limits."""
-        self._connections.is_busy(self)
+        self._connections.ended(self)
         self._stop_timer()
         self._stop_reading_timer()
         super().connection_lost(exc)

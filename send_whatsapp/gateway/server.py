@@ -4,14 +4,13 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 
 import uvicorn
 from fastapi import FastAPI
 
 from send_whatsapp.gateway import time_limits
-from send_whatsapp.gateway.connections import Connections, Listener, max_connections
-from send_whatsapp.gateway.problems import EVERY_ANSWER, unavailable_problem
+from send_whatsapp.gateway.connections import Connections, max_connections
+from send_whatsapp.gateway.problems import EVERY_ANSWER
 from send_whatsapp.gateway.protocol import GatewayProtocol
 from send_whatsapp.gateway.request_checks import MAX_HEADER_BYTES
 from send_whatsapp.settings import SettingsError
@@ -23,7 +22,6 @@ async def serving(app: FastAPI, bind: str) -> AsyncIterator[None]:
     connections = Connections(max_connections())
     config = uvicorn.Config(
         app,
-        http=partial(GatewayProtocol, connections),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         access_log=False,
@@ -36,18 +34,26 @@ async def serving(app: FastAPI, bind: str) -> AsyncIterator[None]:
         timeout_graceful_shutdown=time_limits.SHUTDOWN_S,
     )
     server = uvicorn.Server(config)
-    full = unavailable_problem(
-        "Too many connections", time_limits.RETRY_AFTER_TOO_MANY_REQUESTS_S
-    ).as_bytes()
-    listener = Listener.of(_listen(bind), connections, full)
-    task = asyncio.create_task(server.serve([listener]))
-    while not server.started and not task.done():
-        await asyncio.sleep(0.01)
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        await task
+    # The listening socket is ours, because uvicorn accepts connections without a limit.
+    with _listen(bind) as listening:
+        task = asyncio.create_task(server.serve(sockets=[]))
+        while not server.started and not task.done():
+            await asyncio.sleep(0.01)
+        accepting = asyncio.create_task(
+            connections.accept(
+                listening,
+                lambda: GatewayProtocol(
+                    connections, config=config, server_state=server.server_state, app_state={}
+                ),
+            )
+        )
+        try:
+            yield
+        finally:
+            accepting.cancel()
+            listening.close()
+            server.should_exit = True
+            await task
 
 
 def _listen(bind: str) -> socket.socket:

@@ -4,6 +4,7 @@ import pytest
 
 from simulator.process import Simulator
 from tests.cli.conftest import Cli
+from tests.conftest import wrong_clock
 
 
 async def test_the_doctor_finds_nothing_wrong(cli: Cli, provider: Simulator) -> None:
@@ -36,3 +37,15 @@ async def test_the_doctor_names_what_is_wrong(
     done = await cli("doctor", **({"CGB_API_URL": provider.url} | variables))
     assert done.code == 4
     assert line in done.out
+
+
+@pytest.mark.parametrize("seconds", [-5, 60])
+async def test_the_doctor_says_that_the_clock_is_wrong(
+    cli: Cli, provider: Simulator, seconds: int
+) -> None:
+    done = await cli(
+        "doctor", CGB_API_URL=provider.url, CGB_API_KEY=provider.key, **wrong_clock(seconds)
+    )
+    assert done.code == 4
+    side = "ahead of" if seconds > 0 else "behind"
+    assert f" s {side} Temporal's clock" in " ".join(done.out.split())

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,18 @@ async def gateway(
 
 
 def http_client(bind: str) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=f"http://{bind}", trust_env=False, timeout=30)
+    """Return a client that checks the headers which every answer has."""
+    return httpx.AsyncClient(
+        base_url=f"http://{bind}",
+        trust_env=False,
+        timeout=30,
+        event_hooks={"response": [has_the_headers_of_every_answer]},
+    )
+
+
+async def has_the_headers_of_every_answer(answer: httpx.Response) -> None:
+    assert answer.headers.get_list("cache-control") == ["no-store"]
+    assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
 
 
 @pytest.fixture
@@ -64,14 +75,16 @@ class GatewayProcess:
 
 
 @asynccontextmanager
-async def gateway_process(folder: Path, **variables: str) -> AsyncIterator[GatewayProcess]:
-    """Run the command with these variables until the block ends."""
+async def gateway_process(
+    folder: Path, prefix: Sequence[str] = (), **variables: str
+) -> AsyncIterator[GatewayProcess]:
+    """Run the command, behind `prefix`, with these variables until the block ends."""
     bind = f"127.0.0.1:{free_port()}"
     kept = {n: v for n, v in os.environ.items() if not n.startswith(("GATEWAY_", "TEMPORAL_"))}
     environment = kept | {"GATEWAY_BIND": bind, "LOG_FORMAT": "json"} | variables
     log = folder / f"gateway-{uuid.uuid4()}.log"
     with log.open("wb") as sink:
-        process = subprocess.Popen(COMMAND, env=environment, stdout=sink, stderr=sink)
+        process = subprocess.Popen([*prefix, *COMMAND], env=environment, stdout=sink, stderr=sink)
     async with http_client(bind) as http:
         try:
             await until(lambda: _is_healthy(http))

@@ -100,7 +100,14 @@ async def test_a_hostile_request_is_refused_and_the_connection_closed(
     answer = await exchange(running.http, raw)
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.split(b" ")[1] == str(status).encode()
-    assert f"content-type: {PROBLEM}".encode() in head.lower()
+    headers = head.lower().split(b"\r\n")
+    for header in (
+        f"content-type: {PROBLEM}",
+        "connection: close",
+        "cache-control: no-store",
+        "x-content-type-options: nosniff",
+    ):
+        assert headers.count(header.encode()) == 1
     # One object and nothing after it: what followed the request was not answered.
     problem = json.loads(body)
     assert (problem["status"], bool(problem["title"])) == (status, True)
