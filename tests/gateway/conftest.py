@@ -113,3 +113,66 @@ async def post(http: httpx.AsyncClient, *, headers: Any = None, **fields: Any) -
 async def has_status(http: httpx.AsyncClient, url: str, status: str) -> bool:
     found = (await http.get(url)).json()
     return bool(found["status"] == status)
+
+
+class Proxy:
+    """A proxy to Temporal that can hold back answers and cut connections.
+
+    `passed` counts the bytes of the answers.
+    """
+
+    def __init__(self) -> None:
+        self.answers = asyncio.Event()
+        self.answers.set()
+        self.writers: set[asyncio.StreamWriter] = set()
+        self.passed = 0
+        self.is_down = False
+
+    def go_down(self) -> None:
+        """Cut all connections and refuse new ones."""
+        self.is_down = True
+        self.cut()
+
+    def cut(self) -> None:
+        for writer in self.writers:
+            writer.transport.abort()
+        self.writers.clear()
+
+    async def pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, held: bool
+    ) -> None:
+        self.writers.add(writer)
+        try:
+            while data := await reader.read(65536):
+                if held:
+                    await self.answers.wait()
+                    self.passed += len(data)
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            pass
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def proxy_to(port: int) -> AsyncIterator[tuple[Proxy, str]]:
+    proxy = Proxy()
+    pumps: set[asyncio.Task[None]] = set()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if proxy.is_down:
+            writer.close()
+            return
+        there = await asyncio.open_connection("127.0.0.1", port)
+        pumps.add(asyncio.create_task(proxy.pump(reader, there[1], held=False)))
+        pumps.add(asyncio.create_task(proxy.pump(there[0], writer, held=True)))
+
+    listening = await asyncio.start_server(connected, "127.0.0.1", 0)
+    try:
+        yield proxy, f"127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    finally:
+        listening.close()
+        for pump in pumps:
+            pump.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
