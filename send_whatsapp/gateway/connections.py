@@ -17,7 +17,7 @@ MAX_CONNECTIONS = 4096
 OTHER_FILES = 64
 """Open files that are not connections: the log, connections to Temporal and to exporters."""
 
-IDLE_S = 0.25
+IDLE_S = 0.5
 """How long every connection may be idle, even if others wait for its place."""
 
 ACCEPTED_AT_ONCE = 32
