@@ -14,12 +14,14 @@ from temporalio.worker import PollerBehaviorAutoscaling, UnsandboxedWorkflowRunn
 
 from activities.contacts import ContactActivities
 from activities.flows import FlowActivities
+from activities.key_monitor import KeyMonitor
 from activities.messages import MessageActivities
 from activities.parts import PartActivities
 from activities.preparation import PreparationActivities
 from activities.provider import Provider
-from send_whatsapp.cgb.client import Budget, CGBClient
-from send_whatsapp.cgb.errors import CGBError, Unauthorized
+from activities.retries import RetryLimits
+from send_whatsapp.cgb.client import CGBClient
+from send_whatsapp.cgb.errors import CGBError
 from send_whatsapp.settings import (
     SettingsError,
     TemporalSettings,
@@ -47,6 +49,16 @@ CONNECT_WITHIN_S = 30
 
 class CannotStart(Exception):
     """The worker cannot work. The message is one line that says what to do."""
+
+
+class KeyRefused(CannotStart):
+    """The provider refuses the key, at the start or later."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The provider refuses the key, so this worker stops: correct CGB_API_KEY; for example"
+            " CGB_API_KEY=the key from the provider's settings page"
+        )
 
 
 def main() -> None:
@@ -85,17 +97,29 @@ async def run(settings: WorkerSettings) -> None:
 
     key = settings.api_key.get_secret_value()
     async with CGBClient(settings.api_url, key, observe=observe) as provider:
-        await check_key(provider, settings.timeout_s)
+        monitor = KeyMonitor(provider, settings.timeout_s)
+        await check_key(monitor)
         client = await connect(runtime)
         search_attributes = await register_search_attributes(client)
         activities = all_activities(
-            settings, provider, provider_metrics, search_attributes=search_attributes
+            settings, provider, monitor, provider_metrics, search_attributes=search_attributes
         )
         async with build_worker(client, settings, activities):
             logger.info("serving task queue %s", settings.task_queue)
-            await stop.wait()
+            await until_stopped(stop, monitor)
             logger.info("stopping; running activities may finish")
+    if monitor.refused.is_set():
+        raise KeyRefused
     logger.info("stopped")
+
+
+async def until_stopped(stop: asyncio.Event, monitor: KeyMonitor) -> None:
+    """Wait for a signal, or until the provider refuses the key."""
+    checking = asyncio.create_task(monitor.check_until_answered())
+    waiting = [asyncio.create_task(event.wait()) for event in (stop, monitor.refused)]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in (checking, *waiting):
+        task.cancel()
 
 
 def start_runtime(metrics_bind: str | None) -> Runtime:
@@ -108,19 +132,14 @@ def start_runtime(metrics_bind: str | None) -> Runtime:
         ) from None
 
 
-async def check_key(provider: CGBClient, timeout_s: float) -> None:
-    """Raise CannotStart if the provider refuses the key; log a warning if it cannot be checked."""
+async def check_key(monitor: KeyMonitor) -> None:
+    """Raise KeyRefused if the provider refuses the key; log a warning if it cannot be checked."""
     try:
-        account = await provider.account(Budget.of(timeout_s, "worker-start"))
-    except Unauthorized as error:
-        raise CannotStart(
-            f"The provider refuses the key (code {error.status}): correct CGB_API_KEY; for example"
-            " CGB_API_KEY=the key from the provider's settings page"
-        ) from error
+        await monitor.check()
     except CGBError as error:
         logger.warning("could not check the provider's key (%s); starting anyway", error)
-    else:
-        logger.info("the key belongs to account %s", account.id or "without an id")
+    if monitor.refused.is_set():
+        raise KeyRefused
 
 
 async def connect(runtime: Runtime, within_s: float = CONNECT_WITHIN_S) -> Client:
@@ -140,13 +159,14 @@ async def connect(runtime: Runtime, within_s: float = CONNECT_WITHIN_S) -> Clien
 def all_activities(
     settings: WorkerSettings,
     client: CGBClient,
+    monitor: KeyMonitor,
     provider_metrics: ProviderMetrics,
     *,
     search_attributes: bool,
 ) -> Sequence[Any]:
     """Return every activity. `search_attributes`: whether runs may set search attributes."""
     key = settings.api_key.get_secret_value()
-    provider = Provider(client, key, settings.timeout_s, provider_metrics.rate_limit_wait)
+    provider = Provider(client, key, monitor, settings.timeout_s, provider_metrics.rate_limit_wait)
     # A limit on activities is a limit on requests only if each activity makes one request.
     one_request = settings.max_requests_per_minute is not None
     contacts = ContactActivities(
@@ -167,11 +187,12 @@ def all_activities(
         contacts,
         flows,
         timeout_s=settings.timeout_s,
-        retry_attempts=settings.retry_attempts,
+        retry=RetryLimits(attempts=settings.retry_attempts + 1, retry_for_s=settings.retry_for_s),
         search_attributes=search_attributes,
         one_request=one_request,
     )
     return [
+        preparation.read_settings,
         preparation.prepare,
         contacts.resolve_contact,
         flows.find_flow,
@@ -179,6 +200,7 @@ def all_activities(
         messages.send_flow,
         messages.send_file,
         messages.stop_retries,
+        messages.end_overdue_attempt,
         preparation.prepare_rows,
         PartActivities().part_status,
     ]

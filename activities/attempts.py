@@ -1,76 +1,79 @@
-"""What is known about the attempts of a send: what each records for the next, and what it proves.
+"""The attempts of a send: what each records for the next, and what that proves.
 
-An operator's reset makes attempts count from 1 again, but keeps what was recorded (ADR 0002).
+The record is kept as heartbeat details. An operator's reset makes attempts count from 1 again but
+keeps the record (ADR 0002).
 """
 
-from collections.abc import Sequence
-from typing import Any, Literal
+import asyncio
+from datetime import UTC, datetime, timedelta
 
+from pydantic import BaseModel
 from temporalio import activity
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.enums.v1 import PendingActivityState
-from temporalio.api.workflowservice.v1 import PauseActivityRequest
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.client import AsyncActivityCancelledError
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
 
-from send_whatsapp.contract.errors import utc
-
-SendStatus = Literal["unsent", "in_flight", "maybe_sent"]
-"""A send that has not ended: proven unsent, with an attempt in flight, or perhaps sent."""
-
-_BETWEEN_ATTEMPTS = (
-    PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED,
-    PendingActivityState.PENDING_ACTIVITY_STATE_PAUSED,
-)
+from send_whatsapp.contract.errors import FIRST_BACKOFF_S, ErrorType, FailureDetails, utc
 
 
-def record_ambiguity(since: str | None) -> None:
-    """Record for the next attempt since when the message may have been sent; None: it was not."""
-    activity.heartbeat(activity.info().attempt, since)
+class AttemptRecord(BaseModel):
+    """What is known after (or during) an attempt.
+
+    `ambiguous_since` is the time (UTC) since when the message may have been sent, None if it is
+    proven unsent. `ambiguous_attempts` counts the attempts that may have sent it.
+    """
+
+    attempt: int = 0
+    ambiguous_since: str | None = None
+    ambiguous_attempts: int = 0
+
+    def with_ambiguous(self, since: datetime) -> "AttemptRecord":
+        """Return the record with one more attempt that may have sent the message."""
+        return AttemptRecord(
+            attempt=self.attempt,
+            ambiguous_since=self.ambiguous_since or utc(since),
+            ambiguous_attempts=self.ambiguous_attempts + 1,
+        )
 
 
-def recorded_ambiguity() -> str | None:
-    """Return since when an earlier attempt may have sent; None if all are proven unsent.
+def earlier_attempts() -> AttemptRecord:
+    """Return what is known from the attempts before this one.
 
-    A killed attempt records nothing. So a missing record proves something only for attempt 1.
+    An attempt that was lost with its worker records nothing, and may have sent the message.
     """
     info = activity.info()
-    record = info.heartbeat_details
-    if len(record) == 2 and record[1] is not None:
-        return str(record[1])
-    if _proves_unsent(record, info.attempt) or (not record and info.attempt == 1):
-        return None
-    return utc(info.scheduled_time)
+    details = info.heartbeat_details
+    record = AttemptRecord.model_validate(details[0]) if details else AttemptRecord()
+    lost = max(info.attempt - 1 - record.attempt, 0)
+    if lost:
+        record.ambiguous_since = record.ambiguous_since or utc(info.scheduled_time)
+        record.ambiguous_attempts += lost
+    record.attempt = info.attempt
+    return record
 
 
-async def stop_retries(activity_id: str) -> SendStatus:
-    """Let no further attempt of a send of this activity's own run start; return its status.
+def record(known: AttemptRecord) -> None:
+    """Record what is known after this attempt; it reaches the server with the attempt's failure."""
+    activity.heartbeat(known)
 
-    Raises RPCError if the server does not pause the send.
+
+async def record_call(earlier: AttemptRecord, deadline: float) -> None:
+    """Record that this attempt is about to send, and wait until the server has stored that.
+
+    Then an attempt that is lost before this record is proven unsent, and a worker that was frozen
+    before it cannot send late: the server refuses the record of an attempt that has timed out.
+    Raises the failure of an attempt that did not send. `deadline` is a time of the event loop.
     """
-    info, client = activity.info(), activity.client()
-    run = WorkflowExecution(workflow_id=info.workflow_id or "", run_id=info.workflow_run_id or "")
-    request = PauseActivityRequest(
-        namespace=client.namespace, execution=run, id=activity_id, reason="withdrawn by the run"
-    )
-    # Pause the send first; otherwise a new attempt could start after we read its state.
+    handle = activity.client().get_async_activity_handle(task_token=activity.info().task_token)
     try:
-        await client.workflow_service.pause_activity(request)
-    except RPCError as error:
-        if error.status != RPCStatusCode.NOT_FOUND:
-            raise
-        # It has just ended; its result is on its way to the workflow.
-        return "in_flight"
-    handle = client.get_workflow_handle(run.workflow_id, run_id=run.run_id)
-    pending = (await handle.describe()).raw_description.pending_activities
-    send = next((a for a in pending if a.activity_id == activity_id), None)
-    if send is None or send.state not in _BETWEEN_ATTEMPTS:
-        return "in_flight"
-    if not send.last_worker_identity:
-        return "unsent"
-    record = await client.data_converter.decode(send.heartbeat_details.payloads)
-    return "unsent" if _proves_unsent(record, send.attempt) else "maybe_sent"
-
-
-def _proves_unsent(record: Sequence[Any], attempt: int) -> bool:
-    """Return whether the record proves that no attempt before this one has sent."""
-    return len(record) == 2 and record[1] is None and attempt in (1, record[0] + 1)
+        async with asyncio.timeout_at(deadline):
+            await handle.heartbeat(earlier.with_ambiguous(datetime.now(UTC)))
+    except (RPCError, AsyncActivityCancelledError, TimeoutError) as error:
+        record(earlier)
+        detail = f"Temporal did not confirm the attempt ({type(error).__name__})"
+        raise ApplicationError(
+            f"Nothing was sent, because {detail}",
+            FailureDetails(detail=detail),
+            type=ErrorType.PROVIDER_UNAVAILABLE,
+            next_retry_delay=timedelta(seconds=FIRST_BACKOFF_S),
+        ) from None

@@ -8,8 +8,14 @@ from pydantic import BaseModel
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.failures import AttemptFailure, lookup_failure, map_unexpected_errors
+from activities.failures import (
+    AttemptFailure,
+    check_lost_attempts,
+    lookup_failure,
+    map_unexpected_errors,
+)
 from activities.provider import Provider
+from activities.retries import RetryLimits
 from activities.single_flight import SingleFlight
 from send_whatsapp.cgb.client import Budget
 from send_whatsapp.cgb.errors import CGBError
@@ -28,11 +34,12 @@ OnCache = Callable[[str, bool], None]
 class ResolveContact(BaseModel):
     """The phone number to resolve.
 
-    Steps before `step` found nobody. `failed_lookup` is the failure of a lookup that was made
-    before this activity started.
+    `step` is the index of the first search step still to try. `failed_lookup` is the failure of a
+    lookup that was made before this activity started.
     """
 
     to: str
+    retry: RetryLimits
     step: int = 0
     failed_lookup: AttemptFailure | None = None
 
@@ -100,26 +107,28 @@ class ContactActivities:
         """Return the contact of a phone number, and create it at the provider if it is missing.
 
         Searches by `+E.164`, then by the digits. Concurrent calls for one number create one
-        contact. Fails with `InvalidPhoneNumber` before any call, or as docs/errors.md says.
+        contact. Raises `InvalidPhoneNumber` before any call, or a failure of the lookup.
         """
         with map_unexpected_errors():
             self._raise_failed_lookup(request)
+            check_lost_attempts(request.retry)
             number = self.e164(request.to)
             contact_id = self.cached(number)
             if contact_id is None:
                 try:
-                    contact_id = await self.look_up(number, request.step)
+                    contact_id = await self.look_up(number, request.retry, request.step)
                 except ApplicationError as error:
-                    raise self._provider.counted(error) from None
+                    raise self._provider.handle_failure(error) from None
             if contact_id is None:
                 return Resolution(next_step=request.step + 1)
             return Resolution(contact=Contact(to=number, contact_id=contact_id))
 
-    async def look_up(self, number: str, step: int = 0) -> str | None:
+    async def look_up(self, number: str, retry: RetryLimits, step: int = 0) -> str | None:
         """Return the contact id of an E.164 number from the provider, from this step on.
 
         None only with `one_request`, if this step found nobody. Raises the lookup's failure.
         """
+        await self._provider.key_monitor.admit()
         budget = self._provider.budget()
         try:
             return await self._lookups.do(
@@ -127,9 +136,9 @@ class ContactActivities:
             )
         except CGBError as error:
             private = (self._provider.key, number, number[1:])
-            raise lookup_failure(error, budget.attempt, private) from None
+            raise lookup_failure(error, private, retry.of_activity()) from None
 
-    async def look_up_many(self, numbers: Sequence[str]) -> dict[str, str]:
+    async def look_up_many(self, numbers: Sequence[str], retry: RetryLimits) -> dict[str, str]:
         """Return the contact ids of E.164 numbers; numbers without a quick answer are left out.
 
         Unknown contacts are looked up, a few at a time, until the first failure; then each of the
@@ -147,7 +156,7 @@ class ContactActivities:
                 if failed:
                     return
                 try:
-                    contact_id = await self.look_up(number)
+                    contact_id = await self.look_up(number, retry)
                 except ApplicationError:
                     failed = True
                     return
@@ -162,7 +171,7 @@ class ContactActivities:
         # The heartbeat outlives an operator's reset, after which attempts count from 1 again.
         if request.failed_lookup and info.attempt == 1 and not info.heartbeat_details:
             activity.heartbeat("raised the failure of the earlier lookup")
-            raise self._provider.counted(request.failed_lookup.error())
+            raise self._provider.handle_failure(request.failed_lookup.error())
 
     async def _find(self, number: str, step: int, budget: Budget) -> str | None:
         self._on_cache("contacts", False)

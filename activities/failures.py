@@ -4,7 +4,6 @@ docs/errors.md lists the types, docs/delivery.md says what proves that nothing w
 """
 
 import logging
-import random
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -14,7 +13,9 @@ from pydantic import BaseModel
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.attempts import AttemptRecord
 from activities.redaction import redact
+from activities.retries import Retries, RetryLimits, backoff
 from send_whatsapp.cgb.errors import (
     CGBError,
     NotUnderstood,
@@ -24,8 +25,6 @@ from send_whatsapp.cgb.errors import (
     Unavailable,
 )
 from send_whatsapp.contract.errors import (
-    FIRST_BACKOFF_S,
-    MAX_BACKOFF_S,
     RETRYABLE,
     ErrorType,
     FailureDetails,
@@ -90,71 +89,81 @@ class AttemptFailure(BaseModel):
         )
 
 
-def backoff(attempt: int, error: CGBError) -> float:
-    """Return the seconds to wait after this attempt (1, 2, ...).
-
-    1 s, doubled each time, at most 60 s. After a rate limit without `Retry-After` the wait is a
-    random part of a minute, because such limits count by the minute. `Retry-After` never shortens
-    the wait.
-    """
-    seconds = min(FIRST_BACKOFF_S * 2.0 ** min(attempt - 1, 10), MAX_BACKOFF_S)
-    if error.retry_after is not None:
-        return max(seconds, error.retry_after)
-    if isinstance(error, RateLimited):
-        window = min(20.0 * 2.0 ** min(attempt - 1, 10), MAX_BACKOFF_S)
-        return max(seconds, window * random.uniform(0.5, 1.0))
-    return seconds
-
-
-def lookup_failure(error: CGBError, attempt: int, private: Iterable[str]) -> ApplicationError:
+def lookup_failure(error: CGBError, private: Iterable[str], retries: Retries) -> ApplicationError:
     """Return the failure of a lookup or creation; its message shows nothing that is `private`."""
     type_ = _TYPES[type(error)]
     answer = _answer(error, private)
-    retryable = type_ in RETRYABLE
-    return ApplicationError(
-        _message(error.call, answer, "nothing was sent", type_),
-        FailureDetails(detail=f"could not {error.call}: {answer}"),
-        type=type_,
-        non_retryable=not retryable,
-        next_retry_delay=timedelta(seconds=backoff(attempt, error)) if retryable else None,
-    )
+    details = FailureDetails(detail=f"could not {error.call}: {answer}")
+    delay = retries.delay(error) if type_ in RETRYABLE else None
+    what = f"Could not {error.call} ({answer}), nothing was sent"
+    return _retried(what, details, type_, delay, retries) if delay else _final(what, details, type_)
 
 
 def send_failure(
     error: CGBError,
-    attempt: int,
     private: Iterable[str],
     delivery: Delivery,
-    ambiguous_since: str | None,
+    known: AttemptRecord,
+    retries: Retries,
 ) -> ApplicationError:
     """Return the failure of one attempt to send.
 
-    `ambiguous_since` is the time of the first attempt, this one included, that is not proven
-    unsent. An attempt that is proven unsent is retried; any other only under `at_least_once`.
+    `known` is what is known after this attempt. An attempt that is proven unsent is retried as
+    `retries` allow; any other only under `at_least_once`, and without their extra time.
     """
     type_ = _TYPES[type(error)]
     answer = _answer(error, private)
-    effect = "nothing was sent" if ambiguous_since is None else "it may have been sent"
+    delay = None
+    if type_ in RETRYABLE and error.unsent:
+        delay = retries.delay(error)
+    elif type_ in RETRYABLE and delivery == "at_least_once":
+        last = known.ambiguous_attempts >= retries.attempts
+        delay = None if last else backoff(retries.attempt, error)
+    since = known.ambiguous_since
+    effect = "nothing was sent" if since is None else "it may have been sent"
+    what = f"Could not {error.call} ({answer}), {effect}"
     details = FailureDetails(
-        nothing_sent=ambiguous_since is None,
-        ambiguous_since=ambiguous_since,
+        nothing_sent=since is None,
+        ambiguous_since=since,
         detail=f"could not {error.call}: {answer}",
     )
-    if type_ in RETRYABLE and (error.unsent or delivery == "at_least_once"):
-        return ApplicationError(
-            _message(error.call, answer, effect, type_),
-            details,
-            type=type_,
-            next_retry_delay=timedelta(seconds=backoff(attempt, error)),
+    if delay is not None:
+        return _retried(what, details, type_, delay, retries)
+    if since is not None:
+        return delivery_unknown(f"could not {error.call}: {answer}", since)
+    return _final(what, details, type_)
+
+
+def _retried(
+    what: str, details: FailureDetails, type_: ErrorType, delay_s: float, retries: Retries
+) -> ApplicationError:
+    details.retried_until = utc(retries.until)
+    return ApplicationError(
+        f"{what}; Temporal retries it",
+        details,
+        type=type_,
+        next_retry_delay=timedelta(seconds=delay_s),
+    )
+
+
+def _final(what: str, details: FailureDetails, type_: ErrorType) -> ApplicationError:
+    return failure(type_, f"{what}: {_NEXT_STEP[type_]}", details)
+
+
+def check_lost_attempts(limits: RetryLimits) -> None:
+    """Fail if the attempts of a lookup are used up because its workers were lost."""
+    if limits.of_activity().used_up:
+        raise failure(
+            ErrorType.PROVIDER_UNAVAILABLE,
+            "Nothing was sent, because workers were lost during each lookup of the contact or the"
+            " template: check the workers, then send again",
+            FailureDetails(),
         )
-    if ambiguous_since is not None:
-        return delivery_unknown(f"could not {error.call}: {answer}", ambiguous_since)
-    return failure(type_, _message(error.call, answer, effect, type_), details)
 
 
 @contextmanager
 def map_unexpected_errors(*, sending: bool = False) -> Iterator[None]:
-    """Turn a bug of ours into a failure that shows no data; other failures pass unchanged.
+    """Turn an unexpected exception into a failure without private data; other failures pass.
 
     With `sending` the failure is `DeliveryUnknown`, since the call may have been made.
     """
@@ -173,10 +182,6 @@ def map_unexpected_errors(*, sending: bool = False) -> Iterator[None]:
             f"Nothing was sent, because of a bug in the worker ({name}): report it with the"
             " worker's log of this run",
         ) from None
-
-
-def _message(call: str, answer: str, effect: str, type_: ErrorType) -> str:
-    return f"Could not {call} ({answer}), {effect}: {_NEXT_STEP[type_]}"
 
 
 def _answer(error: CGBError, private: Iterable[str]) -> str:

@@ -10,20 +10,28 @@ from pydantic import BaseModel
 from temporalio import activity
 
 from activities.contacts import OnCache
-from activities.failures import lookup_failure, map_unexpected_errors
+from activities.failures import check_lost_attempts, lookup_failure, map_unexpected_errors
 from activities.provider import Provider
+from activities.retries import RetryLimits
 from activities.single_flight import SingleFlight
 from send_whatsapp.cgb.client import Budget
 from send_whatsapp.cgb.errors import CGBError
 from send_whatsapp.cgb.responses import Flow
 
 REFRESH_INTERVAL_S = 5.0
-"""A template missing from a cached list refreshes the list, at most this often."""
+"""Minimum seconds between refreshes caused by a template missing from the cached list."""
 
 _FLOWS = "flows"
 _SEPARATORS = re.compile(r"[\s_-]+")
 
 MatchedBy = Literal["configured", "exact", "case-insensitive", "partial"]
+
+
+class FindFlow(BaseModel):
+    """The template to look up."""
+
+    template: str
+    retry: RetryLimits
 
 
 class FlowMatch(BaseModel):
@@ -98,23 +106,25 @@ class FlowActivities:
         return found
 
     @activity.defn
-    async def find_flow(self, template: str) -> FlowMatch:
+    async def find_flow(self, request: FindFlow) -> FlowMatch:
         """Return the flow of a template, or the reason why no flow matches.
 
         A configured id is used without a provider call. A failed provider call is a failure, never
         "no such template".
         """
         with map_unexpected_errors():
-            known = self.cached(template)
+            check_lost_attempts(request.retry)
+            known = self.cached(request.template)
             if known:
                 return known
+            await self._provider.key_monitor.admit()
             budget = self._provider.budget()
             try:
                 flows = await self._flows(budget)
             except CGBError as error:
-                failed = lookup_failure(error, budget.attempt, (self._provider.key,))
-                raise self._provider.counted(failed) from None
-            return match(template, flows)
+                failed = lookup_failure(error, (self._provider.key,), request.retry.of_activity())
+                raise self._provider.handle_failure(failed) from None
+            return match(request.template, flows)
 
     async def _flows(self, budget: Budget) -> list[Flow]:
         """Return the cached list if it was fetched within the last few seconds, else a new one."""

@@ -6,12 +6,15 @@ from datetime import UTC, datetime
 
 from pydantic import BaseModel
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
-from activities import attempts
-from activities.attempts import SendStatus
+from activities import attempts, withdrawal
+from activities.attempts import AttemptRecord
 from activities.contacts import ContactActivities
 from activities.failures import map_unexpected_errors, send_failure
 from activities.provider import Provider
+from activities.retries import RetryLimits
+from activities.withdrawal import SendStatus
 from send_whatsapp.cgb.client import Budget
 from send_whatsapp.cgb.errors import CGBError, Rejected
 from send_whatsapp.contract.errors import delivery_unknown, expired, utc
@@ -30,6 +33,7 @@ class Send(BaseModel):
 
     contact_id: str
     delivery: Delivery
+    retry: RetryLimits
     origin_run_id: str
     expires_at: datetime | None = None
 
@@ -76,7 +80,7 @@ class MessageActivities:
 
     @activity.defn
     async def send_text(self, send: SendText) -> Accepted:
-        """Send a text. Fails as docs/errors.md and docs/delivery.md say."""
+        """Send a text. Raises the failures of docs/errors.md, as docs/delivery.md explains."""
         client = self._provider.client
         return await self._attempt(
             send, (send.text,), lambda budget: client.send_text(send.contact_id, send.text, budget)
@@ -84,7 +88,7 @@ class MessageActivities:
 
     @activity.defn
     async def send_flow(self, send: SendFlow) -> Accepted:
-        """Set the variables and send the flow, in one call. Fails as `send_text`."""
+        """Set the variables and send the flow, in one call. Fails like `send_text`."""
         client = self._provider.client
         return await self._attempt(
             send,
@@ -94,7 +98,7 @@ class MessageActivities:
 
     @activity.defn
     async def send_file(self, send: SendFile) -> Accepted:
-        """Send a file. Fails as `send_text`."""
+        """Send a file. Fails like `send_text`."""
         client = self._provider.client
         if not fits_type(send.url, send.file_type):
             logger.warning("the file extension does not fit fileType %s", send.file_type)
@@ -109,7 +113,12 @@ class MessageActivities:
     @activity.defn
     async def stop_retries(self, activity_id: str) -> SendStatus:
         """Let no further attempt of the run's own send start; return the status of the send."""
-        return await attempts.stop_retries(activity_id)
+        return await withdrawal.stop_retries(activity_id)
+
+    @activity.defn
+    async def end_overdue_attempt(self, activity_id: str, start_to_close_s: float) -> None:
+        """End an attempt of the run's own send that has outlived its timeout, if there is one."""
+        await withdrawal.end_overdue_attempt(activity_id, start_to_close_s)
 
     async def _attempt(
         self,
@@ -119,37 +128,44 @@ class MessageActivities:
     ) -> Accepted:
         """Make the one call of this attempt; no failure may repeat the `content`."""
         with map_unexpected_errors(sending=True):
-            ambiguous_since = attempts.recorded_ambiguity()
-            _check_allowed(send, ambiguous_since)
+            earlier = attempts.earlier_attempts()
+            _check_allowed(send, earlier)
+            try:
+                await self._provider.key_monitor.admit()
+            except ApplicationError:
+                attempts.record(earlier)
+                raise
             budget = self._provider.budget()
+            if send.delivery == "at_most_once":
+                await attempts.record_call(earlier, budget.deadline)
             try:
                 return Accepted(message_id=await call(budget), at=utc(datetime.now(UTC)))
             except CGBError as error:
                 if isinstance(error, Rejected):
                     # The provider says in several ways that it no longer knows a contact.
                     self._contacts.forget(send.contact_id)
-                if ambiguous_since is None and not error.unsent:
-                    ambiguous_since = utc(datetime.now(UTC))
+                known = earlier if error.unsent else earlier.with_ambiguous(datetime.now(UTC))
                 private = (self._provider.key, send.contact_id, *(c for c in content if len(c) > 2))
                 failure = send_failure(
-                    error, budget.attempt, private, send.delivery, ambiguous_since
+                    error, private, send.delivery, known, send.retry.of_activity()
                 )
-            attempts.record_ambiguity(ambiguous_since)
+            attempts.record(known)
             delay = failure.next_retry_delay
             if delay and send.expires_at and datetime.now(UTC) + delay >= send.expires_at:
-                raise expired(ambiguous_since)
-            raise self._provider.counted(failure)
+                raise expired(known.ambiguous_since)
+            raise self._provider.handle_failure(failure)
 
 
-def _check_allowed(send: Send, ambiguous_since: str | None) -> None:
+def _check_allowed(send: Send, earlier: AttemptRecord) -> None:
     """Raise the failure of a send that may not be attempted (again)."""
-    if send.delivery == "at_most_once":
-        if send.origin_run_id != activity.info().workflow_run_id:
-            raise delivery_unknown(
-                "this run is a reset of a run that may have sent it",
-                utc(activity.info().scheduled_time),
-            )
-        if ambiguous_since is not None:
-            raise delivery_unknown("an earlier attempt got no answer", ambiguous_since)
+    since = earlier.ambiguous_since
+    if send.delivery == "at_most_once" and send.origin_run_id != activity.info().workflow_run_id:
+        raise delivery_unknown(
+            "this run is a reset of a run that may have sent it",
+            utc(activity.info().scheduled_time),
+        )
+    limit = send.retry.attempts if send.delivery == "at_least_once" else 1
+    if since is not None and earlier.ambiguous_attempts >= limit:
+        raise delivery_unknown("no attempt got a clear answer", since)
     if send.expires_at and datetime.now(UTC) >= send.expires_at:
-        raise expired(ambiguous_since)
+        raise expired(since)

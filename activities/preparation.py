@@ -10,6 +10,7 @@ from activities.contacts import Contact, ContactActivities
 from activities.failures import AttemptFailure, map_unexpected_errors
 from activities.flows import FlowActivities, FlowMatch
 from activities.provider import START_TO_CLOSE_MARGIN_S
+from activities.retries import RetryLimits
 
 LOOK_UP_WITHIN_S = 1.0
 """A lookup in the first step that takes longer continues in an activity, which operators see and
@@ -24,13 +25,23 @@ class Prepare(BaseModel):
     look_up: bool = False
 
 
-class Preparation(BaseModel):
-    """What the worker that began a run knows, recorded in the run's history.
+class RunSettings(BaseModel):
+    """The settings that a run uses, recorded in its history (ADR 0001).
 
-    Workflow code cannot read settings, which may change between replays. So it gets them here:
-    start-to-close timeout (seconds) and attempts of its activities, and whether search attributes
-    are usable. `invalid` says why `to` is not a phone number. `contact` and `flow` are null if they
-    are not known yet; `failed_lookup` is the failure of the quick lookup, if there was one.
+    Start-to-close timeout (seconds) and retry limits of its activities, and whether search
+    attributes are usable.
+    """
+
+    start_to_close_s: float
+    retry: RetryLimits
+    search_attributes: bool
+
+
+class Preparation(RunSettings):
+    """What the worker that starts a run knows about the message, and the run's settings.
+
+    `invalid` says why `to` is not a phone number. `contact` and `flow` are null if they are not
+    known yet; `failed_lookup` is the failure of a quick lookup.
     """
 
     to: str | None = None
@@ -38,9 +49,6 @@ class Preparation(BaseModel):
     contact: Contact | None = None
     failed_lookup: AttemptFailure | None = None
     flow: FlowMatch | None = None
-    start_to_close_s: float
-    attempts: int
-    search_attributes: bool
 
 
 class PrepareRows(BaseModel):
@@ -56,34 +64,38 @@ class RowPreparation(BaseModel):
     invalid: str | None = None
     contact_id: str | None = None
 
+    @property
+    def contact(self) -> Contact | None:
+        """The contact if it is known."""
+        if self.to is None or self.contact_id is None:
+            return None
+        return Contact(to=self.to, contact_id=self.contact_id)
+
 
 class PreparedRows(BaseModel):
     """The settings of all rows, and the rows in the order of the request."""
 
-    settings: Preparation
+    settings: RunSettings
     rows: list[RowPreparation]
 
     def each(self, flows: list[FlowMatch | None]) -> list[Preparation]:
         """Return the preparation of each row, with its flow if that is known."""
         return [
-            self.settings.model_copy(
-                update={
-                    "to": row.to,
-                    "invalid": row.invalid,
-                    "contact": row.to
-                    and row.contact_id
-                    and Contact(to=row.to, contact_id=row.contact_id),
-                    "flow": flow,
-                }
+            Preparation(
+                to=row.to,
+                invalid=row.invalid,
+                contact=row.contact,
+                flow=flow,
+                **dict(self.settings),
             )
             for row, flow in zip(self.rows, flows, strict=True)
         ]
 
 
 class PreparationActivities:
-    """The first step, as a local activity: for one send, or for many rows of a batch.
+    """The first step, as a local activity: of one send, of a batch, or of many rows of a batch.
 
-    Every run that begins on this worker gets these settings. With `one_request` the first step
+    Every run that starts on this worker gets these settings. With `one_request` the first step
     makes no provider call: local activities bypass the task queue and so its rate limit.
     """
 
@@ -93,16 +105,23 @@ class PreparationActivities:
         flows: FlowActivities,
         *,
         timeout_s: float,
-        retry_attempts: int,
+        retry: RetryLimits,
         search_attributes: bool,
         one_request: bool = False,
     ) -> None:
         self._contacts = contacts
         self._flows = flows
-        self._timeout_s = timeout_s
-        self._attempts = retry_attempts + 1
-        self._search_attributes = search_attributes
+        self._settings = RunSettings(
+            start_to_close_s=timeout_s + START_TO_CLOSE_MARGIN_S,
+            retry=retry,
+            search_attributes=search_attributes,
+        )
         self._one_request = one_request
+
+    @activity.defn
+    async def read_settings(self) -> RunSettings:
+        """Return the settings of a run that prepares no message itself."""
+        return self._settings
 
     @activity.defn
     async def prepare(self, request: Prepare) -> Preparation:
@@ -113,7 +132,7 @@ class PreparationActivities:
         flow is unknown, the contact is left to `resolve_contact`, so that both run side by side.
         """
         with map_unexpected_errors():
-            prepared = self._settings()
+            prepared = Preparation(**dict(self._settings))
             try:
                 prepared.to = self._contacts.e164(request.to)
             except ApplicationError as error:
@@ -125,7 +144,7 @@ class PreparationActivities:
             if contact_id is None and request.look_up and flow_known and not self._one_request:
                 try:
                     async with asyncio.timeout(LOOK_UP_WITHIN_S):
-                        contact_id = await self._contacts.look_up(prepared.to)
+                        contact_id = await self._contacts.look_up(prepared.to, self._settings.retry)
                 except TimeoutError:
                     pass  # The call continues; `resolve_contact` joins it.
                 except ApplicationError as error:
@@ -136,13 +155,13 @@ class PreparationActivities:
 
     @activity.defn
     async def prepare_rows(self, request: PrepareRows) -> PreparedRows:
-        """Return the same for many rows, with the contacts that could be resolved."""
+        """Prepare many rows in one activity, with the contacts that could be resolved."""
         with map_unexpected_errors():
             rows = [self._row(to) for to in request.to]
             numbers = {row.to for row in rows if row.to}
-            found = await self._contacts.look_up_many(sorted(numbers))
+            found = await self._contacts.look_up_many(sorted(numbers), self._settings.retry)
             return PreparedRows(
-                settings=self._settings(),
+                settings=self._settings,
                 rows=[
                     row.model_copy(update={"contact_id": found.get(row.to or "")}) for row in rows
                 ],
@@ -153,10 +172,3 @@ class PreparationActivities:
             return RowPreparation(to=self._contacts.e164(to))
         except ApplicationError as error:
             return RowPreparation(invalid=error.message)
-
-    def _settings(self) -> Preparation:
-        return Preparation(
-            start_to_close_s=self._timeout_s + START_TO_CLOSE_MARGIN_S,
-            attempts=self._attempts,
-            search_attributes=self._search_attributes,
-        )

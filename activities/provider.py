@@ -1,4 +1,4 @@
-"""The provider's client as all activities use it, with one deadline for each attempt."""
+"""The provider's client, shared by all activities, with one deadline for each attempt."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.key_monitor import KeyMonitor
 from send_whatsapp.cgb.client import Budget, CGBClient
 from send_whatsapp.contract.errors import ErrorType
 
@@ -23,6 +24,7 @@ class Provider:
 
     client: CGBClient
     key: str
+    key_monitor: KeyMonitor
     timeout_s: float
     on_rate_limit: Callable[[], None] = lambda: None
 
@@ -36,10 +38,10 @@ class Provider:
             seconds = min(seconds, max(allowed, 0.1))
         return Budget.of(seconds, info.workflow_run_id or "", info.attempt)
 
-    def counted(self, failure: ApplicationError) -> ApplicationError:
-        """Return the failure of an attempt; count it if a rate limit makes its activity wait."""
-        info = activity.info()
-        last = info.retry_policy and 0 < info.retry_policy.maximum_attempts <= info.attempt
-        if failure.type == ErrorType.RATE_LIMITED and not last:
+    def handle_failure(self, failure: ApplicationError) -> ApplicationError:
+        """Count an attempt that a rate limit delays, check a refused key; return the failure."""
+        if failure.type == ErrorType.UNAUTHORIZED:
+            self.key_monitor.call_was_refused()
+        if failure.type == ErrorType.RATE_LIMITED and failure.next_retry_delay:
             self.on_rate_limit()
         return failure

@@ -123,7 +123,7 @@ class Proof:
                 if count != by_outcome.get(outcome, 0)
             },
             "wrongStatus": self._wrong_status[:5],
-            "mostEvents": await self._most_events(client, status.parts),
+            "mostEvents": await self._most_events(client, status.part_count),
         }
 
     async def _most_events(self, client: Client, parts: int) -> int:

@@ -13,16 +13,17 @@ from temporalio.client import (
     ScheduleSpec,
 )
 
+from send_whatsapp import SendWhatsAppRequest, connect
 from send_whatsapp.contract.names import DEFAULT_TASK_QUEUE, SEND_WORKFLOW
-from send_whatsapp.contract.request import SendWhatsAppRequest
-from send_whatsapp.temporal.connection import connect
+
+REMINDER_ID = "python-reminder"
 
 REMINDER = Schedule(
     action=ScheduleActionStartWorkflow(
         SEND_WORKFLOW,
         SendWhatsAppRequest(to="+1234567890", template="appointment_reminder", message="Today!"),
-        # Temporal appends the time, so that each morning has a run of its own.
-        id="python-reminder",
+        # Temporal appends the time, so the run of each morning has a different id.
+        id=REMINDER_ID,
         task_queue=DEFAULT_TASK_QUEUE,
     ),
     spec=ScheduleSpec(
@@ -30,18 +31,18 @@ REMINDER = Schedule(
     ),
     policy=SchedulePolicy(
         overlap=ScheduleOverlapPolicy.ALLOW_ALL,
-        # After an outage: a reminder that is more than an hour late is left out.
+        # A reminder that an outage delays by more than an hour is not sent.
         catchup_window=timedelta(hours=1),
     ),
 )
 
 
 async def main() -> None:
-    """Create it on the server that TEMPORAL_* names."""
+    """Create the schedule on the server that the TEMPORAL_* variables name."""
     client = await connect()
-    handle = await client.create_schedule("python-reminder", REMINDER)
+    handle = await client.create_schedule(REMINDER_ID, REMINDER)
     next_times = (await handle.describe()).info.next_action_times
-    print(f"The next reminder goes out at {next_times[0].isoformat()}")
+    print(f"The next reminder is sent at {next_times[0].isoformat()}")
 
 
 if __name__ == "__main__":

@@ -8,38 +8,21 @@ Start a send and wait for the provider's answer:
     result = await send(await connect(), request, key="order-4711")
 
 `key` is the idempotency key: the same key with the same request sends one message.
+
+The names of send_whatsapp/client/api.py are imported when somebody uses them: the worker imports
+this package too, and must not load the client.
 """
 
-from send_whatsapp.client.errors import (
-    DeliveryUnknown,
-    KeyConflict,
-    NotFound,
-    OutcomeUnknown,
-    SendFailed,
-)
-from send_whatsapp.client.sends import get_result, send, start_send
-from send_whatsapp.client.state import Started, State, get_state
-from send_whatsapp.contract.names import InvalidKey
-from send_whatsapp.contract.request import SendWhatsAppRequest
-from send_whatsapp.contract.result import SendError, SendWhatsAppResult
-from send_whatsapp.temporal.connection import TemporalUnavailable, connect
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "DeliveryUnknown",
-    "InvalidKey",
-    "KeyConflict",
-    "NotFound",
-    "OutcomeUnknown",
-    "SendError",
-    "SendFailed",
-    "SendWhatsAppRequest",
-    "SendWhatsAppResult",
-    "Started",
-    "State",
-    "TemporalUnavailable",
-    "connect",
-    "get_result",
-    "get_state",
-    "send",
-    "start_send",
-]
+if TYPE_CHECKING:
+    from send_whatsapp.client.api import *  # noqa: F403
+else:
+
+    def __getattr__(name: str) -> Any:
+        if not name.startswith("_"):
+            api = import_module("send_whatsapp.client.api")
+            if name in api.__all__:
+                return getattr(api, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -18,6 +18,7 @@ from temporalio.client import Client
 from temporalio.runtime import Runtime
 
 import worker as worker_module
+from activities.key_monitor import KeyMonitor
 from send_whatsapp.cgb.client import CGBClient
 from send_whatsapp.client import sends
 from send_whatsapp.client.state import Started, State, get_state
@@ -136,6 +137,7 @@ def settings_for(provider: Simulator) -> Callable[..., WorkerSettings]:
             "CGB_API_KEY": provider.key,
             "CGB_TIMEOUT": "1000",
             "CGB_RETRY_ATTEMPTS": "1",
+            "CGB_RETRY_FOR": "0",
             "TEMPORAL_TASK_QUEUE": f"test-{uuid.uuid4()}",
         }
         return WorkerSettings.load(environment | changes)
@@ -156,7 +158,11 @@ def worker_on(
         key = settings.api_key.get_secret_value()
         async with CGBClient(settings.api_url, key, observe=meters.provider_call) as provider:
             activities = worker_module.all_activities(
-                settings, provider, meters, search_attributes=search_attributes
+                settings,
+                provider,
+                KeyMonitor(provider, settings.timeout_s),
+                meters,
+                search_attributes=search_attributes,
             )
             async with worker_module.build_worker(client, settings, activities):
                 yield SendHarness(client, settings)

@@ -13,7 +13,7 @@ from send_whatsapp.settings import (
 KEY = {"CGB_API_KEY": "canary-key"}
 
 
-def test_the_defaults() -> None:
+def test_settings_that_are_not_set_have_defaults() -> None:
     settings = WorkerSettings.load(KEY)
     assert settings.api_url == "https://app.chatgptbuilder.io/api"
     assert (settings.timeout_ms, settings.retry_attempts) == (30_000, 3)

@@ -11,11 +11,12 @@ import pytest
 from temporalio.client import Client
 
 from send_whatsapp.client import sends
-from send_whatsapp.client.state import State, get_state
+from send_whatsapp.client.sends import start_send
+from send_whatsapp.client.state import Started, State, get_state
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from simulator.faults import Fault
-from simulator.process import Simulator
-from tests.conftest import ROOT, SendHarness, new_phone
+from simulator.process import Simulator, simulator
+from tests.conftest import ROOT, SendHarness, error_type, new_phone
 from tools.dev_server import DevServer, free_port
 
 
@@ -178,3 +179,60 @@ async def test_it_serves_metrics_for_prometheus(
     assert 'route="POST /contacts/{contact_id}/send/text"' in text
     assert "send_whatsapp_cache_lookups_total" in text
     assert "send_whatsapp_time_to_accepted_seconds_count" in text
+
+
+async def test_a_worker_whose_key_is_revoked_stops_and_leaves_messages_to_others(
+    server: DevServer, client: Client, provider: Simulator
+) -> None:
+    queue = f"test-{uuid.uuid4()}"
+    variables = {"TEMPORAL_ADDRESS": server.address, "TEMPORAL_TASK_QUEUE": queue}
+    variables |= {"CGB_API_KEY": "demo-key", "CGB_RETRY_ATTEMPTS": "1", "LOG_LEVEL": "ERROR"}
+    request = SendWhatsAppRequest(to=new_phone(), message="x")
+    async with simulator("--delay-ms", "100") as other:
+        good = await start(CGB_API_URL=provider.url, **variables)
+        bad = await start(CGB_API_URL=other.url, **variables)
+        runs: list[Started] = []
+
+        async def send() -> None:
+            to_one = request.model_copy(update={"to": new_phone()})
+            runs.append(await start_send(client, to_one, task_queue=queue))
+
+        while not await other.inbox():
+            await send()
+        await other.faults(Fault(status=401))
+        await asyncio.gather(*(send() for _ in range(150)))
+        states = [await get_state(client, run.id, wait=True) for run in runs]
+        assert await asyncio.wait_for(bad.wait(), 30) == 1
+        checks = [seen["at"] for seen in await other.requests("account")]
+        calls = [seen["at"] for seen in await other.requests() if seen["route"] != "account"]
+        arrived = len(await other.inbox()) + len(await provider.inbox())
+    good.terminate()
+    await good.communicate()
+    failed = [error_type(state) for state in states if state.outcome != "accepted"]
+    assert set(failed) <= {"Unauthorized"}
+    assert arrived == len(runs) - len(failed)
+    # From the check of the key on, no further call was made: only what was in flight failed.
+    assert len(checks) == 2
+    assert max(calls) <= checks[1] + 0.1
+
+
+async def test_a_key_that_could_not_be_checked_at_the_start_is_checked_again(
+    server: DevServer, client: Client, provider: Simulator
+) -> None:
+    queue = f"test-{uuid.uuid4()}"
+    await provider.faults(
+        Fault(route="account", status=503, times=2), Fault(route="account", status=401)
+    )
+    process = await start(
+        TEMPORAL_ADDRESS=server.address,
+        TEMPORAL_TASK_QUEUE=queue,
+        CGB_API_URL=provider.url,
+        CGB_API_KEY="demo-key",
+        LOG_LEVEL="ERROR",
+    )
+    _, err = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 1
+    assert err.decode().strip().splitlines() == [
+        "The provider refuses the key, so this worker stops: correct CGB_API_KEY; for example"
+        " CGB_API_KEY=the key from the provider's settings page"
+    ]

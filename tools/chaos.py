@@ -8,24 +8,18 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from rich.console import Console
 from temporalio.client import Client
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 
-from send_whatsapp.client import sends
-from send_whatsapp.client.errors import OutcomeUnknown
-from send_whatsapp.client.state import get_state
 from send_whatsapp.contract.converter import contract_plugin
-from send_whatsapp.contract.request import SendWhatsAppRequest
-from send_whatsapp.temporal.connection import TemporalUnavailable
 from simulator.faults import Fault
 from simulator.process import Simulator, simulator
 from tools.chaos_report import Report, Sent, show
+from tools.chaos_traffic import send, send_batch
 from tools.dev_server import DevServer, dev_server
 from tools.fault_injector import FaultInjector, worker_environment
 from tools.relay import relay
@@ -34,17 +28,14 @@ T = TypeVar("T")
 
 TIMEOUT_MS = 1000
 RETRY_ATTEMPTS = 6
+RETRY_FOR_S = 30
 FAULTS_AT_MOST_S = 900.0
 CLOSE_WITHIN_S = 180.0
-CANCEL_PROBABILITY = 0.1
+BATCH_SHARE = 0.3
+"""Rows of the batch, in relation to the single sends; it is cancelled while its rows are sent."""
+
 SLOW_MS = 400
 SOON = {"retry-after": "1"}
-
-MESSAGES: list[dict[str, Any]] = [
-    {"message": "Hello"},
-    {"template": "visa_approved", "variables": {"name": "Ada"}},
-    {"fileUrl": "https://example.org/a.pdf", "fileType": "document"},
-]
 
 FAULTS = [
     Fault(route="send_*", kind="cut", effect=True, probability=0.04),
@@ -90,7 +81,9 @@ async def chaos(
     workers: int = 3,
     faults_s: float = FAULTS_AT_MOST_S,
 ) -> Report:
-    """Send `count` messages, half of them with each delivery, and return how each ended.
+    """Send `count` single messages and the rows of a batch, half of them with each delivery.
+
+    Returns how each ended. Some are cancelled, expire, or are paused by an operator meanwhile.
 
     Faults happen until nearly all sends have ended, for at most `faults_s` seconds.
     """
@@ -107,14 +100,16 @@ async def chaos(
             CGB_API_KEY=provider.key,
             CGB_TIMEOUT=str(TIMEOUT_MS),
             CGB_RETRY_ATTEMPTS=str(RETRY_ATTEMPTS),
+            CGB_RETRY_FOR=str(RETRY_FOR_S),
         )
         chance = random.Random(seed)
-        sent = [Sent.numbered(seed, number) for number in range(count)]
+        rows = int(count * BATCH_SHARE)
+        sent = [Sent.numbered(seed, number) for number in range(count + rows)]
         injector = FaultInjector(
             chance, server, connections, environment, folder / "worker.log", workers=workers
         )
         try:
-            await _send_all(injector, server, sent, seed, in_flight, faults_s)
+            await _send_all(injector, server, sent[rows:], sent[:rows], seed, in_flight, faults_s)
         finally:
             await injector.stop_workers()
         report = Report(seed, sent, injector.injected)
@@ -127,6 +122,7 @@ async def _send_all(
     injector: FaultInjector,
     server: DevServer,
     sent: list[Sent],
+    rows: list[Sent],
     seed: int,
     in_flight: int,
     faults_s: float,
@@ -137,10 +133,11 @@ async def _send_all(
 
     async def bounded(number: int, one: Sent) -> None:
         async with limit:
-            await _send(client, one, random.Random(f"{seed} {number}"))
+            await send(client, one, random.Random(f"{seed} {number}"))
 
     faults = asyncio.create_task(injector.run())
     tasks = [asyncio.create_task(bounded(*numbered)) for numbered in enumerate(sent)]
+    tasks.append(asyncio.create_task(send_batch(client, rows, random.Random(seed))))
     await asyncio.wait(tasks[: max(len(tasks) - in_flight, 1)], timeout=faults_s)
     faults.cancel()
     await asyncio.wait([faults])
@@ -155,32 +152,6 @@ def _quiet() -> Runtime:
     """Return a runtime that does not log a warning for every call to a stopped server."""
     level = TelemetryFilter(core_level="ERROR", other_level="ERROR")
     return Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter=level)))
-
-
-async def _send(client: Client, one: Sent, chance: random.Random) -> None:
-    """Start one send, sometimes cancel it, and record how it ended."""
-    fields: dict[str, Any] = chance.choice(MESSAGES)
-    request = SendWhatsAppRequest.model_validate(
-        {"to": one.phone, "delivery": one.delivery} | fields
-    )
-    # A retried start may find that the run has already ended as unknown.
-    with suppress(OutcomeUnknown):
-        await _persist(lambda: sends.start_send(client, request, key=one.id))
-    if chance.random() < CANCEL_PROBABILITY:
-        await asyncio.sleep(chance.uniform(0, 3))
-        state = await _persist(lambda: get_state(client, one.id))
-        await _persist(lambda: sends.request_cancel(client, state))
-    ended = await _persist(lambda: get_state(client, one.id, wait=True))
-    one.outcome = ended.outcome
-
-
-async def _persist(call: Callable[[], Awaitable[T]]) -> T:
-    """Repeat a call to the server until the server answers."""
-    while True:
-        try:
-            return await call()
-        except TemporalUnavailable:
-            await asyncio.sleep(0.2)
 
 
 async def _count_arrived(provider: Simulator, report: Report) -> None:

@@ -1,4 +1,4 @@
-"""The progress of a batch: which parts run, which may start next, and how many rows ended how.
+"""The progress of a batch: which parts run or may start next, and the number of rows per outcome.
 
 Makes no Temporal calls, so that unit tests can use it. Decides only by what it counts, never by the
 time, so that a replay decides the same (ADR 0004).
@@ -12,7 +12,8 @@ from send_whatsapp.contract.names import batch_id, part_id
 from send_whatsapp.contract.parts import BatchCheckpoint, BatchInput, PartControl, PartProgress
 
 USUAL_PARTS = 4
-"""Parts that usually run at once; each gets its share of the rows in flight."""
+"""Parts that usually run at once. A part may have this share of the batch's rows in flight, even
+if more parts run."""
 
 MIN_RUNNING_ROWS = 750
 """Another part starts if fewer rows than this are running, so that the last rows of a part, which
@@ -27,9 +28,9 @@ class BatchProgress:
 
     def __init__(self, request: BatchInput) -> None:
         self._request = request
-        self._parts = request.planned_parts
+        self._planned = request.planned_parts
         self.checkpoint = request.checkpoint or BatchCheckpoint(per_minute=request.per_minute)
-        self._not_started = sum(self._parts[self.checkpoint.started_parts :], Counts())
+        self._not_started = sum(self._planned[self.checkpoint.started_parts :], Counts())
 
     @property
     def running(self) -> Sequence[str]:
@@ -39,35 +40,35 @@ class BatchProgress:
     @property
     def finished(self) -> bool:
         """Whether every part has ended."""
-        all_started = self.checkpoint.started_parts == len(self._parts)
+        all_started = self.checkpoint.started_parts == len(self._planned)
         return all_started and not self.checkpoint.running
 
     @property
     def expects_reports(self) -> bool:
         """Whether running parts have something to report; the rows of a paused batch wait."""
-        now = self.checkpoint
-        return bool(now.running) and (not now.paused or now.cancelled)
+        checkpoint = self.checkpoint
+        return bool(checkpoint.running) and (not checkpoint.paused or checkpoint.cancelled)
 
     @property
     def state(self) -> BatchState:
         """The state of the batch, as callers see it."""
-        now = self.checkpoint
-        running = sum((part.counts for part in now.running.values()), Counts())
+        checkpoint = self.checkpoint
+        running = sum((part.counts for part in checkpoint.running.values()), Counts())
         return BatchState(
             key=self._request.key,
             generation=self._request.generation,
-            counts=now.ended + running + self._not_started,
-            paused=now.paused,
-            pause_reason=now.pause_reason,
-            cancelled=now.cancelled,
-            complete=now.complete,
-            per_minute=now.per_minute,
-            parts=len(self._parts),
+            counts=checkpoint.ended + running + self._not_started,
+            paused=checkpoint.paused,
+            pause_reason=checkpoint.pause_reason,
+            cancelled=checkpoint.cancelled,
+            complete=checkpoint.complete,
+            per_minute=checkpoint.per_minute,
+            part_count=len(self._planned),
         )
 
     def next_input(self) -> BatchInput:
         """Return the input of the next run, which continues with this progress."""
-        update = {"rows": [], "parts": self._parts, "checkpoint": self.checkpoint}
+        update = {"rows": [], "parts": self._planned, "checkpoint": self.checkpoint}
         return self._request.model_copy(update=update)
 
     def part_id(self, number: int) -> str:
@@ -80,21 +81,22 @@ class BatchProgress:
         With a rate one part after the other starts its rows. The parts of a cancelled batch start
         too: they report each of their rows as cancelled.
         """
-        now = self.checkpoint
-        if now.started_parts == len(self._parts) or len(now.running) >= MAX_PARTS:
+        checkpoint = self.checkpoint
+        running = checkpoint.running.values()
+        if checkpoint.started_parts == len(self._planned) or len(running) >= MAX_PARTS:
             return False
-        if now.cancelled:
+        if checkpoint.cancelled:
             return True
-        if now.paused:
+        if checkpoint.paused:
             return False
-        if now.per_minute is not None:
-            return not any(part.waiting for part in now.running.values())
-        return sum(part.counts.running for part in now.running.values()) < MIN_RUNNING_ROWS
+        if checkpoint.per_minute is not None:
+            return not any(part.waiting for part in running)
+        return sum(part.counts.running for part in running) < MIN_RUNNING_ROWS
 
     def start_part(self) -> str:
         """Count the next part as running and return its id."""
         number = self.checkpoint.started_parts
-        counts, id_ = self._parts[number], self.part_id(number)
+        counts, id_ = self._planned[number], self.part_id(number)
         self.checkpoint.started_parts += 1
         self.checkpoint.running[id_] = PartProgress(part=id_, counts=counts, waiting=counts.running)
         self._not_started -= counts
@@ -102,19 +104,20 @@ class BatchProgress:
 
     def control(self, batch: str) -> PartControl:
         """Return the next control message to a part; `batch` is the id of this batch's workflow."""
-        request, now = self._request, self.checkpoint
-        now.sequence += 1
-        starting = sum(part.waiting > 0 for part in now.running.values())
+        request, checkpoint = self._request, self.checkpoint
+        checkpoint.sequence += 1
+        starting = sum(part.waiting > 0 for part in checkpoint.running.values())
+        rate = checkpoint.per_minute
         return PartControl(
             batch=batch,
-            sequence=now.sequence,
+            sequence=checkpoint.sequence,
             in_flight=max(1, request.in_flight // USUAL_PARTS),
-            per_minute=None if now.per_minute is None else now.per_minute / max(1, starting),
+            per_minute=None if rate is None else rate / max(1, starting),
             pause_after=request.pause_after,
-            paused=now.paused,
-            resumes=now.resumes,
-            cancelled=now.cancelled,
-            flows=now.flows or {},
+            paused=checkpoint.paused,
+            resumes=checkpoint.resumes,
+            cancelled=checkpoint.cancelled,
+            flows=checkpoint.flows or {},
         )
 
     def report(self, progress: PartProgress) -> None:
@@ -144,19 +147,19 @@ class BatchProgress:
 
 
 class SilentParts:
-    """Finds parts that reported nothing between two looks: they may have ended from outside."""
+    """Finds parts that have not reported since the last check; they may have been terminated."""
 
     def __init__(self) -> None:
-        self._looks = Counter[str]()
+        self._checks = Counter[str]()
 
     def reported(self, part: str) -> None:
         """Remember that a part has reported."""
-        self._looks.pop(part, None)
+        self._checks.pop(part, None)
 
-    def look(self, running: Iterable[str]) -> list[str]:
-        """Look at the running parts; return those without a report since the look before."""
-        self._looks.update(running)
-        return [part for part in running if self._looks[part] > 1]
+    def check(self, running: Iterable[str]) -> list[str]:
+        """Return the running parts that have not reported since the last check."""
+        self._checks.update(running)
+        return [part for part in running if self._checks[part] > 1]
 
 
 class HistoryBudget:

@@ -15,14 +15,17 @@ REPORT_AFTER = timedelta(seconds=5)
 
 
 class PartRows:
-    """Rows in the order of the part; they start in this order and end in any."""
+    """Rows in the order of the part: they start in this order and end in any order.
 
-    def __init__(self, rows: Sequence[Row] = (), known: Sequence[RowOutcome] = ()) -> None:
+    `settled` rows are not sent; their outcome is known already.
+    """
+
+    def __init__(self, rows: Sequence[Row] = (), settled: Sequence[RowOutcome] = ()) -> None:
         self._rows = rows
-        self._known = known
+        self._settled = settled
         self._started = 0
         self._ended: dict[str, RowOutcome] = {}
-        self._tally = Counter[str](row.outcome for row in known)
+        self._tally = Counter[str](row.outcome for row in settled)
 
     @property
     def waiting(self) -> int:
@@ -36,18 +39,18 @@ class PartRows:
 
     @property
     def ended(self) -> Collection[RowOutcome]:
-        """The rows that have ended, without the known ones."""
+        """The rows that this part has sent or tried to send, without the settled ones."""
         return self._ended.values()
 
     @property
     def counts(self) -> Counts:
-        """All rows by outcome, known ones included."""
+        """All rows by outcome, settled ones included."""
         return Counts(**self._tally, running=self.waiting + self.in_flight)
 
     @property
     def outcomes(self) -> list[RowOutcome]:
-        """The outcome of every row once all have ended: in the order of the part, then known."""
-        return [*(self._ended[row.key] for row in self._rows), *self._known]
+        """The outcome of every row once all have ended: in the order of the part, then settled."""
+        return [*(self._ended[row.key] for row in self._rows), *self._settled]
 
     def next_rows(self, count: int) -> Sequence[Row]:
         """Return the next rows to start, at most `count`; they keep waiting."""

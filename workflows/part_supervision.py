@@ -14,7 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from send_whatsapp.contract.names import CONTROL_SIGNAL
     from workflows.batch_progress import BatchProgress, HistoryBudget, SilentParts
 
-LOOK_EVERY_S = 10
+CHECK_INTERVAL_S = 10
 
 
 class PartSupervisor:
@@ -31,7 +31,7 @@ class PartSupervisor:
 
     @property
     def is_idle(self) -> bool:
-        """Whether every message has arrived and every look at a part has ended."""
+        """Whether no control signal and no status check is pending."""
         return not self._tasks
 
     def control(self, part: str) -> None:
@@ -48,15 +48,15 @@ class PartSupervisor:
         self._silent.reported(part)
 
     async def watch(self) -> None:
-        """Look at parts that do not report, until this is cancelled."""
+        """Check parts that do not report, until this is cancelled."""
         # A steady timer: one that starts anew with each signal would differ in a replay.
         while True:
             await workflow.wait_condition(lambda: self._progress.expects_reports)
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(CHECK_INTERVAL_S)
             self._budget.spend()
             if self._progress.expects_reports:
-                for part in self._silent.look(self._progress.running):
-                    self._spawn(self._look_at(part))
+                for part in self._silent.check(self._progress.running):
+                    self._spawn(self._check(part))
 
     async def _send_control(self, part: str) -> None:
         self._budget.spend()
@@ -65,10 +65,10 @@ class PartSupervisor:
             await workflow.get_external_workflow_handle(part).signal(CONTROL_SIGNAL, message)
         except FailureError:
             # A closed part gets no signals.
-            await self._look_at(part)
+            await self._check(part)
 
-    async def _look_at(self, part: str) -> None:
-        """Get the status of a part from the server: it may have been ended from outside."""
+    async def _check(self, part: str) -> None:
+        """Get the status of a part from the server: it may have been terminated."""
         self._budget.spend()
         try:
             # A local activity: it does not count for the account's limit on requests.

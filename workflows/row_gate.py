@@ -10,7 +10,7 @@ from send_whatsapp.contract.errors import ErrorType
 from send_whatsapp.contract.parts import PartControl
 
 TICK_S = 1.0
-"""Rows start in ticks of about this time: a timer for each row would cost five events a row."""
+"""Rows start in ticks of about this time: a timer for each row would cost five events per row."""
 
 
 class RowGate:
@@ -20,7 +20,7 @@ class RowGate:
         self.control: PartControl | None = None
         self.allowance = RateAllowance()
         self.stop_reason: str | None = None
-        self._failures_in_a_row = 0
+        self._consecutive_failures = 0
         self._paused_itself = False
 
     @property
@@ -58,25 +58,25 @@ class RowGate:
     def row_ended(self, row: RowOutcome) -> str | None:
         """Count a row; return why the part pauses itself now, or None.
 
-        Failures in a row, or one refused API key, mean that the next rows would fail too.
+        Consecutive failures, or one refused API key, mean that the next rows would fail too.
         """
         if row.outcome in ("accepted", "cancelled"):
-            self._failures_in_a_row = 0
+            self._consecutive_failures = 0
             return None
-        self._failures_in_a_row += 1
+        self._consecutive_failures += 1
         if self.control is None or self.paused:
             return None
         if row.error_type == ErrorType.UNAUTHORIZED:
             reason = "the provider refuses the key"
-        elif self._failures_in_a_row >= self.control.pause_after:
+        elif self._consecutive_failures >= self.control.pause_after:
             reason = (
-                f"{self.control.pause_after} rows in a row were not accepted,"
+                f"{self.control.pause_after} consecutive rows were not accepted,"
                 f" the last one with {row.error_type}"
             )
         else:
             return None
         self._paused_itself = True
-        self._failures_in_a_row = 0
+        self._consecutive_failures = 0
         return reason
 
 
@@ -88,14 +88,14 @@ class RateAllowance:
         self._left = 0
 
     def set_rate(self, per_minute: float | None) -> None:
-        """Set the rate, in rows a minute (None: no limit); what is left of the tick is lost."""
+        """Set the rate, in rows a minute (None: no limit); the rest of this tick is discarded."""
         self._per_minute = per_minute
         self._left = 0
 
     @property
     def tick_s(self) -> float:
-        """Time (seconds) until the next tick, in which its rows are spread at the rate."""
-        return self._rows_a_tick * 60 / self._per_minute if self._per_minute else 0
+        """Length of a tick (seconds): how long its rows take at the configured rate."""
+        return self._rows_per_tick * 60 / self._per_minute if self._per_minute else 0
 
     def take(self) -> bool:
         """Take one row; False if it must wait for the next tick."""
@@ -108,8 +108,8 @@ class RateAllowance:
 
     def next_tick(self) -> None:
         """Allow the rows of the next tick."""
-        self._left = self._rows_a_tick
+        self._left = self._rows_per_tick
 
     @property
-    def _rows_a_tick(self) -> int:
+    def _rows_per_tick(self) -> int:
         return math.ceil(self._per_minute * TICK_S / 60) if self._per_minute else 0

@@ -1,4 +1,4 @@
-"""Sends one row of a part like a single message, and says how it ended."""
+"""Sends one row of a part like a single message, and returns its outcome."""
 
 import asyncio
 from typing import NamedTuple
@@ -23,14 +23,14 @@ ROW_PRIORITY = 4
 
 
 class SentRow(NamedTuple):
-    """How a row ended, and whether only because its worker was lost."""
+    """A row's outcome, and whether it is unknown because the worker was lost."""
 
     outcome: RowOutcome
     worker_was_lost: bool
 
 
 async def send_row(row: Row, prepared: Preparation, batch: str, gate: RowGate) -> SentRow:
-    """Send a row of this batch and return how it ended; never fails because the send did."""
+    """Send a row of this batch and return its outcome; does not fail if the send fails."""
     visibility = RowVisibility(row.request)
     priority = Priority(priority_key=ROW_PRIORITY, fairness_key=batch[:64])
     options = SendOptions(row_activity_id(row.row), priority)

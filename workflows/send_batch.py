@@ -4,13 +4,11 @@ import asyncio
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import (
-    FailureError,
-    WorkflowAlreadyStartedError,
-    is_cancelled_exception,
-)
+from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
 
 with workflow.unsafe.imports_passed_through():
+    from activities.flows import FlowMatch
+    from activities.preparation import RunSettings
     from send_whatsapp.contract.batch import BatchState, PerMinuteUpdate
     from send_whatsapp.contract.names import (
         BATCH_WORKFLOW,
@@ -25,15 +23,15 @@ with workflow.unsafe.imports_passed_through():
     from workflows.batch_visibility import BatchVisibility
     from workflows.part_supervision import PartSupervisor
 
-STEPS_A_RUN = 800
-"""Steps after which the batch continues as new: messages that arrive or are sent, and looks at
+STEPS_PER_RUN = 800
+"""Steps after which the batch continues as new: messages that arrive or are sent, and checks of
 parts. Each adds at most some seven events, and the server warns at 10,240."""
 
 COMPLETE_WITHIN = timedelta(hours=1)
 """A batch whose starter has not started every part after this time ends and sends nothing."""
 
 MAX_TEMPLATES = 100
-"""Templates that are looked up once for the whole batch; each row looks up the others itself."""
+"""Templates that are looked up once for all rows; those beyond this limit are looked up per row."""
 
 
 @workflow.defn(name=BATCH_WORKFLOW)
@@ -43,38 +41,37 @@ class SendWhatsAppBatch:
     def __init__(self) -> None:
         # Set by `run`; handlers wait for that.
         self._progress: BatchProgress
-        self._parts: PartSupervisor
-        self._is_running = False
+        self._supervisor: PartSupervisor
+        self._is_initialized = False
         self._visibility = BatchVisibility()
-        self._budget = HistoryBudget(STEPS_A_RUN)
+        self._budget = HistoryBudget(STEPS_PER_RUN)
 
     @workflow.run
     async def run(self, request: BatchInput) -> BatchState:
-        """Return how many rows ended how."""
+        """Return the number of rows per outcome."""
         self._progress = BatchProgress(request)
-        self._parts = PartSupervisor(self._progress, self._budget, on_end=self._show)
-        self._is_running = True
-        watching = asyncio.create_task(self._parts.watch())
+        self._supervisor = PartSupervisor(self._progress, self._budget, on_end=self._show)
+        self._is_initialized = True
+        watching = asyncio.create_task(self._supervisor.watch())
+        sending = asyncio.create_task(self._send(request))
         try:
-            await self._send(request)
-        except (asyncio.CancelledError, FailureError) as error:
-            if not is_cancelled_exception(error):
-                raise
-            # Cancelled in the Web UI or by another client: end as after the update `cancel`.
+            await asyncio.shield(sending)
+        except asyncio.CancelledError:
+            # Cancelled in the Web UI or by another client: end as if `cancel` had been called.
             self._cancel_parts()
-            await self._send(request)
+            await sending
         watching.cancel()
         await workflow.wait_condition(self._is_quiet)
         self._show(at_once=True)
         return self._progress.state
 
     async def _send(self, request: BatchInput) -> None:
-        prepared = await steps.prepare("", None)
-        self._visibility.use_attributes = prepared.search_attributes
+        settings = await steps.read_settings()
+        self._visibility.use_attributes = settings.search_attributes
         self._show(at_once=True)
         await self._start_given_rows(request)
         await self._wait_for_parts()
-        await self._look_up_templates(request.templates)
+        await self._look_up_templates(request.templates, settings)
         await self._run_parts()
 
     async def _start_given_rows(self, request: BatchInput) -> None:
@@ -103,7 +100,7 @@ class SendWhatsAppBatch:
         except TimeoutError:
             self._cancel_parts()
 
-    async def _look_up_templates(self, templates: list[str]) -> None:
+    async def _look_up_templates(self, templates: list[str], settings: RunSettings) -> None:
         """Look up each template once for all rows; if that fails, each row looks it up itself."""
         checkpoint = self._progress.checkpoint
         if checkpoint.flows is not None:
@@ -112,14 +109,22 @@ class SendWhatsAppBatch:
         for template in templates[:MAX_TEMPLATES]:
             if checkpoint.cancelled:
                 break
-            prepared = await steps.prepare("", template)
-            try:
-                found = await steps.find_flow(template, prepared, steps.SINGLE_SEND)
-            except FailureError:
-                continue
-            if found:
+            if found := await self._look_up_flow(template, settings):
                 flows[template] = found.model_dump()
         checkpoint.flows = flows
+
+    async def _look_up_flow(self, template: str, settings: RunSettings) -> FlowMatch | None:
+        """Return the result of a lookup; None if it fails, or the batch is cancelled meanwhile."""
+        checkpoint = self._progress.checkpoint
+        lookup = asyncio.create_task(steps.look_up_flow(template, settings, steps.SINGLE_SEND))
+        await workflow.wait_condition(lambda: lookup.done() or checkpoint.cancelled)
+        if not lookup.done():
+            lookup.cancel()
+            return None
+        try:
+            return lookup.result()
+        except FailureError:
+            return None
 
     async def _run_parts(self) -> None:
         """Start each part when it may start, and wait until all have ended."""
@@ -128,7 +133,7 @@ class SendWhatsAppBatch:
             if self._budget.is_spent:
                 await self._continue_as_new()
             while progress.may_start_part():
-                self._parts.control(progress.start_part())
+                self._supervisor.control(progress.start_part())
             await workflow.wait_condition(
                 lambda: progress.finished or progress.may_start_part() or self._budget.is_spent
             )
@@ -149,17 +154,17 @@ class SendWhatsAppBatch:
         self._progress.checkpoint.complete = True
 
     @workflow.signal(name=PROGRESS_SIGNAL)
-    async def progress(self, report: PartProgress) -> None:
+    async def report_progress(self, report: PartProgress) -> None:
         """Take the report of a part."""
         await self._wait_for_run()
         if report.part not in self._progress.running:
             return
         self._budget.spend()
-        self._parts.reported(report.part)
+        self._supervisor.reported(report.part)
         self._progress.report(report)
         if report.pause_reason and not self._progress.checkpoint.paused:
             self._progress.pause(report.pause_reason)
-            self._parts.control_all()
+            self._supervisor.control_all()
         self._show(at_once=report.pause_reason is not None)
 
     @workflow.update
@@ -188,21 +193,21 @@ class SendWhatsAppBatch:
 
     async def _wait_for_run(self) -> None:
         """Wait until `run` has read its input: signals and updates may arrive earlier."""
-        await workflow.wait_condition(lambda: self._is_running)
+        await workflow.wait_condition(lambda: self._is_initialized)
 
     def _apply_command(self) -> BatchState:
         """Pass a command on to the parts, show its effect and return the new state."""
         self._budget.spend()
-        self._parts.control_all()
+        self._supervisor.control_all()
         self._show(at_once=True)
         return self._progress.state
 
     def _cancel_parts(self) -> None:
         self._progress.checkpoint.cancelled = True
-        self._parts.control_all()
+        self._supervisor.control_all()
 
     def _is_quiet(self) -> bool:
-        return self._parts.is_idle and workflow.all_handlers_finished()
+        return self._supervisor.is_idle and workflow.all_handlers_finished()
 
     def _show(self, *, at_once: bool = False) -> None:
         state, finished = self._progress.state, self._progress.finished

@@ -1,4 +1,4 @@
-"""SendWhatsAppBatchPart: some hundred rows of a batch, each sent like a single message."""
+"""SendWhatsAppBatchPart: up to 250 rows of a batch, each sent like a single message."""
 
 import asyncio
 from collections.abc import Iterable
@@ -39,7 +39,7 @@ class SendWhatsAppBatchPart:
 
     @workflow.run
     async def run(self, request: PartRequest) -> list[RowOutcome]:
-        """Return how each row ended."""
+        """Return the outcome of each row."""
         await self._wait_for_batch()
         self._rows = PartRows(request.unpacked(), request.known)
         reporting = asyncio.create_task(self._report_to_batch())
@@ -54,7 +54,7 @@ class SendWhatsAppBatchPart:
 
     @workflow.signal(name=CONTROL_SIGNAL)
     def control(self, message: PartControl) -> None:
-        """Start, or continue in another way."""
+        """Start, or apply new settings (rate, pause, cancel)."""
         self._gate.follow(message)
 
     @workflow.query
@@ -136,7 +136,7 @@ class SendWhatsAppBatchPart:
             self._unreported_pause = self._unreported_pause or pause_reason
 
     async def _end_rows(self) -> None:
-        """Cancel the rows that wait and withdraw those in flight; their sends say how they end."""
+        """Mark waiting rows as cancelled; cancel the tasks of rows in flight and wait for them."""
         while self._rows.waiting:
             self._rows.end(cancelled_row(self._rows.start_next(), self._gate.stop_reason))
         for task in self._sends:

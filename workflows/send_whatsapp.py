@@ -1,4 +1,4 @@
-"""SendWhatsApp: the whole story of one message, on one page."""
+"""SendWhatsApp: the steps of one message, in order."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -11,14 +11,15 @@ from temporalio.exceptions import ApplicationError, FailureError
 with workflow.unsafe.imports_passed_through():
     from activities.contacts import Contact
     from activities.flows import FlowMatch
-    from activities.messages import Send, SendFile, SendFlow, SendText
+    from activities.messages import MessageActivities, Send, SendFile, SendFlow, SendText
     from activities.preparation import Preparation
+    from activities.retries import RetryLimits
     from send_whatsapp.contract.errors import ErrorType, expired, failure, outcome_of
     from send_whatsapp.contract.names import SEND_WORKFLOW, START_BEFORE_MEMO
     from send_whatsapp.contract.request import SendWhatsAppRequest
-    from send_whatsapp.contract.result import SendWhatsAppResult, SentAs
+    from send_whatsapp.contract.result import SendWhatsAppResult
     from workflows import steps
-    from workflows.sending import Message, send
+    from workflows.sending import OutgoingMessage, send
     from workflows.steps import SINGLE_SEND, SendOptions
     from workflows.visibility import RowVisibility, RunVisibility, count_send
 
@@ -48,14 +49,14 @@ class SendWhatsApp:
 
 
 def check_start_time() -> None:
-    """Fail if the run started after its starter had reported to the caller that it did not."""
+    """Fail if the run started after the deadline at which the gateway answered 503."""
     start_before = workflow.memo_value(START_BEFORE_MEMO, None, type_hint=str)
     if start_before and workflow.info().workflow_start_time > datetime.fromisoformat(start_before):
         raise failure(
             ErrorType.EXPIRED,
-            "Nothing was sent, because Temporal started the run only after its caller was answered"
-            " that Temporal is not available: send it again unless the caller has done so. If the"
-            " caller got no such answer, the clocks of gateway and Temporal differ",
+            "Nothing was sent, because Temporal started this run after the gateway had answered"
+            " 503: send it again if the caller has not, and if there was no 503, compare the clocks"
+            " of gateway and Temporal",
         )
 
 
@@ -63,17 +64,17 @@ async def deliver(
     request: SendWhatsAppRequest,
     visibility: RunVisibility | RowVisibility,
     options: SendOptions = SINGLE_SEND,
-    known: Preparation | None = None,
+    preparation: Preparation | None = None,
 ) -> SendWhatsAppResult:
     """Take one message from the request to the provider's answer.
 
-    Rows of a batch have other options, and are prepared together with other rows.
+    Rows of a batch have other options, and a `preparation` that was made with other rows.
     """
-    prepared = await prepare(request, visibility, known)
+    prepared = await prepare(request, visibility, preparation)
     if request.send_at and request.send_at > workflow.now():
         visibility.waits_for(f"Waits until {request.send_at.isoformat()}.")
         await asyncio.sleep((request.send_at - workflow.now()).total_seconds())
-        # What was in the worker's cache then may have changed.
+        # The cache may have changed during the wait.
         prepared = await prepare(request, visibility)
 
     visibility.waits_for("Looks up the contact and the template.", prepared)
@@ -85,17 +86,17 @@ async def deliver(
         ),
     )
 
-    message, kind, summary = outgoing(request, contact, flow)
-    visibility.sending(kind)
-    visibility.waits_for(f"{summary}.", prepared)
-    accepted = await send(message, summary, prepared, options)
+    message = outgoing(request, contact, flow, prepared.retry)
+    visibility.sending(message.kind)
+    visibility.waits_for(f"{message.summary}.", prepared)
+    accepted = await send(message, prepared, options)
 
     return SendWhatsAppResult(
         contact_id=contact.contact_id,
         message_id=accepted.message_id,
         to=contact.to,
         timestamp=accepted.at,
-        sent_as=kind,
+        sent_as=message.kind,
         flow_id=flow.flow_id if flow else None,
         fallback_reason=flow.reason if flow else None,
     )
@@ -104,14 +105,14 @@ async def deliver(
 async def prepare(
     request: SendWhatsAppRequest,
     visibility: RunVisibility | RowVisibility,
-    known: Preparation | None = None,
+    preparation: Preparation | None = None,
 ) -> Preparation:
     """Return what a worker knows about the recipient; fail if `to` is not a phone number."""
     visibility.waits_for("Prepares the send.")
     now = workflow.now()
     is_later = request.send_at is not None and request.send_at > now
     is_expired = request.expires_at is not None and request.expires_at <= now
-    prepared = known or await steps.prepare(
+    prepared = preparation or await steps.prepare(
         request.to, request.template, look_up=not is_later and not is_expired
     )
     visibility.prepared(prepared)
@@ -121,22 +122,25 @@ async def prepare(
 
 
 def outgoing(
-    request: SendWhatsAppRequest, contact: Contact, flow: FlowMatch | None
-) -> tuple[Message, SentAs, str]:
-    """Return the message to send, its kind, and a summary; fail if there is nothing to send."""
+    request: SendWhatsAppRequest, contact: Contact, flow: FlowMatch | None, retry: RetryLimits
+) -> OutgoingMessage:
+    """Return the message to send; fail if there is nothing to send."""
     common = Send(
         contact_id=contact.contact_id,
         delivery=request.delivery,
+        retry=retry,
         origin_run_id=workflow.info().original_execution_run_id,
         expires_at=request.expires_at,
     ).model_dump()
     if request.template is not None and flow and flow.flow_id:
         variables = request.template_variables
-        message = SendFlow(**common, flow_id=flow.flow_id, variables=variables)
-        return message, "template", f"Send template {steps.shortened(request.template)}"
+        send_flow = SendFlow(**common, flow_id=flow.flow_id, variables=variables)
+        summary = f"Send template {steps.shortened(request.template)}"
+        return OutgoingMessage(MessageActivities.send_flow, send_flow, "template", summary)
     if request.file_url is not None and request.file_type is not None:
-        file = SendFile(**common, url=request.file_url, file_type=request.file_type)
-        return file, "media", f"Send {request.file_type}"
+        send_file = SendFile(**common, url=request.file_url, file_type=request.file_type)
+        summary = f"Send {request.file_type}"
+        return OutgoingMessage(MessageActivities.send_file, send_file, "media", summary)
     text = request.message if request.template is None else request.fallback_text
     if text is None:
         raise failure(
@@ -145,7 +149,9 @@ def outgoing(
             " map the template with CGB_TEMPLATE_<NAME>, or give a fallback text",
         )
     instead = "" if request.template is None else " instead of the template"
-    return SendText(**common, text=text), "text", f"Send text{instead}, {len(text):,} characters"
+    summary = f"Send text{instead}, {len(text):,} characters"
+    send_text = SendText(**common, text=text)
+    return OutgoingMessage(MessageActivities.send_text, send_text, "text", summary)
 
 
 async def until_expiry(expires_at: datetime | None, lookups: Awaitable[T]) -> T:

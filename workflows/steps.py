@@ -10,14 +10,16 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 
 with workflow.unsafe.imports_passed_through():
     from activities.contacts import Contact, ContactActivities, Resolution, ResolveContact
-    from activities.flows import FlowActivities, FlowMatch
+    from activities.flows import FindFlow, FlowActivities, FlowMatch
     from activities.preparation import (
         Preparation,
         PreparationActivities,
         Prepare,
         PreparedRows,
         PrepareRows,
+        RunSettings,
     )
+    from activities.retries import RetryLimits
     from send_whatsapp.contract.errors import (
         FIRST_BACKOFF_S,
         MAX_BACKOFF_S,
@@ -41,6 +43,16 @@ class SendOptions:
 SINGLE_SEND = SendOptions(SEND_ACTIVITY_ID, Priority(priority_key=2))
 
 
+async def read_settings() -> RunSettings:
+    """Return the settings of this run."""
+    return await workflow.execute_local_activity_method(
+        PreparationActivities.read_settings,
+        start_to_close_timeout=timedelta(seconds=10),
+        retry_policy=RetryPolicy(maximum_attempts=5),
+        summary="Read the settings",
+    )
+
+
 async def prepare(to: str, template: str | None, *, look_up: bool = False) -> Preparation:
     """Return what a worker knows or may quickly look up, and the settings of this run."""
     return await workflow.execute_local_activity_method(
@@ -53,7 +65,7 @@ async def prepare(to: str, template: str | None, *, look_up: bool = False) -> Pr
 
 
 async def prepare_rows(numbers: list[str]) -> PreparedRows:
-    """Return the same for many rows at once, with the contacts that could be resolved."""
+    """Prepare many rows in one activity, with the contacts that could be resolved."""
     return await workflow.execute_local_activity_method(
         PreparationActivities.prepare_rows,
         PrepareRows(to=numbers),
@@ -65,7 +77,7 @@ async def prepare_rows(numbers: list[str]) -> PreparedRows:
 
 async def resolve_contact(to: str, prepared: Preparation, options: SendOptions) -> Contact:
     """Return the contact; raise the activity's own failure."""
-    request = ResolveContact(to=to, failed_lookup=prepared.failed_lookup)
+    request = ResolveContact(to=to, retry=prepared.retry, failed_lookup=prepared.failed_lookup)
     resolution = Resolution(contact=prepared.contact)
     while resolution.contact is None:
         try:
@@ -73,13 +85,13 @@ async def resolve_contact(to: str, prepared: Preparation, options: SendOptions) 
                 ContactActivities.resolve_contact,
                 request,
                 start_to_close_timeout=timedelta(seconds=prepared.start_to_close_s),
-                retry_policy=retry_policy(prepared),
+                retry_policy=retry_policy(prepared.retry),
                 priority=options.priority,
                 summary="Resolve the contact",
             )
         except ActivityError as error:
             raise _lookup_failure(error) from None
-        request = ResolveContact(to=to, step=resolution.next_step)
+        request = ResolveContact(to=to, retry=prepared.retry, step=resolution.next_step)
     return resolution.contact
 
 
@@ -89,12 +101,17 @@ async def find_flow(
     """Return the flow of a template, or why no flow matches; None without a template."""
     if template is None or prepared.flow:
         return prepared.flow
+    return await look_up_flow(template, prepared, options)
+
+
+async def look_up_flow(template: str, settings: RunSettings, options: SendOptions) -> FlowMatch:
+    """Return the flow of a template, or why no flow matches; raise the activity's own failure."""
     try:
         return await workflow.execute_activity_method(
             FlowActivities.find_flow,
-            template,
-            start_to_close_timeout=timedelta(seconds=prepared.start_to_close_s),
-            retry_policy=retry_policy(prepared),
+            FindFlow(template=template, retry=settings.retry),
+            start_to_close_timeout=timedelta(seconds=settings.start_to_close_s),
+            retry_policy=retry_policy(settings.retry),
             priority=options.priority,
             summary=f"Look up template {shortened(template)}",
         )
@@ -107,19 +124,22 @@ def shortened(name: str) -> str:
     return name if len(name) <= 60 else name[:59] + "…"
 
 
-def retry_policy(prepared: Preparation, non_retryable: tuple[str, ...] = ()) -> RetryPolicy:
-    """Return the retry policy of a provider call, with further failures that end it."""
+def retry_policy(retry: RetryLimits, non_retryable: tuple[str, ...] = ()) -> RetryPolicy:
+    """Return the retry policy of a provider call, with further failures that end it.
+
+    If the time counts too, each attempt decides whether it is the last (activities/retries.py).
+    """
     return RetryPolicy(
         initial_interval=timedelta(seconds=FIRST_BACKOFF_S),
         backoff_coefficient=2.0,
         maximum_interval=timedelta(seconds=MAX_BACKOFF_S),
-        maximum_attempts=prepared.attempts,
+        maximum_attempts=0 if retry.retry_for_s else retry.attempts,
         non_retryable_error_types=list(non_retryable) or None,
     )
 
 
 def our_failure(error: ActivityError) -> ApplicationError | None:
-    """Return the failure that an activity of ours raised; None for timeouts and the like."""
+    """Return the failure that our activity raised; None for a timeout, for example."""
     cause = error.cause
     return cause if isinstance(cause, ApplicationError) and cause.type in _OUR_TYPES else None
 

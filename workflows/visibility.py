@@ -1,6 +1,6 @@
 """What operators see of a run: search attributes, current details, metrics and log lines."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
@@ -8,6 +8,7 @@ from temporalio.exceptions import ApplicationError
 with workflow.unsafe.imports_passed_through():
     from activities.preparation import Preparation
     from send_whatsapp.contract import attributes
+    from send_whatsapp.contract.errors import utc
     from send_whatsapp.contract.request import SendWhatsAppRequest
     from send_whatsapp.contract.result import Outcome, SentAs
 
@@ -29,7 +30,7 @@ def count_send(
     started: datetime | None = None,
     row: int | None = None,
 ) -> None:
-    """Count and log a send that has ended; a replay does neither again.
+    """Count and log a send that has ended; neither happens again in a replay.
 
     `kind` is None for an input that is not a request; `started` is needed for an accepted message;
     `row` is the row of a batch.
@@ -89,15 +90,14 @@ class RunVisibility:
         self._kind = kind
 
     def waits_for(self, what: str, prepared: Preparation | None = None) -> None:
-        """Show what the run waits for; with `prepared` also how often that is tried."""
+        """Show what the run waits for; with `prepared` also how long that is retried."""
         policy = ""
         if prepared:
-            attempts = prepared.attempts
+            retry = prepared.retry
+            until = utc(workflow.now() + timedelta(seconds=retry.retry_for_s))
             policy = (
-                f" Up to {attempts} attempts with 1 s, 2 s, 4 s … between them; the pending"
+                f" Retried until {until}, and at least {retry.attempts - 1} times; the pending"
                 " activity shows the attempt, its last failure and the next time."
-                if attempts > 1
-                else " One attempt."
             )
         workflow.set_current_details(f"{what}{policy}")
 

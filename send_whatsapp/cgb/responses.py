@@ -22,6 +22,13 @@ from send_whatsapp.cgb.errors import (
 
 MAX_RETRY_AFTER_S = 300.0
 
+_TRUE = (True, 1, "true", "1")
+_FALSE = (False, 0, "false", "0")
+_BAD_STATUS = re.compile(
+    r"err|fail|refus|reject|den(y|ied)|invalid|forbid|unauth|block|expire|cancel|abort|time.?out"
+    r"|bounce|drop|undeliver|not.?(sent|delivered|ok)|^(nok|ko|no|false|0|[45]\d\d)$",
+    re.IGNORECASE,
+)
 _ID = re.compile(r"[A-Za-z0-9_@+=:-][A-Za-z0-9_.@+=:-]{0,127}", re.ASCII)
 
 
@@ -107,6 +114,8 @@ def sent(response: Response) -> str | None:
     Raises CGBError if the send was not accepted; `unsent` is False if it may have been sent.
     """
     body = _object(response, _json(response))
+    if _reports_failure(body):
+        _not_understood(response, "that does not say clearly whether the message was accepted")
     data = body.get("data")
     holders = [body, data] if isinstance(data, dict) else [body]
     return next((m for h in holders if (m := _message_id(h.get("message_id")))), None)
@@ -144,19 +153,49 @@ def _json(response: Response) -> Any:
 
 
 def _object(response: Response, body: Any) -> dict[str, Any]:
-    """Return the body of an accepted call; raise the error that a body can mean despite a 2xx."""
+    """Return the body of a successful call; raise the error that a body can mean despite a 2xx.
+
+    A refusal inside a 2xx has `success` false, or a filled `error` without `success`. Whatever is
+    contradictory or unknown proves neither success nor refusal (docs/provider-api.md, "What an
+    answer means").
+    """
     if not isinstance(body, dict):
         _not_understood(response, "whose body is not a JSON object")
-    error = body.get("error")
-    if error not in (None, False, ""):
+    error, success = body.get("error"), body.get("success")
+    if "success" in body and not _is_one_of(success, _TRUE + _FALSE):
+        _not_understood(response, "with an unknown value of `success`")
+    if "success" not in body and isinstance(error, int | float) and not isinstance(error, bool):
+        _not_understood(response, "with a number as `error`")
+    if _is_one_of(success, _FALSE) or ("success" not in body and not _is_empty(error)):
         code = _code(error.get("code")) if isinstance(error, dict) else None
-        detail = f"HTTP {response.status} with an error in the body"
+        detail = f"HTTP {response.status} with a refusal in the body"
         detail += f" (code {code})" if code else ""
         _raise_for(response, code or 400, _provider_message(body), detail)
-    if body.get("success", True) is not True:
-        detail = f"HTTP {response.status} that does not report success"
-        _raise_for(response, 400, _provider_message(body), detail)
+    if not _is_empty(error):
+        _not_understood(response, "that reports success and an error")
     return body
+
+
+def _is_one_of(value: Any, values: tuple[Any, ...]) -> bool:
+    # Python takes True and 1, and 1.0, for equal.
+    return any(type(value) is type(other) and value == other for other in values)
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or value is False or value in ("", [], {})
+
+
+def _reports_failure(body: dict[str, Any]) -> bool:
+    """Return whether fields beside `success` and `error` say that a send failed."""
+    status = body.get("status")
+    if isinstance(status, bool):
+        bad_status = not status
+    elif isinstance(status, int | float):
+        bad_status = status >= 400
+    else:
+        bad_status = isinstance(status, str) and bool(_BAD_STATUS.search(status))
+    not_ok = "ok" in body and not _is_one_of(body["ok"], _TRUE)
+    return bad_status or not_ok or not _is_empty(body.get("errors"))
 
 
 def _raise_for(

@@ -117,17 +117,17 @@ def report(
 
 @app.command("retry-failed", epilog="Example: send-whatsapp batch retry-failed jan-2027")
 def retry_failed(key: Key, as_json: Json = False) -> None:
-    """Send the rows again that failed or were never sent; needs no file."""
+    """Resend the rows that failed or were never sent; needs no file."""
 
     async def command(session: Session) -> Exit:
-        rows, rejected = await batches.failed_rows(session.client, key)
+        rows, invalid = await batches.failed_rows(session.client, key)
         if rows:
             await batches.start(
                 session.client,
                 key,
                 rows,
-                rejected,
-                whole=False,
+                invalid,
+                is_whole_file=False,
                 task_queue=session.settings.task_queue,
             )
         return await follow_batch(session, key)

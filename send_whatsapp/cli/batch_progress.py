@@ -30,7 +30,7 @@ NO_PROGRESS_S: Final = 2.0
 """After this time without progress we check whether the batch has a worker."""
 
 OUTAGE_S: Final = 60.0
-"""How long Temporal may be away before the wait ends with an error."""
+"""How long Temporal may be unreachable before the wait ends with an error."""
 
 
 def show_counts(output: Output, counts: Counts, more: dict[str, Any] | None = None) -> None:
@@ -41,7 +41,7 @@ def show_counts(output: Output, counts: Counts, more: dict[str, Any] | None = No
 async def follow_batch(session: Session, key: str) -> Exit:
     """Wait for the end of a batch and show its rows by outcome; return the exit code.
 
-    Raises as `wait_for_batch`.
+    Raises the same errors as `wait_for_batch`.
     """
     counts = await wait_for_batch(session, key)
     show_counts(session.output, counts)

@@ -6,7 +6,17 @@ from typing import Annotated
 
 import typer
 
+from send_whatsapp.cli.batch_dry_run import show_dry_run
 from send_whatsapp.cli.batch_progress import follow_batch, show_counts
+from send_whatsapp.cli.file_options import (
+    ColumnMap,
+    Empty,
+    Encoding,
+    HeaderRow,
+    Hidden,
+    SheetName,
+    column_map,
+)
 from send_whatsapp.cli.options import (
     AtMostOnce,
     ExpiresIn,
@@ -27,9 +37,15 @@ from send_whatsapp.client import batches
 from send_whatsapp.client.batches import BatchLimits
 from send_whatsapp.client.recipients.cells import Cells, FileError, WrongRow
 from send_whatsapp.client.recipients.files import read
+from send_whatsapp.client.recipients.placeholders import unfilled_placeholders
+from send_whatsapp.client.recipients.reading import HiddenRows, ReadOptions
+from send_whatsapp.client.recipients.row_fields import EMPTY_VARIABLE, EmptyCells
 from send_whatsapp.client.recipients.rows import Duplicates, each_person_once, rows_of
 from send_whatsapp.contract.fields import FALLBACK_VARIABLE
 from send_whatsapp.contract.names import InvalidKey, batch_id
+
+MAX_LISTED = 200
+"""Wrong rows that an error lists."""
 
 
 def send(
@@ -45,16 +61,21 @@ def send(
     file_type: KindOfFile = None,
     at_most_once: AtMostOnce = False,
     expires_in: ExpiresIn = None,
-    column_map: Annotated[
-        list[str] | None,
-        typer.Option(help="to=Phone reads `to` from the column Phone; repeat it for each column."),
-    ] = None,
+    columns: ColumnMap = None,
+    header_row: HeaderRow = None,
+    sheet: SheetName = None,
+    hidden_rows: Hidden = HiddenRows.REFUSE,
+    empty_cells: Empty = EmptyCells.REFUSE,
+    encoding: Encoding = None,
     duplicates: Annotated[
         Duplicates,
         typer.Option(help="Two rows for one person: refuse the file, or keep one of them."),
     ] = Duplicates.REFUSE,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check the file without sending anything.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Check the file and show its first rows, without sending anything."
+        ),
     ] = False,
     skip_invalid: Annotated[
         bool,
@@ -95,21 +116,23 @@ def send(
         "expiresAt": expires_at.isoformat(timespec="milliseconds") if expires_at else None,
     }
     common = {name: value for name, value in common.items() if value}
-    columns = {theirs: ours for ours, theirs in name_values("--column-map", column_map).items()}
+    options = ReadOptions(column_map(columns), header_row, sheet, hidden_rows, encoding)
     region = settings.default_region
     try:
         batch_id(key)
-        rows, wrong = rows_of(read(file, columns), common, key, region)
+        table = read(file, options)
     except (InvalidKey, FileError) as error:
         output.fail(Exit.INVALID, str(error))
-    rows, clashes = each_person_once(rows, key, region, duplicates)
+    if unfilled := unfilled_placeholders(common, {*table.columns, *table.columns.values()}):
+        output.fail(Exit.INVALID, f"Nothing was sent: {unfilled[0]}")
+    rows, wrong = rows_of(table.rows, common, key, region, empty_cells)
+    rows, clashes = each_person_once(rows, key, duplicates)
     if clashes and duplicates == Duplicates.REFUSE:
         output.fail(Exit.INVALID, _clashes_error(clashes))
     if wrong and not skip_invalid:
         output.fail(Exit.INVALID, _wrong_rows_error(wrong))
     if dry_run:
-        counts = {"rows": len(rows), "wrong": len(wrong)}
-        output.result(counts, f"{len(rows):,} rows can be sent, {len(wrong):,} cannot")
+        show_dry_run(output, table.columns, rows, len(wrong))
         return
     limits = BatchLimits(in_flight=in_flight, per_minute=rate, pause_after=pause_after)
     rejected = [row.outcome() for row in wrong]
@@ -146,7 +169,7 @@ def still_running(key: str) -> str:
 
 
 def _clashes_error(clashes: list[tuple[int, int]]) -> str:
-    listed = "\n".join(f"lines {first} and {second}" for first, second in clashes)
+    listed = "\n".join(f"lines {first} and {second}" for first, second in clashes[:MAX_LISTED])
     return (
         "Nothing was sent, because these rows are for the same person or have the same key:\n"
         f"{listed}\nGive each row its own `key`, or keep one of them with --duplicates first or"
@@ -155,8 +178,12 @@ def _clashes_error(clashes: list[tuple[int, int]]) -> str:
 
 
 def _wrong_rows_error(wrong: list[WrongRow]) -> str:
-    listed = "\n".join(str(row) for row in wrong)
+    listed = "\n".join(map(str, wrong[:MAX_LISTED]))
+    if len(wrong) > MAX_LISTED:
+        listed += f"\nand {len(wrong) - MAX_LISTED:,} more"
+    empty = any(problem.problem == EMPTY_VARIABLE for row in wrong for problem in row.problems)
     return (
         f"Nothing was sent, because {len(wrong):,} rows cannot be sent:\n{listed}\n"
         "Correct them, or leave them out with --skip-invalid"
+        + (", or leave only the empty variables out with --empty-cells skip" if empty else "")
     )

@@ -21,9 +21,9 @@ app = typer.Typer()
 
 
 class Finding(NamedTuple):
-    """The result of one check: a line that says what is good, or what is wrong and what to do."""
+    """The result of one check: a line that says what is right, or what is wrong and what to do."""
 
-    good: bool
+    ok: bool
     line: str
 
 
@@ -39,12 +39,12 @@ def doctor() -> None:
 async def _check() -> Exit:
     """Print a line for each check and return the exit code."""
     console = Output(as_json=False).stdout
-    all_good = True
+    all_ok = True
     async for finding in _findings():
-        console.print("[green]good[/] " if finding.good else "[red]wrong[/]", end=" ")
+        console.print("[green]ok[/]    " if finding.ok else "[red]FAILED[/]", end=" ")
         console.print(finding.line, markup=False)
-        all_good = all_good and finding.good
-    return Exit.ACCEPTED if all_good else Exit.NO_TEMPORAL
+        all_ok = all_ok and finding.ok
+    return Exit.ACCEPTED if all_ok else Exit.CHECK_FAILED
 
 
 async def _findings() -> AsyncIterator[Finding]:

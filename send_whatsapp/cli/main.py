@@ -4,20 +4,21 @@ import sys
 
 import typer
 
-from send_whatsapp.cli import batch, doctor, gateway, send
+from send_whatsapp.cli import batch, doctor, gateway, resend, send
 from send_whatsapp.cli import list as list_command
 from send_whatsapp.cli.options import UsageError
 from send_whatsapp.cli.output import Exit, Output
 from send_whatsapp.temporal.process import exit_now
 
 app = typer.Typer(
-    help="Send WhatsApp messages through Temporal, and see what became of them.",
+    help="Send WhatsApp messages through Temporal, and see their outcomes.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(send.app)
+app.add_typer(resend.app)
 app.add_typer(list_command.app)
 app.add_typer(batch.app, name="batch")
 app.add_typer(doctor.app)
@@ -26,7 +27,7 @@ app.add_typer(gateway.app)
 
 def main() -> None:
     """Run the command line; however it ends, no traceback is shown."""
-    # A wrong command line is found before its command creates an output.
+    # Usage errors occur before a command creates its Output.
     output = Output(as_json="--json" in sys.argv)
     try:
         app()

@@ -24,8 +24,8 @@ AtMostOnce = Annotated[
     bool,
     typer.Option(
         "--at-most-once",
-        help="Never send the message twice: if its fate is unclear, end with outcome unknown"
-        " instead of sending it again.",
+        help="Never send the message twice: if it is unclear whether it was sent, end as"
+        " `unknown` instead of sending it again.",
     ),
 ]
 ExpiresIn = Annotated[

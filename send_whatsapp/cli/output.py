@@ -20,6 +20,7 @@ class Exit(IntEnum):
     INVALID = 2
     UNKNOWN = 3
     NO_TEMPORAL = 4
+    CHECK_FAILED = 4  # of `doctor`
     STILL_RUNNING = 5
     INTERRUPTED = 130
 
@@ -52,8 +53,8 @@ class Output:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        self.stdout = Console(soft_wrap=True, highlight=False)
-        self.stderr = Console(stderr=True, soft_wrap=True, highlight=False)
+        self.stdout = Console(soft_wrap=True, highlight=False, emoji=False)
+        self.stderr = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
     def json(self, value: Any) -> None:
         """Print a result as JSON."""
@@ -87,10 +88,10 @@ class Output:
         if link:
             self.stdout.print(f"  {link}", markup=False, style="dim")
 
-    def fail(self, code: Exit, message: str) -> NoReturn:
-        """Print what is wrong and end the process."""
+    def fail(self, code: Exit, message: str, *, error_type: str | None = None) -> NoReturn:
+        """Print what is wrong and end the process; `error_type` is the type in JSON."""
         if self.as_json:
-            type_ = _ERROR_TYPES.get(code, code.name.title())
+            type_ = error_type or _ERROR_TYPES.get(code, code.name.title())
             error = {"type": type_, "message": message, "retryable": code == Exit.NO_TEMPORAL}
             self.json({"success": False, "error": error})
         self.note(message)

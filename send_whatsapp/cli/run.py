@@ -68,7 +68,7 @@ def run(
     except TemporalUnavailable as error:
         output.fail(Exit.NO_TEMPORAL, str(error))
     except OutcomeUnknown as error:
-        output.fail(Exit.UNKNOWN, str(error))
+        output.fail(Exit.UNKNOWN, f"{error} (option --force of `send`)")
     except (KeyConflict, NotFound, InvalidKey, FilterNotPossible, SettingsError) as error:
         output.fail(Exit.INVALID, str(error))
     except UnicodeError:

@@ -1,4 +1,4 @@
-"""The commands for one message: send, status, cancel and resend."""
+"""The commands for one message: send, status and cancel."""
 
 from typing import Annotated, Any
 
@@ -23,11 +23,13 @@ from send_whatsapp.cli.options import (
     name_values,
 )
 from send_whatsapp.cli.output import Exit, Output, exit_code
-from send_whatsapp.cli.run import Session, run
+from send_whatsapp.cli.run import Session, load_settings, run
 from send_whatsapp.cli.waiting import wait_for_end
 from send_whatsapp.client import sends
 from send_whatsapp.client.state import Started, get_state
+from send_whatsapp.contract.errors import ErrorType
 from send_whatsapp.contract.fields import FALLBACK_VARIABLE
+from send_whatsapp.contract.phone import InvalidPhoneNumber
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.contract.validation import problems
 
@@ -92,16 +94,26 @@ def send(
         "expiresAt": from_now("--expires-in", expires_in),
     }
     try:
-        request = SendWhatsAppRequest.model_validate(fields)
+        # The worker's region may differ, so the number is handed over in E.164.
+        region = load_settings(output).default_region
+        request = SendWhatsAppRequest.model_validate(fields).in_e164(region)
     except ValidationError as error:
         listed = "; ".join(str(problem) for problem in problems(error))
-        output.fail(Exit.INVALID, f"The request is wrong: {listed}")
+        output.fail(Exit.INVALID, f"The request is invalid: {listed}")
+    except InvalidPhoneNumber as error:
+        message = f"Correct the phone number in --to: {error}"
+        output.fail(Exit.INVALID, message, error_type=ErrorType.INVALID_PHONE_NUMBER)
 
     async def command(session: Session) -> Exit:
         started = await sends.start_send(
-            session.client, request, key=key, force=force, task_queue=session.settings.task_queue
+            session.client,
+            request,
+            key=key,
+            force=force,
+            task_queue=session.settings.task_queue,
+            region=session.settings.default_region,
         )
-        return await _follow(session, started, no_wait, timeout)
+        return await follow(session, started, no_wait, timeout)
 
     run(command, output)
 
@@ -125,7 +137,7 @@ def _with_fallback(
 def status(id: WorkflowId, as_json: Json = False) -> None:
     """Show the state of a send.
 
-    Exit codes: those of `send`, and 5 while the send is running.
+    Exit codes: same as `send`.
     """
 
     async def command(session: Session) -> Exit:
@@ -165,23 +177,7 @@ def cancel(id: WorkflowId, timeout: Timeout = DEFAULT_TIMEOUT_S, as_json: Json =
     run(command, Output(as_json=as_json))
 
 
-@app.command(epilog="Example: send-whatsapp resend order-4711")
-def resend(
-    id: WorkflowId,
-    no_wait: NoWait = False,
-    timeout: Timeout = DEFAULT_TIMEOUT_S,
-    as_json: Json = False,
-) -> None:
-    """Send the message of a closed send again, as a new run that refers to the old one."""
-
-    async def command(session: Session) -> Exit:
-        started = await sends.resend(session.client, id, task_queue=session.settings.task_queue)
-        return await _follow(session, started, no_wait, timeout)
-
-    run(command, Output(as_json=as_json))
-
-
-async def _follow(session: Session, started: Started, no_wait: bool, timeout_s: float) -> Exit:
+async def follow(session: Session, started: Started, no_wait: bool, timeout_s: float) -> Exit:
     """Show a send that was started, by default once it is closed."""
     state = await get_state(session.client, started.id, run_id=started.run_id or None)
     if no_wait:

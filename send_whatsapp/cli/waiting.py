@@ -1,4 +1,4 @@
-"""Waits for the end of a send and shows meanwhile what it waits for."""
+"""Waits for the end of a send, and shows what it is waiting for meanwhile."""
 
 import asyncio
 import sys

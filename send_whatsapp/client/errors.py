@@ -6,7 +6,8 @@
     SendFailed
         DeliveryUnknown
 
-InvalidKey (contract/names.py) and TemporalUnavailable (temporal/connection.py) belong to it too.
+InvalidKey (contract/names.py) and TemporalUnavailable (temporal/connection.py) are part of the
+client's errors too.
 """
 
 from send_whatsapp.contract.result import SendError, SendWhatsAppResult
@@ -21,7 +22,7 @@ class KeyConflict(Exception):
 
 
 class OutcomeUnknown(KeyConflict):
-    """The key's run may have sent its message; only `force` starts it again."""
+    """Only `force` starts the key again: its run may have sent, was terminated or timed out."""
 
 
 class SendFailed(Exception):

@@ -31,6 +31,7 @@ class SendFilter(BaseModel):
     last4: str | None = None
     error_type: str | None = None
     started_after: datetime | None = None
+    task_queue: str | None = None
 
 
 class ListedSend(BaseModel):
@@ -97,6 +98,8 @@ def _query(wanted: SendFilter) -> str:
         attributes.ERROR_TYPE.name: wanted.error_type,
     }
     terms += [f"{name} = {_quoted(value)}" for name, value in by_attribute.items() if value]
+    if wanted.task_queue:
+        terms.append(f"TaskQueue = {_quoted(wanted.task_queue)}")
     if wanted.started_after:
         terms.append(f"StartTime >= {_quoted(wanted.started_after.isoformat())}")
     return " AND ".join(terms)
@@ -107,10 +110,10 @@ def _quoted(value: str) -> str:
 
 
 async def _listed(client: Client, run: WorkflowExecution, ui_url: str) -> ListedSend:
-    known = run.typed_search_attributes
+    found = run.typed_search_attributes
     outcome, error_type = await _outcome(client, run)
-    template = known.get(attributes.TEMPLATE)
-    if template is None and known.get(attributes.OUTCOME) is None:
+    template = found.get(attributes.TEMPLATE)
+    if template is None and found.get(attributes.OUTCOME) is None:
         # The run has no search attributes, so its request says which template it sends.
         request = await get_request(client, run.id, run_id=run.run_id)
         template = request.template if request else None
@@ -120,7 +123,7 @@ async def _listed(client: Client, run: WorkflowExecution, ui_url: str) -> Listed
         status=status_name(run.status),
         outcome=outcome,
         template=template,
-        kind=known.get(attributes.KIND),
+        kind=found.get(attributes.KIND),
         error_type=error_type,
         started_at=run.start_time,
         ui_url=ui_link(ui_url, client.namespace, run.id, run.run_id),
@@ -143,7 +146,7 @@ async def _outcome(client: Client, run: WorkflowExecution) -> tuple[Outcome, str
         case WorkflowExecutionStatus.FAILED if attribute == "unknown":
             return "unknown", error_type
     # The attributes of a terminated or timed-out run keep their last values, which are out of
-    # date, and a run with malformed input may have none. Only the history is right.
+    # date, and a run with invalid input may have none. Only the history is right.
     state = await get_state(client, run.id, run_id=run.run_id)
     error = state.result.error if state.result else None
     return state.outcome, error.type if error else None

@@ -1,6 +1,6 @@
 """The progress of a running send: what it waits for, in plain sentences and as fields."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from shlex import quote
 from typing import Any, Final, Self
 
@@ -12,7 +12,8 @@ from temporalio.api.enums.v1 import PendingActivityState, PendingWorkflowTaskSta
 from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.client import WorkflowExecutionDescription
 
-from send_whatsapp.contract.errors import failure_details
+from send_whatsapp.contract.errors import FailureDetails, failure_details
+from send_whatsapp.contract.names import WITHDRAWN
 
 _ACTIONS: Final = {
     "resolve_contact": "resolve the contact",
@@ -36,8 +37,9 @@ class Progress(BaseModel):
 
     `summary` (in JSON: `said`) holds everything as text. The other fields describe the pending
     activity and are null if there is none: `attempt` is the current or the next attempt, of
-    `attempts` in all; `last_failure` says why the previous attempt failed; `next_attempt_at` is
-    null while an attempt is running or the activity is paused.
+    `attempts` in all (null: no fixed number); `last_failure` says why the previous attempt failed;
+    `next_attempt_at` is null while an attempt is running or the activity is paused;
+    `retried_until` is known after the first failure.
     """
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
@@ -48,6 +50,7 @@ class Progress(BaseModel):
     attempts: int | None = None
     last_failure: str | None = None
     next_attempt_at: datetime | None = None
+    retried_until: datetime | None = None
     paused: bool = False
 
     @classmethod
@@ -61,12 +64,15 @@ class Progress(BaseModel):
         )
         if pending is None:
             return cls(summary=_summary_without_activity(described))
+        failure = await _last_failure(described, pending)
+        details = _details(failure)
         progress = cls(
             summary="",
             activity=pending.activity_type.name,
             attempt=max(pending.attempt, 1),
             attempts=pending.maximum_attempts or None,
-            last_failure=await _last_failure(described, pending),
+            last_failure=_reason(failure, details) if failure else None,
+            retried_until=details.retried_until if details else None,
             paused=pending.paused or pending.state in _PAUSED,
         )
         if not progress.paused and pending.state not in _RUNNING:
@@ -82,7 +88,9 @@ def _summary(progress: Progress, pending: PendingActivityInfo, workflow_id: str)
     sentences = [f"{attempt} {_attempt_state(progress, pending)}."]
     if progress.last_failure:
         sentences.append(f"The previous attempt {progress.last_failure.rstrip('.')}.")
-    if progress.paused:
+    if progress.retried_until and progress.retried_until > datetime.now(UTC):
+        sentences.append(f"It is retried until {_clock(progress.retried_until)}.")
+    if progress.paused and pending.pause_info.manual.reason != WITHDRAWN:
         sentences.append(
             f"To continue, run: temporal activity unpause --workflow-id {quote(workflow_id)}"
             f" --activity-id {quote(pending.activity_id)}"
@@ -92,7 +100,8 @@ def _summary(progress: Progress, pending: PendingActivityInfo, workflow_id: str)
 
 def _attempt_state(progress: Progress, pending: PendingActivityInfo) -> str:
     if progress.paused:
-        return "is paused by an operator"
+        by_run = pending.pause_info.manual.reason == WITHDRAWN
+        return "is being withdrawn" if by_run else "is paused by an operator"
     if pending.state in _RUNNING:
         started = _time(pending, "last_started_time")
         state = f"has been running since {_clock(started)}" if started else "is running"
@@ -110,7 +119,7 @@ def _summary_without_activity(described: WorkflowExecutionDescription) -> str:
         starts = described.execution_time
         if described.history_length <= 2 and starts and starts > described.start_time:
             return f"Waiting until {_clock(starts)}, its time to start."
-        return "Waiting for its time to send."
+        return "Waiting for its scheduled time."
     task = raw.pending_workflow_task
     if task.attempt > 2:
         return (
@@ -124,21 +133,29 @@ def _summary_without_activity(described: WorkflowExecutionDescription) -> str:
 
 async def _last_failure(
     described: WorkflowExecutionDescription, pending: PendingActivityInfo
-) -> str | None:
-    """Return why the previous attempt failed, as the rest of "The previous attempt ..."."""
+) -> BaseException | None:
     if not pending.HasField("last_failure"):
         return None
-    error = await described.data_converter.decode_failure(pending.last_failure)
-    if isinstance(error, exceptions.TimeoutError):
+    return await described.data_converter.decode_failure(pending.last_failure)
+
+
+def _details(failure: BaseException | None) -> FailureDetails | None:
+    if not isinstance(failure, exceptions.ApplicationError):
+        return None
+    try:
+        return failure_details(failure)
+    except ValidationError:
+        return None
+
+
+def _reason(failure: BaseException, details: FailureDetails | None) -> str:
+    """Return why the previous attempt failed, as the rest of "The previous attempt ..."."""
+    if isinstance(failure, exceptions.TimeoutError):
         return "did not answer in time, perhaps because its worker was lost"
-    if isinstance(error, exceptions.ApplicationError):
-        try:
-            detail = failure_details(error).detail
-        except ValidationError:
-            detail = None
-        if detail:
-            return detail
-    return f"failed: {error.message if isinstance(error, exceptions.FailureError) else error}"
+    if details and details.detail:
+        return details.detail
+    message = failure.message if isinstance(failure, exceptions.FailureError) else failure
+    return f"failed: {message}"
 
 
 def _time(message: Any, field: str) -> datetime | None:

@@ -16,9 +16,10 @@ from send_whatsapp.client.errors import (
     OutcomeUnknown,
     SendFailed,
 )
-from send_whatsapp.client.state import Handle, Started, State, get_state, may_have_sent
+from send_whatsapp.client.state import Handle, Started, State, get_state
 from send_whatsapp.contract import names
 from send_whatsapp.contract.errors import utc
+from send_whatsapp.contract.phone import DEFAULT_REGION
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.contract.result import SendWhatsAppResult
 from send_whatsapp.temporal.connection import rpc
@@ -58,45 +59,38 @@ async def start_send(
     force: bool = False,
     task_queue: str = names.DEFAULT_TASK_QUEUE,
     memo: dict[str, Any] | None = None,
+    region: str = DEFAULT_REGION,
     now: datetime | None = None,
 ) -> Started:
-    """Start a send, or find the run that the key already has; return at once.
+    """Start a send, or find the run under this key; return at once.
 
     With the same request, a running or accepted run is returned, a failed or cancelled one starts
-    again, and one that may have sent its message starts again only with `force`, which the memo of
-    the new run records. A starter whose keys are not those of callers gives a `workflow_id`
-    instead. `now` is the time on Temporal's clock if the starter knows it; the default is this
-    machine's clock. Raises KeyConflict if the key belongs to another request, OutcomeUnknown,
-    InvalidKey, TemporalUnavailable.
+    again; one whose outcome is unknown, or that was terminated or timed out, starts again only with
+    `force`, which the memo of the new run records. `region` says how to read numbers without `+`
+    when two requests are compared. A starter whose keys are not those of callers gives a
+    `workflow_id` instead. `now` is the time on Temporal's clock, if the starter knows it; by
+    default, this machine's. Raises KeyConflict if the key belongs to another request,
+    OutcomeUnknown, InvalidKey, TemporalUnavailable.
     """
     if workflow_id is None:
         workflow_id = names.workflow_id(key) if key is not None else names.new_workflow_id()
-    now = now or datetime.now(UTC)
-    policy = WorkflowIDReusePolicy.REJECT_DUPLICATE
-    memo = dict(memo or {})
-    while True:
-        try:
-            handle = await _start(client, request, workflow_id, policy, task_queue, memo, now)
-        except WorkflowAlreadyStartedError:
-            pass
-        else:
-            started = Started(id=workflow_id, run_id=handle.result_run_id or "")
-            # The id is not logged: a caller's key may be somebody's phone number.
-            logger.info("send started", extra={"run_id": started.run_id})
-            return started
-        existing = await _existing(client, workflow_id, request)
-        if existing.outcome in ("running", "accepted"):
-            return Started(id=workflow_id, run_id=existing.run_id, existing=True)
-        if not may_have_sent(existing):
-            policy = WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
-        elif force:
-            policy = WorkflowIDReusePolicy.ALLOW_DUPLICATE
-            memo[FORCED_MEMO] = existing.run_id
-        else:
-            raise OutcomeUnknown(
-                f"{workflow_id} may have sent its message: look for it in the provider's inbox, and"
-                " start it again with --force only if it is missing"
-            )
+    return await _start_or_find(
+        client, request, workflow_id, force, task_queue, dict(memo or {}), region, now
+    )
+
+
+async def start_again(
+    client: Client, workflow_id: str, *, task_queue: str = names.DEFAULT_TASK_QUEUE
+) -> Started:
+    """Start a failed or cancelled send again with its own request, under its own id.
+
+    If the id has another run meanwhile that is running or accepted, that run is returned. Raises
+    the errors of `start_send`, KeyConflict if the request was invalid, and NotFound.
+    """
+    request = await get_request(client, workflow_id)
+    if request is None:
+        raise KeyConflict(f"the request of {workflow_id} was invalid: start a correct one")
+    return await _start_or_find(client, request, workflow_id, False, task_queue, {}, DEFAULT_REGION)
 
 
 async def get_result(
@@ -138,7 +132,7 @@ async def resend(
 ) -> Started:
     """Start a new run with the request of a closed one; its memo names the old run.
 
-    Raises KeyConflict if the run is not closed or its request was malformed, NotFound,
+    Raises KeyConflict if the run is not closed or its request was invalid, NotFound,
     TemporalUnavailable.
     """
     state = await get_state(client, workflow_id)
@@ -146,7 +140,7 @@ async def resend(
         raise KeyConflict(f"{workflow_id} is still running: wait for it or cancel it first")
     request = await get_request(client, workflow_id, run_id=state.run_id)
     if request is None:
-        raise KeyConflict(f"the request of {workflow_id} was malformed: start a correct one")
+        raise KeyConflict(f"the request of {workflow_id} was invalid: start a correct one")
     again = request.model_copy(update={"send_at": None})
     memo = {RESEND_MEMO: {"id": workflow_id, "runId": state.run_id}}
     return await start_send(client, again, task_queue=task_queue, memo=memo)
@@ -155,20 +149,64 @@ async def resend(
 async def get_request(
     client: Client, workflow_id: str, *, run_id: str | None = None
 ) -> SendWhatsAppRequest | None:
-    """Return the request of a run, by default the latest; None if it was malformed."""
+    """Return the request of a run, by default the latest; None if it was invalid."""
     handle = client.get_workflow_handle(workflow_id, run_id=run_id)
     async with rpc(client):
         return await started_with(client, handle, SendWhatsAppRequest)
 
 
-async def _existing(client: Client, workflow_id: str, request: SendWhatsAppRequest) -> State:
-    """Return the state of the run that a key has. Raises KeyConflict if its request differs."""
+async def _start_or_find(
+    client: Client,
+    request: SendWhatsAppRequest,
+    workflow_id: str,
+    force: bool,
+    task_queue: str,
+    memo: dict[str, Any],
+    region: str,
+    now: datetime | None = None,
+) -> Started:
+    now = now or datetime.now(UTC)
+    policy = WorkflowIDReusePolicy.REJECT_DUPLICATE
+    while True:
+        try:
+            handle = await _start(client, request, workflow_id, policy, task_queue, memo, now)
+        except WorkflowAlreadyStartedError:
+            pass
+        else:
+            started = Started(id=workflow_id, run_id=handle.result_run_id or "")
+            # The id is not logged: a caller's key may be somebody's phone number.
+            logger.info("send started", extra={"run_id": started.run_id})
+            return started
+        existing = await _existing(client, workflow_id, request, region)
+        if existing.outcome in ("running", "accepted"):
+            return Started(id=workflow_id, run_id=existing.run_id, existing=True)
+        if not existing.needs_force:
+            policy = WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
+        elif force:
+            policy = WorkflowIDReusePolicy.ALLOW_DUPLICATE
+            memo[FORCED_MEMO] = existing.run_id
+        elif existing.outcome == "unknown":
+            raise OutcomeUnknown(
+                f"{workflow_id} may have sent its message: look for it in the provider's inbox, and"
+                " start it again with `force` only if it is missing"
+            )
+        else:
+            raise OutcomeUnknown(
+                f"{workflow_id} was terminated or timed out before its send, so nothing was sent:"
+                " start it again with `force` if the message is still needed"
+            )
+
+
+async def _existing(
+    client: Client, workflow_id: str, request: SendWhatsAppRequest, region: str
+) -> State:
+    """Return the state of the run under this key. Raises KeyConflict if its request differs."""
     try:
         existing = await get_state(client, workflow_id)
     except NotFound as error:
         raise KeyConflict(f"{error}: nothing was started, use a new key") from None
     before = await get_request(client, workflow_id, run_id=existing.run_id)
-    if before is None or before.body() != request.body():
+    if before is None or not before.is_same_message(request, region):
         raise KeyConflict(
             f"the key {workflow_id} belongs to another request: nothing was started, use a new key"
         )

@@ -21,6 +21,8 @@ from send_whatsapp.contract.errors import INVALID, RETRYABLE, ErrorType, outcome
 from send_whatsapp.contract.result import Outcome, SendError, SendWhatsAppResult
 from send_whatsapp.temporal.connection import NO_ANSWER, rpc
 
+_ENDED_FROM_OUTSIDE = (WorkflowExecutionStatus.TERMINATED, WorkflowExecutionStatus.TIMED_OUT)
+
 Handle = WorkflowHandle[Any, SendWhatsAppResult]
 
 
@@ -33,7 +35,11 @@ class Started(BaseModel):
 
 
 class State(BaseModel):
-    """The state of a run: Temporal's status, our outcome, and progress or (once closed) result."""
+    """The state of a run: Temporal's status, our outcome, and progress or (once closed) result.
+
+    `needs_force`: its key starts again only by force, since the outcome is unknown, or the run was
+    terminated or timed out.
+    """
 
     id: str
     run_id: str
@@ -43,6 +49,7 @@ class State(BaseModel):
     closed_at: datetime | None = None
     progress: Progress | None = None
     result: SendWhatsAppResult | None = None
+    needs_force: bool = False
 
     @classmethod
     def just_started(cls, started: Started) -> Self:
@@ -98,11 +105,6 @@ async def describe(
         raise
 
 
-def may_have_sent(state: State) -> bool:
-    """Return whether a closed run may have sent its message without knowing it."""
-    return state.outcome == "unknown" or state.status in ("Terminated", "TimedOut")
-
-
 def is_invalid(result: SendWhatsAppResult) -> bool:
     """Return whether the caller must correct the request."""
     return result.error is not None and result.error.type in INVALID
@@ -125,6 +127,7 @@ async def _state(
         closed_at=described.close_time,
         progress=await Progress.of(described) if outcome == "running" else None,
         result=result,
+        needs_force=outcome == "unknown" or described.status in _ENDED_FROM_OUTSIDE,
     )
 
 
@@ -154,7 +157,8 @@ async def _ended_from_outside(
         )
     return "failed", _failed(
         "Terminated" if terminated else "TimedOut",
-        f"Nothing was sent, because the run {end} before its send: send it again if it matters",
+        f"Nothing was sent, because the run {end} before its send: send it again with"
+        " `send-whatsapp resend`, or under its key with `--force`",
     )
 
 

@@ -1,4 +1,4 @@
-"""Batches as callers see them: rows, request, state, and how each row ended."""
+"""Batches as callers see them: rows, request, state, and the outcome of each row."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ REJECTED = "line "
 PerMinute = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
-class Message(BaseModel):
+class BatchModel(BaseModel):
     """Base of what starters, batches and parts exchange: camelCase, unknown fields ignored."""
 
     model_config = ConfigDict(
@@ -54,8 +54,9 @@ Rows = Annotated[list[Row], AfterValidator(_no_duplicates)]
 class BatchRequest(Request):
     """What a caller writes to start a batch with all its rows in one call.
 
-    `pause_after` failures in a row pause the batch; `per_minute` limits how many rows start in a
-    minute (None: no limit).
+    `pause_after` consecutive failures within one part pause the batch; `per_minute` limits how many
+    rows start in a minute (None: no limit). Each part of the batch may have a quarter of
+    `in_flight` rows in flight.
     """
 
     key: Annotated[str, Field(min_length=1, max_length=MAX_BATCH_KEY_LENGTH)]
@@ -65,14 +66,14 @@ class BatchRequest(Request):
     per_minute: PerMinute | None = None
 
 
-class PerMinuteUpdate(Message):
+class PerMinuteUpdate(BatchModel):
     """A new rate for a running batch, in rows started a minute; None: no limit."""
 
     per_minute: PerMinute | None = None
 
 
-class RowOutcome(Message):
-    """How one row ended; `finished_at` is UTC, ISO 8601.
+class RowOutcome(BatchModel):
+    """The outcome of one row; `finished_at` is UTC, ISO 8601.
 
     `removed` marks a row of an earlier file under this key that is missing in the latest file.
     """
@@ -88,7 +89,7 @@ class RowOutcome(Message):
     removed: bool = False
 
 
-class Counts(Message):
+class Counts(BatchModel):
     """Rows by outcome; `running` are those that have not ended."""
 
     accepted: int = 0
@@ -138,11 +139,11 @@ class Counts(Message):
         )
 
 
-class BatchState(Message):
+class BatchState(BatchModel):
     """The state of a batch, and its result once it is closed.
 
-    `generation` counts the starts under this key; `parts` is their number. Nothing is sent until
-    the batch is `complete`: every part has reached Temporal.
+    `generation` counts the starts under this key; `part_count` (in JSON: `parts`) is the number of
+    parts. Nothing is sent until the batch is `complete`: every part has reached Temporal.
     """
 
     key: str
@@ -153,4 +154,4 @@ class BatchState(Message):
     cancelled: bool = False
     complete: bool = False
     per_minute: int | None = None
-    parts: int = 0
+    part_count: int = Field(0, alias="parts")

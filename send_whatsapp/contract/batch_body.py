@@ -72,11 +72,6 @@ class BatchContent(Request):
     file_url: FileUrl | None = Field(None, description="http(s) URL of a file on a public host")
     file_type: FileType | None = Field(None, description="kind of file")
 
-    def content(self) -> dict[str, Any]:
-        """Return the fields that are not null, by their JSON names."""
-        names = {*BatchContent.model_fields}
-        return self.model_dump(by_alias=True, include=names, exclude_none=True)
-
 
 class BatchRecipient(BatchContent):
     """One row: a phone number, and what is different from the content of all rows."""
@@ -105,24 +100,6 @@ class BatchBody(BatchContent):
     resend_unknown: bool = Field(
         False, description="whether rows with an unknown outcome are sent again"
     )
-
-    def request_fields(self, row: BatchRecipient) -> dict[str, Any]:
-        """Return the fields of a row's request: the row's own, and what all rows share.
-
-        A row with a file of its own takes no common text, and a row with a text or template of its
-        own no common file. The row's variables are added to the common ones.
-        """
-        own, common = row.content(), self.content()
-        replaced: tuple[str, ...] = ()
-        if "fileUrl" in own:
-            replaced = ("message", "template", "variables")
-        elif own.keys() & {"message", "template"}:
-            replaced = ("fileUrl", "fileType")
-        for name in replaced:
-            common.pop(name, None)
-        variables = common.get("variables", {}) | own.get("variables", {})
-        others = {"to": row.to, "delivery": self.delivery, "expiresAt": self.expires_at}
-        return common | own | {"variables": variables or None} | others
 
 
 def batch_body_schema() -> dict[str, Any]:

@@ -66,6 +66,9 @@ class FailureDetails(BaseModel):
     detail: str | None = None
     """What the call was and how the provider answered, as part of a sentence."""
 
+    retried_until: str | None = None
+    """Time (UTC, ISO 8601) until when Temporal retries; null if it does not."""
+
 
 def failure_details(error: ApplicationError) -> FailureDetails:
     """Return the details of a failure that was caused by a provider call."""

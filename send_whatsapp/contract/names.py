@@ -29,6 +29,9 @@ START_BEFORE_MEMO: Final = "startBefore"
 STATE_MEMO: Final = "state"
 """Memo of a running batch: its current `BatchState`."""
 
+WITHDRAWN: Final = "withdrawn by the run"
+"""Reason of a pause by which a run withdraws its own send."""
+
 SEND_ACTIVITIES: Final = ("send_text", "send_flow", "send_file")
 
 MAX_KEY_LENGTH: Final = 200

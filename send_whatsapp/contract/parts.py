@@ -1,7 +1,8 @@
 """Parts of a batch: how rows are split, and what starter, batch and parts send each other."""
 
 import json
-from typing import Annotated, Any, Self
+from collections.abc import Callable
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import (
     BeforeValidator,
@@ -13,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from send_whatsapp.contract.batch import BatchRequest, Counts, Message, Row, RowOutcome, Rows
+from send_whatsapp.contract.batch import BatchModel, BatchRequest, Counts, Row, RowOutcome, Rows
 from send_whatsapp.contract.errors import invalid_request
 from send_whatsapp.contract.request import Request
 from send_whatsapp.contract.validation import problems, refusal
@@ -24,8 +25,13 @@ MAX_PART_ROWS = 250
 MAX_PART_BYTES = 400_000
 """JSON of one part's rows, far below the server's limit of 2 MB for one payload."""
 
+MAX_ROW_BYTES = 100_000
+"""JSON of one row: far more than a valid text needs, and several rows fit one part."""
+
 MAX_KNOWN = 1000
 """Rows of one part that are not sent, because their outcome is known already."""
+
+Item = TypeVar("Item")
 
 _ROWS: TypeAdapter[list[Row]] = TypeAdapter(Rows)
 
@@ -47,11 +53,13 @@ def _as_json(rows: Any) -> Any:
 class PartRequest(Request):
     """Input of one part: rows to send, and rows whose outcome is known already.
 
-    `rows` is a list in JSON, but in memory it stays JSON text, a tenth of the objects' size: the
-    parts of a long batch wait in the workers' memory until they may start.
+    `rows` is a list in JSON. In memory it stays JSON text, `rows_json`, a tenth of the objects'
+    size: the parts of a long batch wait in the workers' memory until they may start.
     """
 
-    rows: Annotated[str, BeforeValidator(_as_json), PlainSerializer(json.loads)] = "[]"
+    rows_json: Annotated[str, BeforeValidator(_as_json), PlainSerializer(json.loads)] = Field(
+        "[]", alias="rows"
+    )
     known: list[RowOutcome] = Field(default_factory=list)
 
     @classmethod
@@ -62,18 +70,18 @@ class PartRequest(Request):
     def unpacked(self) -> list[Row]:
         """Return the rows to send. Raises the failure `InvalidRequest`."""
         try:
-            return _ROWS.validate_json(self.rows)
+            return _ROWS.validate_json(self.rows_json)
         except ValidationError as error:
             raise invalid_request(problems(error)) from None
 
     @property
     def counts(self) -> Counts:
         """The rows by outcome before the part starts."""
-        return Counts.of(self.known) + Counts(running=len(json.loads(self.rows)))
+        return Counts.of(self.known) + Counts(running=len(json.loads(self.rows_json)))
 
 
-class PartControl(Message):
-    """Signal of a batch to one of its parts: start, or continue in another way.
+class PartControl(BatchModel):
+    """Signal of a batch to one of its parts: start, or apply new settings (rate, pause, cancel).
 
     Messages with a lower sequence number than the last one are ignored. `in_flight` rows at once,
     `per_minute` rows started a minute (None: no limit). A higher number of `resumes` ends a pause
@@ -91,11 +99,11 @@ class PartControl(Message):
     flows: Flows = Field(default_factory=dict)
 
 
-class PartProgress(Message):
+class PartProgress(BatchModel):
     """Signal of a part to its batch: its rows by outcome, and whether the part has `ended`.
 
-    `waiting` counts the running rows that have not started; `pause_reason` is set once, when the
-    part has paused itself.
+    `waiting` counts the rows not started yet; `counts.running` includes them. `pause_reason` is set
+    once, when the part has paused itself.
     """
 
     part: str
@@ -105,11 +113,11 @@ class PartProgress(Message):
     ended: bool = False
 
 
-class BatchCheckpoint(Message):
+class BatchCheckpoint(BatchModel):
     """What a batch hands to its next run when it continues as new.
 
     Of the `started_parts` some are `running`, by their ids; `ended` counts the rows of the others.
-    `sequence` is the number of the last control message, `resumes` how often the batch was resumed.
+    `sequence` is the number of the last control message; `resumes` counts the resumes.
     """
 
     model_config = ConfigDict(frozen=False)
@@ -160,19 +168,31 @@ class BatchInput(BatchRequest):
         return sum(part.total for part in self.planned_parts)
 
 
+def row_bytes(row: Row) -> int:
+    """Return the size of a row's JSON in bytes."""
+    return len(row.model_dump_json(by_alias=True).encode())
+
+
 def split(rows: list[Row], known: list[RowOutcome] | None = None) -> list[PartRequest]:
     """Return parts within the limits above: first those that send `rows`, then those of `known`."""
-    groups: list[list[Row]] = []
+    return [
+        *(PartRequest.of(group) for group in _groups(rows, row_bytes, MAX_PART_ROWS)),
+        *(PartRequest(known=group) for group in _groups(known or [], _outcome_bytes, MAX_KNOWN)),
+    ]
+
+
+def _outcome_bytes(outcome: RowOutcome) -> int:
+    return len(outcome.model_dump_json(by_alias=True).encode())
+
+
+def _groups(items: list[Item], size_of: Callable[[Item], int], most: int) -> list[list[Item]]:
+    groups: list[list[Item]] = []
     size = 0
-    for row in rows:
-        length = len(row.model_dump_json(by_alias=True).encode())
-        if not groups or len(groups[-1]) == MAX_PART_ROWS or size + length > MAX_PART_BYTES:
+    for item in items:
+        length = size_of(item)
+        if not groups or len(groups[-1]) == most or size + length > MAX_PART_BYTES:
             groups.append([])
             size = 0
-        groups[-1].append(row)
+        groups[-1].append(item)
         size += length
-    known = known or []
-    return [PartRequest.of(group) for group in groups] + [
-        PartRequest(known=known[start : start + MAX_KNOWN])
-        for start in range(0, len(known), MAX_KNOWN)
-    ]
+    return groups

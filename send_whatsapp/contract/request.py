@@ -18,6 +18,7 @@ from send_whatsapp.contract.fields import (
     Variable,
     Variables,
 )
+from send_whatsapp.contract.phone import InvalidPhoneNumber, to_e164
 from send_whatsapp.contract.validation import refusal
 
 _NULL: dict[str, Any] = {"type": "null"}
@@ -136,8 +137,25 @@ class SendWhatsAppRequest(Request):
             if name != FALLBACK_VARIABLE
         }
 
+    def in_e164(self, region: str) -> Self:
+        """Return the request with `to` in E.164 (see `to_e164`). Raises InvalidPhoneNumber."""
+        return self.model_copy(update={"to": to_e164(self.to, region)})
+
+    def is_same_message(self, other: Self, region: str) -> bool:
+        """Return whether two requests may share a key: all fields but the times are equal.
+
+        Two notations of one number are equal; `region` says how to read those without `+`.
+        """
+        return self._comparable(region).body() == other._comparable(region).body()
+
+    def _comparable(self, region: str) -> Self:
+        try:
+            return self.in_e164(region)
+        except InvalidPhoneNumber:
+            return self
+
     def body(self) -> str:
-        """Return the text by which two requests under one key are compared.
+        """Return the text by which two requests are compared.
 
         JSON with defaults filled in and without times. Python objects would not do: 1, 1.0 and
         True are equal in Python but are sent as different texts.

@@ -1,6 +1,6 @@
 """Writes the JSON Schema of request and result to docs/schema, for other languages.
 
-The schema of each field stands beside its check in contract/fields.py. JSON Schema cannot express
+The schema of each field is beside its check in contract/fields.py. JSON Schema cannot express
 which hosts are public, nor that `expiresAt` is after `sendAt`.
 """
 

@@ -62,7 +62,7 @@ def create_app(
         telemetry={"tracing": False},
     )
     readiness = Readiness(client)
-    starter = SendStarter(client, settings.task_queue, clock, readiness)
+    starter = SendStarter(client, settings, clock, readiness)
     third = max_connections() // 3
     waits = Places(
         per_caller=min(places.MAX_WAITS_PER_CALLER, third // 2),

@@ -1,36 +1,35 @@
 """The rows of a batch body: each checked as a whole request, one row for each person."""
 
-from pydantic import ValidationError
-
-from send_whatsapp.client.recipients.rows import Duplicates, derived_key, each_person_once
+from send_whatsapp.client.recipients import rows as recipients
+from send_whatsapp.client.recipients.cells import WrongRow
+from send_whatsapp.client.recipients.rows import Duplicates, each_person_once
 from send_whatsapp.contract.batch import Row
-from send_whatsapp.contract.batch_body import BatchBody, BatchRecipient
+from send_whatsapp.contract.batch_body import BatchBody, BatchContent
 from send_whatsapp.contract.errors import FieldProblem
-from send_whatsapp.contract.phone import InvalidPhoneNumber, to_e164
-from send_whatsapp.contract.request import SendWhatsAppRequest
-from send_whatsapp.contract.validation import problems
 from send_whatsapp.gateway.problems import invalid_fields
 
 MAX_PROBLEMS = 100
 
 
 def rows_of(body: BatchBody, region: str) -> list[Row]:
-    """Return the rows of a body, numbered from 1.
+    """Return the rows of a body, numbered from 1, as those of a file with an object `variables`.
 
     `region` (ISO 3166) is the one whose rules a number without `+` is read by. Raises Problem (422)
     that names what is wrong by its path.
     """
-    rows: list[Row] = []
-    found: list[FieldProblem] = []
-    for number, recipient in enumerate(body.rows):
-        try:
-            rows.append(_row(body, recipient, number + 1, region))
-        except InvalidPhoneNumber as error:
-            problem = FieldProblem(field="to", problem=str(error), expected="a phone number")
-            found.append(_of_row(number, problem))
-        except ValidationError as error:
-            found += [_of_row(number, problem) for problem in problems(error)]
-    rows, clashes = each_person_once(rows, body.key, region, Duplicates.REFUSE)
+    common = body.model_dump(
+        mode="json",
+        by_alias=True,
+        include={*BatchContent.model_fields, "delivery", "expires_at"},
+        exclude_none=True,
+    )
+    cells = [
+        (number, row.model_dump(mode="json", by_alias=True, exclude_none=True))
+        for number, row in enumerate(body.rows, 1)
+    ]
+    rows, wrong = recipients.rows_of(cells, common, body.key, region)
+    rows, clashes = each_person_once(rows, body.key, Duplicates.REFUSE)
+    found = [problem for row in wrong for problem in _problems(row)]
     found += [
         FieldProblem(
             field=f"rows.{later - 1}.to",
@@ -45,13 +44,13 @@ def rows_of(body: BatchBody, region: str) -> list[Row]:
     return rows
 
 
-def _row(body: BatchBody, recipient: BatchRecipient, number: int, region: str) -> Row:
-    person = to_e164(recipient.to, region)
-    request = SendWhatsAppRequest.model_validate(body.request_fields(recipient))
-    return Row(row=number, key=recipient.key or derived_key(body.key, person), request=request)
-
-
-def _of_row(number: int, problem: FieldProblem) -> FieldProblem:
-    # A row that is wrong as a whole, for example without any content, has the path of the row.
-    field = f"rows.{number}" + ("" if problem.field == "request" else f".{problem.field}")
-    return problem.model_copy(update={"field": field})
+def _problems(row: WrongRow) -> list[FieldProblem]:
+    """Return the problems of a row by their paths in the body."""
+    path = f"rows.{row.row - 1}"
+    return [
+        # A row that is wrong as a whole, for example without any content, has only its own path.
+        problem.model_copy(
+            update={"field": path if problem.field == "request" else f"{path}.{problem.field}"}
+        )
+        for problem in row.problems
+    ]

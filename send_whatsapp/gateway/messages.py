@@ -12,14 +12,16 @@ from send_whatsapp.client.links import ui_link
 from send_whatsapp.client.sends import request_cancel
 from send_whatsapp.client.state import State, get_state
 from send_whatsapp.contract import names
+from send_whatsapp.contract.errors import FieldProblem
 from send_whatsapp.contract.names import InvalidKey
+from send_whatsapp.contract.phone import InvalidPhoneNumber
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.gateway import openapi, time_limits
 from send_whatsapp.gateway.body import typed_body
 from send_whatsapp.gateway.disconnect import while_connected
 from send_whatsapp.gateway.headers import idempotency_key, preferred_wait_s
 from send_whatsapp.gateway.places import Places
-from send_whatsapp.gateway.problems import Problem
+from send_whatsapp.gateway.problems import Problem, invalid_fields
 from send_whatsapp.gateway.starts import SendStarter
 from send_whatsapp.settings import GatewaySettings
 from send_whatsapp.temporal.connection import TemporalUnavailable, rpc
@@ -42,6 +44,7 @@ class MessageRoutes:
         """
         self._client = client
         self._ui_url = settings.ui_url
+        self._region = settings.default_region
         self._starter = starter
         self._waits = waits
         self._stopping = stopping
@@ -88,9 +91,18 @@ class MessageRoutes:
     async def send(
         self, request: Request, send_request: SendWhatsAppRequest, workflow_id: str | None
     ) -> Response:
-        """Start this send and answer the HTTP request. Raises what `SendStarter.start` raises."""
+        """Start this send and answer the HTTP request.
+
+        Raises Problem 422 if `to` is not a phone number, and what `SendStarter.start` raises.
+        """
         wait_s = preferred_wait_s(request.headers)
-        state = await self._starter.start(send_request, workflow_id, request.state.caller)
+        try:
+            # The worker's region may differ, so the number is handed over in E.164.
+            checked = send_request.in_e164(self._region)
+        except InvalidPhoneNumber as error:
+            problem = FieldProblem(field="to", problem="is not a phone number", expected=str(error))
+            raise invalid_fields("The request is invalid", [problem]) from None
+        state = await self._starter.start(checked, workflow_id, request.state.caller)
         if wait_s and state.outcome == "running":
             state = await self._wait_in_place(request, state, wait_s)
         closed = wait_s is not None and state.outcome != "running"

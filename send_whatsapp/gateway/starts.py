@@ -22,6 +22,7 @@ from send_whatsapp.gateway.places import Slots
 from send_whatsapp.gateway.problems import Problem, unavailable_problem
 from send_whatsapp.gateway.readiness import Readiness
 from send_whatsapp.gateway.unconfirmed import UnconfirmedStarts
+from send_whatsapp.settings import GatewaySettings
 from send_whatsapp.temporal.clock import TemporalClock
 from send_whatsapp.temporal.connection import TemporalUnavailable, rpc
 
@@ -36,10 +37,14 @@ class SendStarter:
     """Starts sends; everything that starts one shares its slots."""
 
     def __init__(
-        self, client: Client, task_queue: str, clock: TemporalClock, readiness: Readiness
+        self,
+        client: Client,
+        settings: GatewaySettings,
+        clock: TemporalClock,
+        readiness: Readiness,
     ) -> None:
         self._client = client
-        self._task_queue = task_queue
+        self._settings = settings
         self._clock = clock
         self._readiness = readiness
         self._slots = Slots(MAX_CONCURRENT_STARTS, MAX_STARTS_PER_CALLER)
@@ -119,7 +124,8 @@ class SendStarter:
                 self._client,
                 request,
                 workflow_id=workflow_id,
-                task_queue=self._task_queue,
+                task_queue=self._settings.task_queue,
+                region=self._settings.default_region,
                 memo={names.START_BEFORE_MEMO: start_before.isoformat()},
                 now=now,
             )

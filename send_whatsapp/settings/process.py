@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from send_whatsapp.contract.names import DEFAULT_TASK_QUEUE
+from send_whatsapp.contract.phone import DEFAULT_REGION
 from send_whatsapp.settings.base import Settings
 from send_whatsapp.settings.values import HTTP_URL, NAME, REGION
 
@@ -31,7 +32,7 @@ class ProcessSettings(TracingSettings):
         examples=[DEFAULT_TASK_QUEUE],
     )
     default_region: Annotated[str, REGION] = Field(
-        "US",
+        DEFAULT_REGION,
         alias="CGB_DEFAULT_REGION",
         description="Region of phone numbers that are written without their country code.",
         examples=["US"],

@@ -46,8 +46,15 @@ class WorkerSettings(ProcessSettings):
     retry_attempts: Annotated[int, whole_number(0, 100)] = Field(
         3,
         alias="CGB_RETRY_ATTEMPTS",
-        description="Retries after the first attempt.",
+        description="Retries after the first attempt; CGB_RETRY_FOR may allow more.",
         examples=["3"],
+    )
+    retry_for_s: Annotated[int, whole_number(0, 604_800)] = Field(
+        3600,
+        alias="CGB_RETRY_FOR",
+        description="Seconds for which lookups, and sends that are proven unsent, are retried;"
+        " 0: only CGB_RETRY_ATTEMPTS counts.",
+        examples=["3600"],
     )
     cache_timeout_s: Annotated[int, whole_number(1, 604_800)] = Field(
         3600,

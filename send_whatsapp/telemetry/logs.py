@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 import traceback
 from datetime import UTC, datetime
@@ -11,6 +12,9 @@ from temporalio import activity, workflow
 from temporalio.exceptions import TemporalError
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_FREE_TEXT = ("failure", "error", "message")
+"""Fields of the SDK's core that may quote anything; long numbers are removed from them."""
+_NUMBER = re.compile(r"\+?\d(?:[\s().-]{0,3}\d){6,}")
 _CONTEXT = ("workflow_id", "run_id", "activity", "activity_id", "attempt", "correlation_id")
 _QUIET = ("httpx", "httpcore", "uvicorn.access", "asyncio", "hpack", "urllib3")
 
@@ -64,8 +68,21 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
         and not name.startswith("_")
         and isinstance(value, str | int | float | bool)
     }
-    fields = _context() | extra
+    fields = _context() | _core_fields(record) | extra
     return {name: fields.pop(name) for name in _CONTEXT if name in fields} | fields
+
+
+def _core_fields(record: logging.LogRecord) -> dict[str, Any]:
+    """Return the fields of a record from the SDK's core, such as the run id and the error."""
+    core = getattr(record, "temporal_log", None)
+    fields = {
+        name: value
+        for name, value in (core.fields if core else {}).items()
+        if isinstance(value, str | int | float | bool)
+    }
+    return fields | {
+        name: _NUMBER.sub("…", str(fields[name])) for name in _FREE_TEXT if name in fields
+    }
 
 
 class _JSONFormatter(logging.Formatter):
@@ -86,10 +103,15 @@ class _TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
         fields = " ".join(f"{name}={value}" for name, value in _fields(record).items())
-        line = f"{time} {record.levelname:<7} {record.getMessage()}  {fields}".rstrip()
+        line = _one_line(f"{time} {record.levelname:<7} {record.getMessage()}  {fields}")
         if record.exc_info and record.exc_info[1]:
             line += "\n" + "\n".join(_exception_lines(record.exc_info[1]))
         return line
+
+
+def _one_line(text: str) -> str:
+    # A line break in a workflow id must not look like another log line.
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text.rstrip())
 
 
 def _exception_lines(error: BaseException | None) -> list[str]:

@@ -61,8 +61,10 @@ async def connect(
         )
 
 
-def rpc(client: Client, timeout_s: float = RPC_TIMEOUT_S) -> AbstractAsyncContextManager[None]:
-    """Run the calls of the block within `timeout_s` seconds.
+def rpc(
+    client: Client, timeout_s: float | None = RPC_TIMEOUT_S
+) -> AbstractAsyncContextManager[None]:
+    """Run the calls of the block within `timeout_s` seconds; None: the caller limits the time.
 
     Raises TemporalUnavailable if the server does not answer in time, does not know the namespace
     or refuses the credentials. Other RPCErrors pass.
@@ -71,7 +73,7 @@ def rpc(client: Client, timeout_s: float = RPC_TIMEOUT_S) -> AbstractAsyncContex
 
 
 @asynccontextmanager
-async def _rpc(address: str, timeout_s: float) -> AsyncIterator[None]:
+async def _rpc(address: str, timeout_s: float | None) -> AsyncIterator[None]:
     try:
         # The SDK retries past an `rpc_timeout`, hence a timeout around it.
         async with asyncio.timeout(timeout_s):

@@ -1,9 +1,13 @@
 """Failures: their types, retries, delays and messages."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
-from activities.failures import backoff, lookup_failure, send_failure
+from activities.attempts import AttemptRecord
+from activities.failures import lookup_failure, send_failure
 from activities.redaction import redact
+from activities.retries import Retries, backoff
 from send_whatsapp.cgb.errors import (
     CGBError,
     NotUnderstood,
@@ -13,10 +17,17 @@ from send_whatsapp.cgb.errors import (
     Unavailable,
 )
 from send_whatsapp.contract.errors import ErrorType, FailureDetails, FieldProblem, invalid_request
+from send_whatsapp.contract.fields import Delivery
 
 KEY, PHONE, TEXT = "canary-key-123", "+1234567890", "The canary sings at midnight"
 PRIVATE = (KEY, PHONE, TEXT)
 SINCE = "2026-11-24T08:00:00Z"
+
+
+NOW = datetime.now(UTC)
+FIRST = Retries(attempt=1, attempts=4, until=NOW)
+LAST = Retries(attempt=4, attempts=4, until=NOW)
+LATER = Retries(attempt=40, attempts=4, until=NOW + timedelta(hours=1))
 
 
 def error(
@@ -35,8 +46,10 @@ def error(
         (NotUnderstood, "ProviderContract", False),
     ],
 )
-def test_a_lookup_fails_as(kind: type[CGBError], type_: str, retried: bool) -> None:
-    failed = lookup_failure(error(kind, unsent=False), 1, PRIVATE)
+def test_the_providers_error_decides_how_a_lookup_fails(
+    kind: type[CGBError], type_: str, retried: bool
+) -> None:
+    failed = lookup_failure(error(kind, unsent=False), PRIVATE, FIRST)
     assert (failed.type, failed.non_retryable) == (type_, not retried)
     assert (failed.next_retry_delay is not None) is retried
     assert "nothing was sent" in failed.message
@@ -58,7 +71,7 @@ def test_a_lookup_fails_as(kind: type[CGBError], type_: str, retried: bool) -> N
         (NotUnderstood, False, "at_most_once", None, "DeliveryUnknown", False),
     ],
 )
-def test_a_send_fails_as(
+def test_error_delivery_and_earlier_attempts_decide_how_a_send_fails(
     kind: type[CGBError],
     unsent: bool,
     delivery: str,
@@ -67,12 +80,13 @@ def test_a_send_fails_as(
     retried: bool,
 ) -> None:
     since = earlier or (None if unsent else SINCE)
+    known = AttemptRecord(attempt=1, ambiguous_since=since, ambiguous_attempts=int(bool(since)))
     failed = send_failure(
         error(kind, unsent=unsent),
-        1,
         PRIVATE,
         delivery,  # type: ignore[arg-type]
-        since,
+        known,
+        FIRST,
     )
     assert (failed.type, failed.non_retryable) == (type_, not retried)
     details = failed.details[0]
@@ -82,12 +96,41 @@ def test_a_send_fails_as(
         assert SINCE in failed.message
 
 
+@pytest.mark.parametrize(("retries", "retried"), [(FIRST, True), (LAST, False), (LATER, True)])
+@pytest.mark.parametrize("kind", [Unavailable, RateLimited])
+def test_a_lookup_is_retried_until_attempts_and_time_are_used_up(
+    kind: type[CGBError], retries: Retries, retried: bool
+) -> None:
+    failed = lookup_failure(error(kind), PRIVATE, retries)
+    assert failed.non_retryable is not retried
+    assert ("Temporal retries it" in failed.message) is retried
+    assert ("send again" in failed.message) is not retried
+
+
+@pytest.mark.parametrize(("retries", "retried"), [(FIRST, True), (LAST, False), (LATER, True)])
+@pytest.mark.parametrize("delivery", ["at_least_once", "at_most_once"])
+def test_a_send_that_is_proven_unsent_is_retried_likewise(
+    retries: Retries, retried: bool, delivery: Delivery
+) -> None:
+    known = AttemptRecord(attempt=retries.attempt)
+    failed = send_failure(error(Unavailable), PRIVATE, delivery, known, retries)
+    assert failed.non_retryable is not retried
+
+
+@pytest.mark.parametrize(("ambiguous", "retried"), [(1, True), (3, True), (4, False)])
+def test_ambiguous_attempts_count_against_the_attempts_alone(ambiguous: int, retried: bool) -> None:
+    known = AttemptRecord(attempt=40, ambiguous_since=SINCE, ambiguous_attempts=ambiguous)
+    failed = send_failure(error(Unavailable, unsent=False), PRIVATE, "at_least_once", known, LATER)
+    assert failed.non_retryable is not retried
+    assert failed.type == ("ProviderUnavailable" if retried else "DeliveryUnknown")
+
+
 def test_the_backoff_doubles_up_to_a_minute() -> None:
     waits = [backoff(attempt, error(Unavailable)) for attempt in (1, 2, 3, 6, 7, 100)]
     assert waits == [1, 2, 4, 32, 60, 60]
 
 
-def test_retry_after_never_shortens_the_wait() -> None:
+def test_retry_after_only_lengthens_the_backoff() -> None:
     limited = error(Unavailable)
     limited.retry_after = 10
     assert [backoff(attempt, limited) for attempt in (1, 5)] == [10, 16]
@@ -123,7 +166,7 @@ def test_the_providers_message_is_redacted(words: str, shown: str) -> None:
 
 
 def test_the_providers_message_is_quoted() -> None:
-    failed = lookup_failure(error(Rejected, provider_message=f"no {PHONE}"), 1, PRIVATE)
+    failed = lookup_failure(error(Rejected, provider_message=f"no {PHONE}"), PRIVATE, FIRST)
     assert 'the provider says "no …"' in failed.message
 
 

@@ -53,7 +53,7 @@ async def listening(fake: Fake) -> AsyncIterator[CGBClient]:
 
 
 async def send(client: CGBClient) -> None:
-    await client.send_text("1", "hello", Budget.of(0.5, "test"))
+    await client.send_text("1", "hello", Budget.of(3, "test"))
 
 
 async def test_a_response_cut_at_any_byte_is_never_an_acceptance() -> None:

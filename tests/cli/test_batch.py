@@ -21,7 +21,7 @@ async def test_the_default_region_decides_how_a_number_is_read(
     done = await dry_run(file, "--json", CGB_DEFAULT_REGION=region)
     assert done.code == code
     if code == 0:
-        assert done.json == {"rows": 1, "wrong": 0}
+        assert done.json["preview"][0]["to"] == "+4915123456789"
     else:
         assert "line 2: to: " in done.json["error"]["message"]
 
@@ -42,4 +42,5 @@ async def test_wrong_rows_can_be_left_out(tmp_path: Path) -> None:
     assert "line 3: to: " in refused.err
     assert "--skip-invalid" in refused.err
     skipped = await dry_run(file, "--skip-invalid")
-    assert (skipped.code, skipped.out) == (0, "1 rows can be sent, 1 cannot\n")
+    assert skipped.code == 0
+    assert skipped.out.startswith("1 rows can be sent, 1 cannot\n")

@@ -63,7 +63,7 @@ async def test_the_readable_output_never_claims_delivery(cli: Cli) -> None:
         ((*TO_TEXT, "--key", " "), "a key must have"),
         ((*TO_TEXT, "--key", "batch-feb"), "a key must not begin with `batch-`"),
         ((*TO_TEXT, "--key", "webhook:shop:5"), "a key must not begin with `webhook:`"),
-        (("send", "--to", "call me", "--message", "x"), "InvalidPhoneNumber"),
+        (("send", "--to", "call me", "--message", "x"), "Correct the phone number in --to"),
         (("status", "no-such-run"), "no run has the id"),
         (("frobnicate",), "No such command"),
     ],
@@ -178,3 +178,22 @@ async def test_a_wait_without_a_worker_gives_a_hint_and_ends_after_its_timeout(
     assert done.code == 5
     assert "No worker serves" in done.err
     assert "send-whatsapp status send-" in done.err
+
+
+async def test_the_number_that_was_checked_is_the_one_that_is_sent_to(
+    cli: Cli, provider: Simulator
+) -> None:
+    key = new_key()
+    for notation in ("0151 23456789", "+49 (0)151 23456789", "\u00a04915123456789\n"):
+        words = (*TEXT, "--to", notation, "--key", key)
+        done = await cli(*words, CGB_DEFAULT_REGION="DE")
+        assert done.code == 0, done.err
+    assert [message["phone"] for message in await provider.inbox()] == ["+4915123456789"]
+
+
+async def test_something_that_is_not_a_phone_number_starts_no_run(cli: Cli) -> None:
+    key = new_key()
+    refused = await cli(*TEXT, "--to", "4155552671.0", "--key", key, "--json")
+    assert refused.code == 2
+    assert refused.json["error"]["type"] == "InvalidPhoneNumber"
+    assert (await cli("status", key)).code == 2

@@ -73,7 +73,7 @@ async def test_an_unknown_run_starts_again_only_with_force(
     with pytest.raises(DeliveryUnknown) as unknown:
         await sends.send(harness.client, request, key=one, task_queue=harness.task_queue)
     assert unknown.value.result.success is False
-    with pytest.raises(OutcomeUnknown, match="--force"):
+    with pytest.raises(OutcomeUnknown, match="with `force`"):
         await sends.start_send(harness.client, request, key=one, task_queue=harness.task_queue)
     forced = await sends.start_send(
         harness.client, request, key=one, force=True, task_queue=harness.task_queue
@@ -98,16 +98,18 @@ async def test_a_terminated_run_counts_as_unknown_for_its_key(
         await harness.start(one, to=phone, message="x")
 
 
-async def test_a_run_terminated_before_its_send_failed(
+async def test_a_run_terminated_before_its_send_failed_and_starts_again_only_with_force(
     harness: SendHarness, provider: Simulator
 ) -> None:
-    one = key()
+    one, phone = key(), new_phone()
     await provider.faults(Fault(route="find_contact", status=503, headers=LATER))
-    await harness.start(one, message="x")
+    await harness.start(one, to=phone, message="x")
     await until(lambda: _has_requests(provider, "find_contact"))
     await harness.client.get_workflow_handle(one).terminate()
     state = await get_state(harness.client, one)
     assert (state.status, state.outcome) == ("Terminated", "failed")
+    with pytest.raises(OutcomeUnknown, match=r"nothing was sent: .* with `force`"):
+        await harness.start(one, to=phone, message="x")
 
 
 async def test_resend_makes_a_new_run_that_names_the_old_one(
@@ -123,7 +125,7 @@ async def test_resend_makes_a_new_run_that_names_the_old_one(
     assert len(await provider.inbox(phone)) == 2
 
 
-async def test_a_running_or_malformed_run_cannot_be_resent(
+async def test_a_running_or_invalid_run_cannot_be_resent(
     harness: SendHarness, provider: Simulator
 ) -> None:
     one = key()
@@ -135,7 +137,7 @@ async def test_a_running_or_malformed_run_cannot_be_resent(
         "SendWhatsApp", {}, id=key(), task_queue=harness.task_queue
     )
     await get_state(harness.client, handle.id, wait=True)
-    with pytest.raises(KeyConflict, match="malformed"):
+    with pytest.raises(KeyConflict, match="was invalid"):
         await sends.resend(harness.client, handle.id)
     with pytest.raises(KeyConflict, match="another request"):
         await harness.start(handle.id, message="x")

@@ -49,6 +49,14 @@ def test_a_part_is_bounded_in_rows_and_in_bytes(message: str, parts: int) -> Non
         assert len(part.model_dump_json(by_alias=True).encode()) <= MAX_PART_BYTES * 1.01
 
 
+def test_known_outcomes_are_bounded_in_bytes() -> None:
+    known = [outcome.model_copy(update={"error": "x" * 5_000}) for outcome in outcomes(500)]
+    found = split([], known)
+    assert [outcome for part in found for outcome in part.known] == known
+    for part in found:
+        assert len(part.model_dump_json(by_alias=True).encode()) <= MAX_PART_BYTES * 1.01
+
+
 def test_known_outcomes_follow_in_parts_without_rows() -> None:
     found = split(rows(1), outcomes(MAX_KNOWN + 1))
     assert [part.counts for part in found] == [
@@ -60,7 +68,7 @@ def test_known_outcomes_follow_in_parts_without_rows() -> None:
 
 def test_the_rows_of_a_part_are_a_list_in_json_and_text_in_memory() -> None:
     part = PartRequest.of(rows(2))
-    assert isinstance(part.rows, str)
+    assert isinstance(part.rows_json, str)
     body = part.model_dump_json(by_alias=True)
     assert [row["key"] for row in json.loads(body)["rows"]] == ["k2", "k3"]
     assert PartRequest.model_validate_json(body).unpacked() == rows(2)
@@ -68,7 +76,7 @@ def test_the_rows_of_a_part_are_a_list_in_json_and_text_in_memory() -> None:
 
 def test_a_part_with_a_malformed_row_is_an_invalid_request() -> None:
     with pytest.raises(ApplicationError) as raised:
-        PartRequest(rows='[{"row": 1}]').unpacked()
+        PartRequest(rows_json='[{"row": 1}]').unpacked()
     assert raised.value.type == "InvalidRequest"
 
 

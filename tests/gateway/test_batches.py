@@ -75,6 +75,24 @@ async def test_a_batch_is_paused_resumed_and_cancelled(
         ({"rows": []}, "rows"),
         ({"rows": [{"to": "+1234567890"}, {"to": "+1 (234) 567-890"}]}, "rows.1.to"),
         ({"rows": [{"to": "+1234567890"}, {"to": "abc"}]}, "rows.1.to"),
+        ({"rows": [{"to": "+1234567890"}, {"to": "abc", "key": "a"}]}, "rows.1.to"),
+        ({"rows": [{"to": "+1234567890\u00a0x", "key": "a"}]}, "rows.0.to"),
+        ({"rows": [{"to": "+1234567890", "variables": {"name": ""}}]}, "rows.0.variables.name"),
+        (
+            {
+                "template": None,
+                "message": "Hi",
+                "rows": [{"to": "+1234567890", "variables": {"name": "Ana"}}],
+            },
+            "rows.0.variables",
+        ),
+        (
+            {
+                "message": "Hi {name}",
+                "rows": [{"to": "+1234567890", "variables": {"name": "Ana"}}],
+            },
+            "rows.0.message",
+        ),
         ({"rows": [{"to": "+1234567890", "colour": "red"}]}, "rows.0.colour"),
         ({"rows": [{"to": "+1234567890"}], "template": None}, "rows.0"),
         ({"rows": [{"to": "+1234567890", "name": "red"}]}, "rows.0.name"),

@@ -8,11 +8,12 @@ import httpx
 import pytest
 from temporalio.client import Client
 
-from send_whatsapp.client.state import Started, State
+from send_whatsapp.client.errors import NotFound
+from send_whatsapp.client.state import Started, State, get_state
 from simulator.faults import Fault
 from simulator.process import Simulator
-from tests.conftest import SendHarness, new_phone, until
-from tests.gateway.conftest import PROBLEM, has_status, key, post
+from tests.conftest import SendHarness, WorkerOn, new_phone, until
+from tests.gateway.conftest import PROBLEM, gateway, has_status, key, post
 
 LATER = {"retry-after": "60"}
 
@@ -39,10 +40,41 @@ async def test_prefer_wait_answers_with_the_result(http: httpx.AsyncClient) -> N
     assert answer.status_code == 200
     assert answer.json()["status"] == "accepted"
     assert answer.json()["result"]["success"] is True
-    failed = await post(http, to="call me", headers={"Prefer": "wait=20"})
+    failed = await post(
+        http, message=None, template="nothing like it", headers={"Prefer": "wait=20"}
+    )
     assert failed.status_code == 200
     assert failed.json()["result"]["success"] is False
-    assert failed.json()["result"]["error"]["type"] == "InvalidPhoneNumber"
+    assert failed.json()["result"]["error"]["type"] == "TemplateNotFound"
+
+
+@pytest.mark.parametrize("to", ["call me", "4155552671.0", "2026-01-31", "0151 23456789", ""])
+async def test_something_that_is_not_a_phone_number_is_refused_without_a_run(
+    http: httpx.AsyncClient, harness: SendHarness, to: str
+) -> None:
+    one = key()
+    refused = await post(http, to=to, headers={"Idempotency-Key": one})
+    assert refused.status_code == 422
+    [problem] = refused.json()["errors"]
+    assert problem["field"] == "to"
+    assert not to or to not in refused.text
+    with pytest.raises(NotFound):
+        await get_state(harness.client, one)
+
+
+async def test_the_number_that_was_checked_is_the_one_that_is_sent_to(
+    client: Client, worker_on: WorkerOn, provider: Simulator
+) -> None:
+    async with (
+        worker_on(CGB_DEFAULT_REGION="US") as harness,
+        gateway(client, harness.task_queue, CGB_DEFAULT_REGION="DE") as http,
+    ):
+        one = key()
+        for notation in ("0151 23456789", "4915123456789", "+49 151 23456789"):
+            headers = {"Idempotency-Key": one, "Prefer": "wait=20"}
+            answer = await post(http, to=notation, headers=headers)
+            assert answer.json()["result"]["to"] == "+4915123456789"
+    assert [message["phone"] for message in await provider.inbox()] == ["+4915123456789"]
 
 
 async def test_the_answer_is_running_if_the_wait_is_too_short(

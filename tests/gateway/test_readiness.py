@@ -14,6 +14,7 @@ from send_whatsapp.gateway import starts, time_limits
 from send_whatsapp.gateway.problems import Problem
 from send_whatsapp.gateway.readiness import Readiness
 from send_whatsapp.gateway.starts import SendStarter
+from send_whatsapp.settings import GatewaySettings
 from send_whatsapp.temporal import clock
 from send_whatsapp.temporal.clock import TemporalClock
 from send_whatsapp.temporal.connection import TemporalUnavailable
@@ -126,8 +127,9 @@ async def test_a_start_that_would_expire_is_not_accepted_if_temporals_clock_is_u
     harness: SendHarness, provider: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = harness.client
+    settings = GatewaySettings.load({"TEMPORAL_TASK_QUEUE": harness.task_queue})
     request = SendWhatsAppRequest(to=new_phone(), message="x")
-    starter = SendStarter(client, harness.task_queue, TemporalClock(client), Readiness(client))
+    starter = SendStarter(client, settings, TemporalClock(client), Readiness(client))
     id_ = f"k-{uuid.uuid4()}"
     monkeypatch.setattr(starts, "datetime", shifted(-20))
     with pytest.raises(TemporalUnavailable):

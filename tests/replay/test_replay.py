@@ -23,22 +23,22 @@ from worker import WORKFLOWS
 FILES = sorted(HISTORIES.glob("*.json"))
 
 
-async def replay(told: dict[str, Any]) -> WorkflowReplayResult:
+async def replay(content: dict[str, Any]) -> WorkflowReplayResult:
     replayer = Replayer(
         workflows=WORKFLOWS, plugins=[contract_plugin()], workflow_runner=SandboxedWorkflowRunner()
     )
-    history = WorkflowHistory.from_json("replayed", json.dumps(told))
+    history = WorkflowHistory.from_json("replayed", json.dumps(content))
     return await replayer.replay_workflow(history, raise_on_replay_failure=False)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 async def test_a_captured_history_replays(path: Path) -> None:
-    told = json.loads(path.read_text())
-    assert (await replay(told)).replay_failure is None
+    content = json.loads(path.read_text())
+    assert (await replay(content)).replay_failure is None
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_a_history_is_one_that_a_replay_can_judge(path: Path) -> None:
+def test_a_captured_history_is_complete_and_contains_the_flags_of_the_sdk(path: Path) -> None:
     text = path.read_text()
     events = json.loads(text)["events"]
     # Without the flags that the SDK ran with, a replay takes a wrong activity type for right.
@@ -70,20 +70,22 @@ def test_every_path_and_every_error_type_has_a_history() -> None:
         ("template", {"activityType": {"name": "send_text"}}),
     ],
 )
-async def test_a_history_of_other_steps_is_told_apart(name: str, change: dict[str, Any]) -> None:
-    told = json.loads((HISTORIES / f"{name}.json").read_text())
+async def test_the_replay_of_a_history_with_other_steps_fails(
+    name: str, change: dict[str, Any]
+) -> None:
+    content = json.loads((HISTORIES / f"{name}.json").read_text())
     scheduled = "activityTaskScheduledEventAttributes"
-    [e[scheduled] for e in told["events"] if scheduled in e][-1].update(change)
-    assert isinstance((await replay(told)).replay_failure, NondeterminismError)
+    [e[scheduled] for e in content["events"] if scheduled in e][-1].update(change)
+    assert isinstance((await replay(content)).replay_failure, NondeterminismError)
 
 
-async def test_a_run_from_before_the_attributes_goes_on_without_them() -> None:
-    told = json.loads((HISTORIES / "without-search-attributes.json").read_text())
-    assert not [e for e in told["events"] if "SEARCH_ATTRIBUTES" in e["eventType"]]
-    assert (await replay(told)).replay_failure is None
+async def test_a_run_that_started_without_search_attributes_continues_without_them() -> None:
+    content = json.loads((HISTORIES / "without-search-attributes.json").read_text())
+    assert not [e for e in content["events"] if "SEARCH_ATTRIBUTES" in e["eventType"]]
+    assert (await replay(content)).replay_failure is None
 
 
-def test_no_failure_in_a_history_holds_what_is_private() -> None:
+def test_no_failure_in_a_history_contains_private_data() -> None:
     for path in FILES:
         for failure in _failures(json.loads(path.read_text())):
             # Details are payloads, base64 in JSON.
@@ -99,11 +101,11 @@ def _failed(event: dict[str, Any]) -> bool:
     return "workflowExecutionFailedEventAttributes" in event
 
 
-def _failures(told: Any) -> list[str]:
+def _failures(content: Any) -> list[str]:
     """Return every failure in a history, as JSON."""
-    if isinstance(told, list):
-        return [found for part in told for found in _failures(part)]
-    if isinstance(told, dict):
-        own = [json.dumps(told["failure"])] if "failure" in told else []
-        return own + [found for part in told.values() for found in _failures(part)]
+    if isinstance(content, list):
+        return [found for part in content for found in _failures(part)]
+    if isinstance(content, dict):
+        own = [json.dumps(content["failure"])] if "failure" in content else []
+        return own + [found for part in content.values() for found in _failures(part)]
     return []

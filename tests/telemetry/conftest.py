@@ -111,6 +111,7 @@ def worker_process(
             "CGB_API_KEY": provider_process.key,
             "CGB_TIMEOUT": "1000",
             "CGB_RETRY_ATTEMPTS": "2",
+            "CGB_RETRY_FOR": "0",
             "TEMPORAL_TASK_QUEUE": f"test-{uuid.uuid4()}",
             "METRICS_BIND": f"127.0.0.1:{free_port()}",
             "LOG_FORMAT": "json",

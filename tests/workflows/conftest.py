@@ -26,6 +26,7 @@ from temporalio.runtime import Runtime
 from temporalio.worker import Worker
 
 import worker as worker_module
+from activities.key_monitor import KeyMonitor
 from send_whatsapp.cgb.client import CGBClient
 from send_whatsapp.client import batches
 from send_whatsapp.client.state import Started, get_state
@@ -105,7 +106,11 @@ def activities_on(provider: CGBClient, settings: WorkerSettings, runtime: Runtim
     """Build every activity on this client of the provider."""
     provider_metrics = ProviderMetrics(runtime.metric_meter)
     return worker_module.all_activities(
-        settings, provider, provider_metrics, search_attributes=True
+        settings,
+        provider,
+        KeyMonitor(provider, settings.timeout_s),
+        provider_metrics,
+        search_attributes=True,
     )
 
 

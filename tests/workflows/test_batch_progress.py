@@ -63,7 +63,7 @@ def test_with_a_rate_the_next_part_starts_when_no_row_waits() -> None:
     assert progress.may_start_part()
 
 
-def test_a_paused_batch_starts_no_part_and_a_cancelled_one_all() -> None:
+def test_a_paused_batch_starts_no_part_and_a_cancelled_batch_starts_all() -> None:
     progress = batch(*[250] * 10)
     progress.pause("an operator paused it")
     assert start_all(progress) == 0
@@ -103,11 +103,11 @@ def test_a_part_that_ended_from_outside_is_counted_by_its_history(
     assert progress.finished
 
 
-def test_rows_in_the_input_make_the_same_batch_as_parts() -> None:
+def test_rows_in_the_input_are_split_into_parts() -> None:
     request = SendWhatsAppRequest(to="+1234567890", message="x")
     rows = [Row(row=n, key=f"k{n}", request=request) for n in range(1, 301)]
     state = BatchProgress(BatchInput(key="k", rows=rows)).state
-    assert (state.parts, state.counts) == (2, Counts(running=300))
+    assert (state.part_count, state.counts) == (2, Counts(running=300))
 
 
 def test_control_messages_are_numbered_and_divide_rows_in_flight_and_rate() -> None:
@@ -177,12 +177,12 @@ def test_parts_are_expected_to_report_unless_their_rows_wait(
     assert progress.expects_reports is expected
 
 
-def test_a_part_is_silent_after_two_looks_without_a_report() -> None:
+def test_a_part_is_silent_after_two_checks_without_a_report() -> None:
     silent = SilentParts()
-    assert silent.look(["a", "b"]) == []
+    assert silent.check(["a", "b"]) == []
     silent.reported("a")
-    assert silent.look(["a", "b"]) == ["b"]
-    assert silent.look(["a", "b"]) == ["a", "b"]
+    assert silent.check(["a", "b"]) == ["b"]
+    assert silent.check(["a", "b"]) == ["a", "b"]
 
 
 def test_a_budget_is_spent_after_its_steps() -> None:

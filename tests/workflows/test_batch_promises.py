@@ -132,7 +132,7 @@ async def test_the_limit_of_the_account_bounds_the_requests_of_a_batch(
         assert last - first >= (20 - 5 - 1) / 5 - 0.5
 
 
-async def test_a_batch_pauses_after_the_requested_number_of_failures_in_a_row(
+async def test_a_batch_pauses_after_the_requested_number_of_consecutive_failures(
     harness: SendHarness, provider: Simulator
 ) -> None:
     batch = Batch(harness, rows(30))
@@ -169,7 +169,7 @@ async def test_a_batch_pauses_after_the_requested_number_of_failures_in_a_row(
         },
     ],
 )
-async def test_a_malformed_start_from_another_sdk_fails_at_once(
+async def test_an_invalid_start_from_another_sdk_fails_at_once(
     harness: SendHarness, body: Any
 ) -> None:
     plain = await Client.connect(harness.client.service_client.config.target_host)
@@ -214,8 +214,9 @@ async def test_the_public_request_starts_a_batch(harness: SendHarness, provider:
     assert len(await provider.inbox()) == 3
 
 
+@pytest.mark.parametrize("by_command", [False, True], ids=["in the Web UI", "by command"])
 async def test_a_batch_cancelled_during_the_lookup_of_its_template_sends_nothing(
-    harness: SendHarness, provider: Simulator
+    harness: SendHarness, provider: Simulator, by_command: bool
 ) -> None:
     batch = Batch(harness, rows(3, message=None, template="visa_approved"))
     await provider.faults(Fault(route="list_flows", status=429, headers={"retry-after": "60"}))
@@ -225,9 +226,29 @@ async def test_a_batch_cancelled_during_the_lookup_of_its_template_sends_nothing
         return len(await provider.requests("list_flows")) > 0
 
     await until(is_looking_up)
-    await batch.handle.cancel()
-    assert await batch.outcomes() == ["cancelled"] * 3
+    if by_command:
+        await batches.cancel(harness.client, batch.key)
+    else:
+        await batch.handle.cancel()
+    # Long before the next attempt of the lookup.
+    assert await batch.outcomes(within_s=30) == ["cancelled"] * 3
     assert not await provider.inbox()
+
+
+async def test_a_batch_from_another_sdk_that_is_cancelled_at_once_reports_every_row(
+    harness: SendHarness, provider: Simulator
+) -> None:
+    batch = Batch(harness, rows(600))
+    await harness.client.start_workflow(
+        "SendWhatsAppBatch",
+        BatchRequest(key=batch.key, rows=batch.rows),
+        id=batch.handle.id,
+        task_queue=harness.task_queue,
+    )
+    await batch.handle.cancel()
+    outcomes = await batch.outcomes()
+    assert set(outcomes) <= {"accepted", "cancelled"}
+    assert outcomes.count("accepted") == len(await provider.inbox())
 
 
 @pytest.mark.timeout(300)

@@ -15,7 +15,7 @@ from tests.workflows.conftest import Batch
 from worker import WORKFLOWS
 from workflows import send_batch
 
-STEPS_A_RUN = 15
+STEPS_PER_RUN = 15
 """Instead of hundreds, so that few rows make several runs."""
 
 ROWS = 500
@@ -27,7 +27,7 @@ PARTS = 6
 async def harness(
     worker_on: WorkerOn, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[SendHarness]:
-    monkeypatch.setattr(send_batch, "STEPS_A_RUN", STEPS_A_RUN)
+    monkeypatch.setattr(send_batch, "STEPS_PER_RUN", STEPS_PER_RUN)
     # On a busy machine the simulator needs time for so many rows at once.
     async with worker_on(CGB_TIMEOUT="10000") as running:
         yield running
@@ -57,7 +57,7 @@ async def until_another_run(batch: Batch, per_minute: int) -> None:
     changes = 0
     while await run_id(batch) == before:
         changes += 1
-        assert changes < 10 * STEPS_A_RUN, "no new run"
+        assert changes < 10 * STEPS_PER_RUN, "no new run"
         await batches.set_rate(batch.harness.client, batch.key, per_minute + changes)
     await batches.set_rate(batch.harness.client, batch.key, per_minute)
 
@@ -78,7 +78,7 @@ async def test_every_row_is_sent_once_over_several_runs(
     harness: SendHarness, provider: Simulator
 ) -> None:
     batch = Batch(harness, long_rows())
-    assert (await batch.start()).parts == PARTS
+    assert (await batch.start()).part_count == PARTS
     runs, ended = set(), 0
 
     async def closed() -> bool:

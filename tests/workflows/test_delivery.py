@@ -42,7 +42,7 @@ DELIVERIES = ["at_least_once", "at_most_once"]
     ],
     ids=lambda fault: f"{fault.kind}-{fault.status}-{fault.effect}",
 )
-async def test_a_lost_answer(
+async def test_a_lost_answer_is_unknown_or_retried(
     harness: SendHarness, provider: Simulator, delivery: str, fault: Fault
 ) -> None:
     phone = new_phone()

@@ -31,7 +31,7 @@ KILLED = {
 
 
 @pytest.mark.parametrize("moment", KILLED)
-async def test_a_worker_killed_at_each_point_of_a_send(
+async def test_a_kill_of_the_worker_keeps_the_guarantee_at_each_point_of_a_send(
     client: Client,
     server: DevServer,
     provider: Simulator,

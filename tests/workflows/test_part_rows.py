@@ -46,7 +46,7 @@ def test_the_next_rows_are_those_that_have_not_started() -> None:
     assert part.waiting == 4
 
 
-def test_outcomes_are_in_the_order_of_the_part_and_known_ones_follow() -> None:
+def test_outcomes_are_in_the_order_of_the_part_and_settled_ones_follow() -> None:
     part = PartRows(rows(3), [ended("known")])
     for key in [part.start_next().key for _ in range(3)][::-1]:
         part.end(ended(key))

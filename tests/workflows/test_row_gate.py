@@ -1,4 +1,4 @@
-"""When the rows of a part may start: control messages, pauses, failures in a row, the rate."""
+"""When the rows of a part may start: control messages, pauses, consecutive failures, the rate."""
 
 from typing import Any
 
@@ -68,7 +68,7 @@ def test_a_stopped_part_starts_no_row_and_keeps_the_first_reason() -> None:
     ("rows", "reason"),
     [
         ([FAILED, FAILED], None),
-        ([FAILED, FAILED, FAILED], "3 rows in a row were not accepted"),
+        ([FAILED, FAILED, FAILED], "3 consecutive rows were not accepted"),
         ([FAILED, UNKNOWN, FAILED], "the last one with ProviderRejected"),
         ([FAILED, FAILED, UNKNOWN], "the last one with DeliveryUnknown"),
         ([FAILED, FAILED, ACCEPTED, FAILED], None),
@@ -76,7 +76,7 @@ def test_a_stopped_part_starts_no_row_and_keeps_the_first_reason() -> None:
         ([UNAUTHORIZED], "the provider refuses the key"),
     ],
 )
-def test_failures_in_a_row_or_a_refused_key_pause_the_part(
+def test_consecutive_failures_or_a_refused_key_pause_the_part(
     rows: list[RowOutcome], reason: str | None
 ) -> None:
     gate = RowGate()

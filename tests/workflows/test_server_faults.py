@@ -28,7 +28,7 @@ async def own_server(tmp_path: Path) -> AsyncIterator[DevServer]:
         yield running
 
 
-async def test_a_server_killed_while_a_send_is_in_flight(
+async def test_a_send_in_flight_survives_a_kill_of_the_server(
     own_server: DevServer,
     provider: Simulator,
     settings_for: Callable[..., WorkerSettings],
@@ -51,7 +51,7 @@ async def test_a_server_killed_while_a_send_is_in_flight(
             assert await both.ends() == ACCEPTED
 
 
-async def test_a_connection_cut_while_the_completion_is_reported(
+async def test_a_completion_is_reported_again_after_the_connection_was_cut(
     client: Client,
     server: DevServer,
     provider: Simulator,

@@ -1,4 +1,4 @@
-// Requests as the compiler judges them, by the types made of docs/schema (`npm run types`).
+// Requests that the compiler accepts or rejects, by the types that `npm run types` generates from docs/schema.
 import type { SendWhatsAppRequest } from "./contract/request.schema.js";
 
 export const text: SendWhatsAppRequest = { to: "+1234567890", message: "Hello" };
@@ -17,11 +17,11 @@ export const file: SendWhatsAppRequest = {
   sendAt: "2027-01-31T09:00:00+01:00",
 };
 
-// @ts-expect-error a file needs its type
+// @ts-expect-error a file needs a type
 export const untyped: SendWhatsAppRequest = { to: "+1234567890", fileUrl: "https://example.com/a" };
 
-// @ts-expect-error there is no such field
+// @ts-expect-error the field does not exist
 export const misspelt: SendWhatsAppRequest = { to: "+1234567890", message: "Hello", tempalte: "x" };
 
-// @ts-expect-error nothing to send
+// @ts-expect-error a request needs a content
 export const empty: SendWhatsAppRequest = { to: "+1234567890" };

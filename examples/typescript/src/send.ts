@@ -1,6 +1,6 @@
 // Sends one message under an idempotency key and prints the result:
 //   npm run send -- order-4711 '{"to": "+1234567890", "message": "Hello"}'
-// Exit codes are those of `send-whatsapp send`: 0 accepted, 1 failed, 2 request invalid, 3 unknown.
+// Exit codes are those of `send-whatsapp send`: 0 accepted, 1 failed, 2 invalid request, 3 unknown.
 import {
   ApplicationFailure,
   CancelledFailure,
@@ -21,8 +21,8 @@ async function send(client: Client, key: string, request: SendWhatsAppRequest): 
       workflowId: key,
       taskQueue: process.env.TEMPORAL_TASK_QUEUE ?? "send-whatsapp",
       args: [request],
-      // One key, one message. A run that failed may have sent (DeliveryUnknown), so no policy that
-      // starts failed keys again is safe: a key that failed for good gets a new key.
+      // A failed run may have sent its message (DeliveryUnknown), so a policy that starts failed runs
+      // again could send it twice. After another failure, send again with a new key.
       workflowIdReusePolicy: "REJECT_DUPLICATE",
     });
     return await handle.result();
@@ -32,7 +32,7 @@ async function send(client: Client, key: string, request: SendWhatsAppRequest): 
   }
 }
 
-function exitCode(failure: WorkflowFailedError): number {
+function exitCode(key: string, failure: WorkflowFailedError): number {
   const cause = failure.cause;
   if (cause instanceof ApplicationFailure) {
     console.error(`${cause.type}: ${cause.message}`);
@@ -40,17 +40,17 @@ function exitCode(failure: WorkflowFailedError): number {
     return cause.type === "DeliveryUnknown" ? 3 : 1;
   }
   if (cause instanceof CancelledFailure) {
-    console.error("Cancelled, nothing was sent");
+    console.error("Cancelled: nothing was sent");
     return 1;
   }
-  // Terminated or timed out: only the history says whether a send had begun.
-  console.error("Nobody knows whether it was sent: ask `send-whatsapp status`");
+  // Terminated or timed out: only the history shows whether the send had started.
+  console.error(`The run ended early, and the message may have been sent: run send-whatsapp status ${key}`);
   return 3;
 }
 
 const [key, json] = process.argv.slice(2);
 if (!key || !json) {
-  console.error("usage: npm run send -- KEY JSON");
+  console.error("Usage: npm run send -- KEY JSON");
   process.exit(2);
 }
 const apiKey = process.env.TEMPORAL_API_KEY;
@@ -63,7 +63,7 @@ try {
   console.log(JSON.stringify(await send(client, key, JSON.parse(json) as SendWhatsAppRequest)));
 } catch (error) {
   if (!(error instanceof WorkflowFailedError)) throw error;
-  process.exitCode = exitCode(error);
+  process.exitCode = exitCode(key, error);
 } finally {
   await connection.close();
 }

@@ -1,4 +1,4 @@
-"""Batches for Python callers: start one, follow it, control it, and read how each row ended."""
+"""Batches for Python callers: start, follow and control one, and read the outcome of each row."""
 
 from send_whatsapp.client.batches.commands import cancel, pause, resume, set_rate
 from send_whatsapp.client.batches.row_outcomes import (

@@ -1,4 +1,4 @@
-"""Commands to a running batch; a worker must take them."""
+"""Control a running batch; needs a running worker."""
 
 import asyncio
 from typing import Any
@@ -16,25 +16,32 @@ UPDATE_TIMEOUT_S = 20.0
 
 
 async def pause(client: Client, key: str) -> BatchState:
-    """Start no further row of a running batch; rows in flight end. Raises as `cancel`."""
+    """Start no further row of a running batch; rows in flight end.
+
+    Raises the same errors as `cancel`.
+    """
     return await _command(client, key, "pause", True)
 
 
 async def resume(client: Client, key: str) -> BatchState:
-    """Continue a paused batch. Raises as `cancel`."""
+    """Continue a paused batch. Raises the same errors as `cancel`."""
     return await _command(client, key, "pause", False)
 
 
 async def cancel(client: Client, key: str) -> BatchState:
-    """Cancel a running batch: rows that have not started are not sent; rows in flight end.
+    """Cancel a running batch: rows that have not started are not sent.
 
-    Raises NotFound, KeyConflict if the batch has ended, InvalidKey, TemporalUnavailable.
+    A row in flight ends as `cancelled` too if it is proven that it was not sent. Raises NotFound,
+    KeyConflict if the batch has ended, InvalidKey, TemporalUnavailable.
     """
     return await _command(client, key, "cancel")
 
 
 async def set_rate(client: Client, key: str, per_minute: int | None) -> BatchState:
-    """Start at most `per_minute` rows a minute from now on; None: no limit. Raises as `cancel`."""
+    """Start at most `per_minute` rows a minute from now on; None: no limit.
+
+    Raises the same errors as `cancel`.
+    """
     return await _command(client, key, "rate", PerMinuteUpdate(per_minute=per_minute))
 
 
@@ -42,7 +49,7 @@ async def _command(client: Client, key: str, update: str, *arguments: Any) -> Ba
     status = await get_status(client, key)
     handle = client.get_workflow_handle(names.batch_id(key))
     try:
-        async with asyncio.timeout(UPDATE_TIMEOUT_S), rpc(client, 60):
+        async with asyncio.timeout(UPDATE_TIMEOUT_S), rpc(client, None):
             state: BatchState = await handle.execute_update(
                 update, args=arguments, result_type=BatchState
             )

@@ -1,6 +1,6 @@
 """The rules for starting a key again: which rows are sent, and which outcomes are kept.
 
-Pure, so that a table of cases tests it (docs/batches.md, "What is promised").
+Pure, so that a table of cases tests it (docs/batches.md, "The same key again").
 """
 
 import hashlib
@@ -22,10 +22,10 @@ class Restart:
     known: list[RowOutcome]
 
 
-def rows_digest(rows: Sequence[Row], rejected: Sequence[RowOutcome]) -> str:
+def rows_digest(rows: Sequence[Row], invalid: Sequence[RowOutcome]) -> str:
     """Return a text that identifies the rows; the times of their requests do not change it."""
     sent = [[row.row, row.key, row.request.body()] for row in rows]
-    left_out = [[row.row, row.error_type] for row in rejected]
+    left_out = [[row.row, row.error_type] for row in invalid]
     return hashlib.sha256(json.dumps([sent, left_out]).encode()).hexdigest()[:32]
 
 
@@ -47,20 +47,22 @@ def is_sending(previous: BatchRun | None, key: str, digest: str) -> bool:
 def plan_restart(
     previous: BatchRun | None,
     rows: Sequence[Row],
-    rejected: Sequence[RowOutcome],
+    invalid: Sequence[RowOutcome],
     known: Sequence[RowOutcome],
     *,
     resend_unknown: bool,
-    whole: bool,
+    is_whole_file: bool,
 ) -> Restart | None:
     """Return the next run of a batch; None if it would change nothing.
 
-    `rejected` rows are invalid. `known` are the outcomes of all runs that have ended. If the latest
-    run is still running, its start was interrupted: the plan is that of this start, from the same
-    rows. `resend_unknown` and `whole` as for `start`.
+    `invalid` are the outcomes of invalid rows, `known` those of all runs that have ended. If the
+    latest run is still running, its start was interrupted, and the plan repeats that start.
+    `resend_unknown` and `is_whole_file` as for `start`.
     """
-    to_send, kept = settle(rows, known, resend_unknown=resend_unknown, whole=whole)
-    outcomes = [*rejected, *kept]
+    to_send, kept = split_settled(
+        rows, known, resend_unknown=resend_unknown, is_whole_file=is_whole_file
+    )
+    outcomes = [*invalid, *kept]
     if previous is None:
         return Restart(1, to_send, outcomes)
     if previous.running:
@@ -70,14 +72,14 @@ def plan_restart(
     return Restart(previous.request.generation + 1, to_send, outcomes)
 
 
-def settle(
-    rows: Sequence[Row], known: Sequence[RowOutcome], *, resend_unknown: bool, whole: bool
+def split_settled(
+    rows: Sequence[Row], known: Sequence[RowOutcome], *, resend_unknown: bool, is_whole_file: bool
 ) -> tuple[list[Row], list[RowOutcome]]:
     """Return the rows to send, and the outcomes of the others.
 
     Accepted rows are settled, and unknown ones too unless `resend_unknown`. A row that the latest
     file no longer has keeps its outcome, so that it is never sent again by accident; it is marked
-    as removed if `rows` are the `whole` file.
+    as removed if `is_whole_file`: `rows` are all rows of that file.
     """
     settled = ("accepted",) if resend_unknown else ("accepted", "unknown")
     to_send = {row.key: row for row in rows}
@@ -88,7 +90,7 @@ def settle(
                 line = to_send.pop(row.key).row
                 kept.append(row.model_copy(update={"row": line, "removed": False}))
         elif not row.key.startswith(REJECTED):
-            kept.append(row.model_copy(update={"removed": row.removed or whole}))
+            kept.append(row.model_copy(update={"removed": row.removed or is_whole_file}))
     return list(to_send.values()), kept
 
 

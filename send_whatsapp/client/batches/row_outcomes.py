@@ -1,4 +1,4 @@
-"""How each row of a batch ended, read from its parts; works whatever ended batch or parts."""
+"""The outcome of each row, read from the parts; works however the batch or its parts ended."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -123,7 +123,7 @@ async def _parts_of_run(
     batch = names.batch_id(key)
     first = 0
     while True:
-        # Parts are numbered without a gap; the first number without a part ends them.
+        # Part numbers have no gaps; stop at the first missing one.
         numbers = range(first, first + PARTS_AT_ONCE)
         parts = [names.part_id(batch, generation, number) for number in numbers]
         rows_by_part = await asyncio.gather(*(read(part) for part in parts))

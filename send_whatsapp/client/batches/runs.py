@@ -29,7 +29,7 @@ class BatchRun:
 
     @property
     def parts(self) -> list[str]:
-        """The workflow ids of the run's parts, also of those that were never started."""
+        """The workflow ids of the run's parts, including parts that were never started."""
         batch, generation = names.batch_id(self.request.key), self.request.generation
         return [
             names.part_id(batch, generation, number)
@@ -40,7 +40,7 @@ class BatchRun:
 async def latest_run(client: Client, key: str) -> BatchRun | None:
     """Return the latest run of a batch; None if the key has none.
 
-    Raises KeyConflict if the id of the key belongs to something else than a batch, InvalidKey,
+    Raises KeyConflict if the id of the key belongs to another workflow, InvalidKey,
     TemporalUnavailable.
     """
     handle = client.get_workflow_handle(names.batch_id(key))

@@ -1,4 +1,4 @@
-"""Starting a batch: the run first, since its id is the lock of the key, then its parts."""
+"""Starting a batch: the run first, since its workflow id locks the key, then its parts."""
 
 import asyncio
 from collections.abc import Sequence
@@ -36,29 +36,31 @@ async def start(
     client: Client,
     key: str,
     rows: list[Row],
-    rejected: list[RowOutcome],
+    invalid: list[RowOutcome],
     *,
     resend_unknown: bool = False,
-    whole: bool = True,
+    is_whole_file: bool = True,
     limits: BatchLimits | None = None,
     task_queue: str = names.DEFAULT_TASK_QUEUE,
 ) -> BatchState:
     """Start a batch, finish a start that was interrupted, or send what an ended batch did not.
 
-    `rejected` are the outcomes of invalid rows; they are reported and never sent. Accepted rows are
+    `invalid` are the outcomes of invalid rows; they are reported and never sent. Accepted rows are
     not sent again, unknown ones only with `resend_unknown`. Nothing is sent before every row has
-    reached Temporal; then the batch needs no caller. `whole=False` means that `rows` are some rows
-    of the latest file; the others keep their place in the report.
+    reached Temporal; then the batch needs no caller. `is_whole_file=False` means that `rows`
+    are some rows of the latest file; the others keep their place in the report.
 
-    Raises KeyConflict if the batch still sends other rows, has none, or its id belongs to something
-    else, InvalidKey, TemporalUnavailable.
+    Raises KeyConflict if a batch with other rows is running, there is nothing to send, or the id
+    belongs to another workflow; InvalidKey, TemporalUnavailable.
     """
-    digest = rows_digest(rows, rejected)
+    digest = rows_digest(rows, invalid)
     previous = await latest_run(client, key)
     if is_sending(previous, key, digest):
         return await get_status(client, key)
     known = await _known_outcomes(client, key, previous)
-    plan = plan_restart(previous, rows, rejected, known, resend_unknown=resend_unknown, whole=whole)
+    plan = plan_restart(
+        previous, rows, invalid, known, resend_unknown=resend_unknown, is_whole_file=is_whole_file
+    )
     if plan is None:
         return await get_status(client, key)
     parts = split(plan.rows, plan.known)
@@ -80,17 +82,17 @@ async def start(
         generation=plan.generation,
         counts=sum(request.parts, Counts()),
         complete=True,
-        parts=len(parts),
+        part_count=len(parts),
     )
 
 
 async def _known_outcomes(client: Client, key: str, previous: BatchRun | None) -> list[RowOutcome]:
-    """Return the outcomes of the runs that have ended; none of them sends any more."""
+    """Stop the parts of a closed run, then return the outcomes so far."""
     if previous is None:
         return []
     request = previous.request
     if previous.running:
-        # Its start was interrupted: what it sends follows from the runs before.
+        # The interrupted start was planned from earlier runs only.
         return await outcomes_up_to(client, key, request.generation - 1)
     await end_parts(client, previous)
     return await outcomes_up_to(client, key, request.generation, request.planned_rows)

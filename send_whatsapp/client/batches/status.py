@@ -60,6 +60,6 @@ async def _status_from_parts(client: Client, key: str) -> BatchStatus:
         counts=counts,
         cancelled=not run.running,
         complete=True,
-        parts=len(request.planned_parts),
+        part_count=len(request.planned_parts),
         running=run.running or counts.running > 0,
     )

@@ -5,19 +5,18 @@ from enum import StrEnum
 
 from pydantic import ValidationError
 
-from send_whatsapp.client.recipients.cells import Cells, WrongRow
+from send_whatsapp.client.recipients.cells import Cells, UnusableCell, WrongRow, wrong_row
+from send_whatsapp.client.recipients.row_fields import (
+    EmptyCells,
+    phone_number,
+    plain_text,
+    request_fields,
+)
 from send_whatsapp.contract.batch import Row
-from send_whatsapp.contract.errors import ErrorType
-from send_whatsapp.contract.fields import FALLBACK_VARIABLE
-from send_whatsapp.contract.phone import InvalidPhoneNumber, to_e164
+from send_whatsapp.contract.errors import ErrorType, FieldProblem
+from send_whatsapp.contract.parts import MAX_ROW_BYTES, row_bytes
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.contract.validation import problems
-
-_FIELDS = ("message", "template", "fileUrl", "fileType")
-"""Columns of a row, besides `to` and `key`; every other column is a template variable."""
-
-_TEXT_FIELDS = ("message", "template", "variables")
-_FILE_FIELDS = ("fileUrl", "fileType")
 
 
 class Duplicates(StrEnum):
@@ -33,8 +32,9 @@ def rows_of(
     common: Cells,
     batch_key: str,
     region: str,
+    empty_cells: EmptyCells = EmptyCells.REFUSE,
 ) -> tuple[list[Row], list[WrongRow]]:
-    """Return the rows that can be sent, each with its key, and those that cannot.
+    """Return the rows that can be sent, each with its key and E.164 number, and those that cannot.
 
     `common` holds the fields that all rows share; a row's own cell wins. `region` (ISO 3166) is
     the one whose rules a number without `+` is read by.
@@ -42,48 +42,64 @@ def rows_of(
     good: list[Row] = []
     wrong: list[WrongRow] = []
     for number, row in cells:
-        if isinstance(row, WrongRow):
-            wrong.append(row)
-            continue
-        to = str(row.get("to") or "").strip()
-        try:
-            request = SendWhatsAppRequest.model_validate(_request(row, common))
-            key = str(row.get("key") or "").strip() or derived_key(batch_key, to_e164(to, region))
-            good.append(Row(row=number, key=key, request=request))
-        except InvalidPhoneNumber as error:
-            wrong.append(WrongRow(number, to, ErrorType.INVALID_PHONE_NUMBER, f"to: {error}"))
-        except ValidationError as error:
-            why = "; ".join(f"{p.field} {p.problem}" for p in problems(error))
-            wrong.append(WrongRow(number, to, ErrorType.INVALID_REQUEST, why))
+        checked = (
+            row
+            if isinstance(row, WrongRow)
+            else _checked(number, row, common, batch_key, region, empty_cells)
+        )
+        if isinstance(checked, Row):
+            good.append(checked)
+        else:
+            wrong.append(checked)
     return good, wrong
 
 
-def _request(cells: Cells, common: Cells) -> Cells:
-    """Return the fields of a row's request: its own cells and what it shares with all rows."""
-    own = {name: cells[name] for name in _FIELDS if cells.get(name) not in (None, "")}
-    variables = {
-        name: value
-        for name, value in cells.items()
-        if name not in (*_FIELDS, "to", "key") and value not in (None, "")
-    }
-    # A row with its own file takes no common text, and a row with its own text no common file.
-    replaced: tuple[str, ...] = ()
-    if "fileUrl" in own:
-        replaced = _TEXT_FIELDS
-    elif own.keys() & {"message", "template"}:
-        replaced = _FILE_FIELDS
-    shared = {name: value for name, value in common.items() if name not in replaced}
-    fields: Cells = {"to": str(cells.get("to") or ""), **shared, **own}
-    if not fields.get("template"):
-        # Without a template other columns have no meaning, but a fallback text is a mistake that
-        # the check of the request reports.
-        variables = {n: v for n, v in variables.items() if n == FALLBACK_VARIABLE}
-    fields["variables"] = (shared.get("variables") or {}) | variables or None
-    return fields
+def _checked(
+    number: int,
+    cells: Cells,
+    common: Cells,
+    batch_key: str,
+    region: str,
+    empty_cells: EmptyCells,
+) -> Row | WrongRow:
+    to, wrong_number = phone_number(cells, region)
+    fields, found = request_fields(cells, common, empty_cells)
+    key = plain_text(cells.get("key"))
+    if isinstance(key, UnusableCell):
+        found.append(FieldProblem(field="key", problem=key.problem, expected=key.expected))
+        key = ""
+    if not found:
+        try:
+            request = SendWhatsAppRequest.model_validate(fields | {"to": to})
+            derived = _derived_key(batch_key, "" if wrong_number else to)
+            row = Row(row=number, key=key.strip() or derived, request=request)
+        except ValidationError as error:
+            found = problems(error)
+        else:
+            found = _too_large(row)
+            if not wrong_number and not found:
+                return row
+    if wrong_number:
+        found = [wrong_number, *(problem for problem in found if problem.field != "to")]
+        return wrong_row(number, to, ErrorType.INVALID_PHONE_NUMBER, found)
+    return wrong_row(number, to, ErrorType.INVALID_REQUEST, found)
+
+
+def _too_large(row: Row) -> list[FieldProblem]:
+    size = row_bytes(row)
+    if size <= MAX_ROW_BYTES:
+        return []
+    return [
+        FieldProblem(
+            field="request",
+            problem=f"has {size:,} bytes",
+            expected=f"at most {MAX_ROW_BYTES:,} bytes for all cells of a row",
+        )
+    ]
 
 
 def each_person_once(
-    rows: list[Row], batch_key: str, region: str, duplicates: Duplicates
+    rows: list[Row], batch_key: str, duplicates: Duplicates
 ) -> tuple[list[Row], list[tuple[int, int]]]:
     """Return the rows with one row per person and key, and the pairs of line numbers that clash.
 
@@ -94,11 +110,11 @@ def each_person_once(
     by_person: dict[str, Row] = {}
     clashes = []
     for row in rows:
-        person = to_e164(row.request.to, region)
+        person = row.request.to
         earlier = by_key.get(row.key)
         same_person = by_person.get(person)
         if earlier is None and same_person is not None:
-            derived = derived_key(batch_key, person)
+            derived = _derived_key(batch_key, person)
             if derived in (row.key, same_person.key):
                 earlier = same_person
         if earlier is not None:
@@ -110,6 +126,6 @@ def each_person_once(
     return list(by_key.values()), clashes
 
 
-def derived_key(batch_key: str, number: str) -> str:
+def _derived_key(batch_key: str, number: str) -> str:
     """Return the key of a row without its own key; `number` is E.164."""
     return f"{batch_key}/{number}"

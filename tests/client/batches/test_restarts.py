@@ -5,7 +5,12 @@ from typing import Any
 
 import pytest
 
-from send_whatsapp.client.batches.restarts import is_sending, plan_restart, rows_digest, settle
+from send_whatsapp.client.batches.restarts import (
+    is_sending,
+    plan_restart,
+    rows_digest,
+    split_settled,
+)
 from send_whatsapp.client.batches.runs import BatchRun
 from send_whatsapp.client.errors import KeyConflict
 from send_whatsapp.contract.batch import REJECTED, Counts, Row, RowOutcome
@@ -66,7 +71,7 @@ class Case:
     plan: tuple[int, str, str] | None
     previous: BatchRun | None = None
     known: list[RowOutcome] = field(default_factory=list)
-    rejected: list[RowOutcome] = field(default_factory=list)
+    invalid: list[RowOutcome] = field(default_factory=list)
     resend_unknown: bool = False
     whole: bool = True
 
@@ -128,14 +133,14 @@ INVALID = was(f"{REJECTED}9", "failed", 9, error="to: not a number")
         ),
     ],
 )
-def test_the_plan_of_a_start(case: Case) -> None:
+def test_earlier_outcomes_decide_what_a_start_sends(case: Case) -> None:
     plan = plan_restart(
         case.previous,
         rows(case.keys),
-        case.rejected,
+        case.invalid,
         case.known,
         resend_unknown=case.resend_unknown,
-        whole=case.whole,
+        is_whole_file=case.whole,
     )
     if case.plan is None:
         assert plan is None
@@ -158,18 +163,18 @@ def test_the_plan_of_a_start(case: Case) -> None:
 def test_a_row_that_is_not_among_the_rows_keeps_its_line(
     whole: bool, known: RowOutcome, line: int, removed: bool
 ) -> None:
-    _, [kept] = settle(rows("b"), [known], resend_unknown=False, whole=whole)
+    _, [kept] = split_settled(rows("b"), [known], resend_unknown=False, is_whole_file=whole)
     assert (kept.row, kept.removed) == (line, removed)
 
 
 def test_an_accepted_row_gets_its_line_in_the_latest_file() -> None:
     known = was("b", "accepted", 9, removed=True)
-    _, [kept] = settle(rows("ab"), [known], resend_unknown=False, whole=True)
+    _, [kept] = split_settled(rows("ab"), [known], resend_unknown=False, is_whole_file=True)
     assert (kept.row, kept.removed) == (3, False)
 
 
 def test_an_invalid_row_of_an_earlier_file_is_forgotten() -> None:
-    assert settle([], [INVALID], resend_unknown=False, whole=True) == ([], [])
+    assert split_settled([], [INVALID], resend_unknown=False, is_whole_file=True) == ([], [])
 
 
 def test_a_digest_ignores_times_and_nothing_else() -> None:

@@ -6,7 +6,7 @@
  */
 
 /**
- * One message to one person: a text, or a template, or a file.
+ * One message to one person: a text, a template or a file.
  */
 export type SendWhatsAppRequest = {
   /**
@@ -33,19 +33,19 @@ export type SendWhatsAppRequest = {
    */
   fileUrl?: string | null;
   /**
-   * what the file is
+   * kind of file
    */
   fileType?: ("image" | "document" | "video" | "audio") | null;
   /**
-   * what to do when nobody knows whether a send went out
+   * what to do if nobody can know whether a send went out
    */
   delivery?: "at_least_once" | "at_most_once" | null;
   /**
-   * not to be sent before this time (ISO 8601)
+   * do not send before this time (ISO 8601)
    */
   sendAt?: string | null;
   /**
-   * not to be sent after this time (ISO 8601)
+   * do not send after this time (ISO 8601)
    */
   expiresAt?: string | null;
 } & (

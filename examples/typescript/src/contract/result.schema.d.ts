@@ -6,7 +6,7 @@
  */
 
 /**
- * What came of a send; accepted by the provider is not yet delivered.
+ * Result of a send; accepted by the provider does not mean delivered.
  */
 export interface SendWhatsAppResult {
   success: boolean;

@@ -1,0 +1,81 @@
+"""What `batch send --dry-run` prints: the use of each column, and the first rows."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from send_whatsapp.cli.output import Output
+from send_whatsapp.client.recipients.cells import printable
+from send_whatsapp.client.recipients.columns import ROW_FIELDS, VARIABLES
+from send_whatsapp.contract.batch import Row
+from send_whatsapp.contract.fields import FALLBACK_VARIABLE
+
+_ROWS: Final = 3
+_MAX_TEXT: Final = 80
+
+
+def show_dry_run(
+    output: Output, columns: Mapping[str, str], rows: list[Row], wrong_rows: int
+) -> None:
+    """Print how many rows can be sent, what each column becomes, and the first rows.
+
+    `columns` are the names in the file and in a row.
+    """
+    uses = _uses(columns, rows)
+    shown = rows[:_ROWS]
+    value = {
+        "rows": len(rows),
+        "wrong": wrong_rows,
+        "columns": uses,
+        "preview": [{"row": row.row, "key": row.key, **_request(row)} for row in shown],
+    }
+    lines = [f"{len(rows):,} rows can be sent, {wrong_rows:,} cannot"]
+    used = [f"{name} -> {use}" if name != use else name for name, use in uses.items() if use]
+    lines.append(f"Columns used: {', '.join(used)}")
+    if unused := [name for name, use in uses.items() if not use]:
+        lines.append(f"Columns not used: {', '.join(unused)}")
+    lines += [f"line {row.row}: {_summary(row)}" for row in shown]
+    if len(rows) > len(shown):
+        lines.append(f"and {len(rows) - len(shown):,} more")
+    output.result(value, "\n".join(map(printable, lines)))
+
+
+def _uses(columns: Mapping[str, str], rows: list[Row]) -> dict[str, str | None]:
+    """Return what each column of the file becomes; None if no row uses it."""
+    variables = {name for row in rows for name in row.request.variables or {}}
+    uses: dict[str, str | None] = {}
+    for name, field in columns.items():
+        if field in (*ROW_FIELDS, VARIABLES):
+            uses[name] = field
+        elif field in (FALLBACK_VARIABLE, *variables):
+            uses[name] = f"{VARIABLES}.{field}"
+        else:
+            uses[name] = None
+    return uses
+
+
+def _request(row: Row) -> dict[str, Any]:
+    fields: dict[str, Any] = row.request.model_dump(
+        mode="json", by_alias=True, exclude_defaults=True
+    )
+    return fields
+
+
+def _summary(row: Row) -> str:
+    """Return number and content of a row on one line."""
+    request = row.request
+    parts = [request.to]
+    if request.template:
+        parts.append(f"template {request.template}")
+    parts += [f"{name}={value}" for name, value in request.template_variables.items()]
+    if request.fallback_text:
+        parts.append(f"fallback {_short(request.fallback_text)}")
+    elif request.message:
+        parts.append(_short(request.message))
+    if request.file_url:
+        parts.append(f"{request.file_type} {request.file_url}")
+    return ", ".join(parts)
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return f'"{line}"' if len(line) <= _MAX_TEXT else f'"{line[:_MAX_TEXT]}..."'
