@@ -121,14 +121,21 @@ async def run(settings: GatewaySettings) -> None:
 
 @asynccontextmanager
 async def in_background(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run endless work until the block ends."""
+    """Run endless work until the block ends; log an error if some of it ends earlier."""
     tasks = [asyncio.create_task(one) for one in work]
+    for task in tasks:
+        task.add_done_callback(_log_failure)
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        logger.error("work in the background has failed: restart the gateway", exc_info=error)
 
 
 def main() -> None:

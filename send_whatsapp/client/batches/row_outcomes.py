@@ -79,42 +79,11 @@ async def outcomes_up_to(
 
 async def outcomes_of_run(
     client: Client, key: str, generation: int, *, query: bool = True
-) -> list[RowOutcome]:
-    """Return the outcomes of the rows in the parts that this run has so far.
+) -> AsyncIterator[list[RowOutcome]]:
+    """Yield the outcomes of each part that a run has so far, PARTS_AT_ONCE of them in memory.
 
     `query` as for `part_outcomes`.
     """
-    parts = _parts_of_run(client, key, generation, query=query)
-    return [row async for part in parts for row in part]
-
-
-async def _parts_up_to(
-    client: Client, key: str, generation: int, planned: int | None
-) -> AsyncIterator[list[RowOutcome]]:
-    """Yield the outcomes of rows after the run with this generation, each row once.
-
-    A start that was interrupted may not have started every part. The outcomes of its other rows are
-    those of earlier runs; without them, accepted rows would be sent again.
-    """
-    found: set[str] = set()
-    for number in range(generation, 0, -1):
-        async for part in _parts_of_run(client, key, number):
-            rows = [
-                row
-                for row in part
-                if row.key not in found
-                and (number == generation or not row.key.startswith(REJECTED))
-            ]
-            found.update(row.key for row in rows)
-            yield rows
-        if planned is not None and len(found) >= planned:
-            break
-
-
-async def _parts_of_run(
-    client: Client, key: str, generation: int, *, query: bool = True
-) -> AsyncIterator[list[RowOutcome]]:
-    """Yield the outcomes of each part that a run has so far, PARTS_AT_ONCE of them in memory."""
 
     async def read(part: str) -> list[RowOutcome]:
         async with rpc(client, READ_PART_TIMEOUT_S):
@@ -132,6 +101,29 @@ async def _parts_of_run(
         if not all(rows_by_part):
             return
         first = numbers.stop
+
+
+async def _parts_up_to(
+    client: Client, key: str, generation: int, planned: int | None
+) -> AsyncIterator[list[RowOutcome]]:
+    """Yield the outcomes of rows after the run with this generation, each row once.
+
+    A start that was interrupted may not have started every part. The outcomes of its other rows are
+    those of earlier runs; without them, accepted rows would be sent again.
+    """
+    found: set[str] = set()
+    for number in range(generation, 0, -1):
+        async for part in outcomes_of_run(client, key, number):
+            rows = [
+                row
+                for row in part
+                if row.key not in found
+                and (number == generation or not row.key.startswith(REJECTED))
+            ]
+            found.update(row.key for row in rows)
+            yield rows
+        if planned is not None and len(found) >= planned:
+            break
 
 
 def _in_order(rows: list[RowOutcome]) -> list[RowOutcome]:
