@@ -25,6 +25,7 @@ MAX_DIFFERENCE_S: Final = 3.0
 """Seconds by which the clocks may differ without a warning."""
 
 _PRECISE_S: Final = 0.25
+_USABLE_S: Final = 1.0
 _TRIES: Final = 3
 _LOOK_AGAIN_S: Final = 0.02
 _UNKNOWN_S: Final = 2.0
@@ -39,7 +40,7 @@ _QUEUE: Final = TaskQueue(
 
 
 class _Reading(NamedTuple):
-    """Temporal's time minus `time.monotonic()`, and how wrong this may be, in seconds."""
+    """Temporal's time minus that of our steady clock, and how wrong this may be, in seconds."""
 
     offset_s: float
     error_s: float
@@ -61,7 +62,7 @@ class TemporalClock:
         """Return Temporal's time; None if it was never measured."""
         if self._reading is None:
             return None
-        return datetime.fromtimestamp(time.monotonic() + self._reading.offset_s, UTC)
+        return datetime.fromtimestamp(_steady_s() + self._reading.offset_s, UTC)
 
     async def known_now(self, within_s: float) -> datetime | None:
         """Return Temporal's time, or None if it is unknown.
@@ -84,11 +85,11 @@ class TemporalClock:
             " by NTP"
         )
 
-    async def measure(self, within_s: float = RPC_TIMEOUT_S) -> None:
+    async def measure(self) -> None:
         """Compare the clocks. Raises TemporalUnavailable, also if the server refuses the poll."""
         readings: list[_Reading] = []
         try:
-            async with rpc(self._client, within_s):
+            async with rpc(self._client):
                 while len(readings) < _TRIES:
                     readings.append(await self._read())
                     if readings[-1].error_s <= _PRECISE_S:
@@ -100,7 +101,10 @@ class TemporalClock:
         except TemporalUnavailable:
             if not readings:
                 raise
-        self._reading = min(readings, key=lambda reading: reading.error_s)
+        best = min(readings, key=lambda reading: reading.error_s)
+        if best.error_s > _USABLE_S:
+            raise TemporalUnavailable("Temporal answers too slowly to read its clock")
+        self._reading = best
 
     async def follow(self, every_s: float) -> None:
         """Measure again every `every_s` seconds, and log a warning while the clocks differ."""
@@ -114,12 +118,12 @@ class TemporalClock:
 
     async def _read(self) -> _Reading:
         identity = f"clock-{uuid.uuid4()}"
-        before = time.monotonic()
+        before = _steady_s()
         polling = asyncio.create_task(self._poll(identity))
         try:
             while True:
                 polled_at = await self._polled_at(identity)
-                after = time.monotonic()
+                after = _steady_s()
                 if polled_at is not None:
                     break
                 if polling.done():
@@ -149,3 +153,8 @@ class TemporalClock:
             if poller.identity == identity:
                 return poller.last_access_time.ToDatetime(UTC)
         return None
+
+
+def _steady_s() -> float:
+    """Return the seconds of a clock that nobody sets and that goes on while the machine sleeps."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import socket
 import tracemalloc
 import uuid
 from collections.abc import AsyncIterator
@@ -17,9 +18,10 @@ from send_whatsapp.client import batches
 from send_whatsapp.contract.batch import Counts, RowOutcome
 from send_whatsapp.contract.names import BATCH_WORKFLOW, PART_WORKFLOW, batch_id, part_id
 from send_whatsapp.contract.parts import BatchInput, PartRequest
+from send_whatsapp.gateway import time_limits
 from send_whatsapp.gateway.report import Report
 from tests.conftest import until
-from tests.gateway.conftest import PROBLEM, GatewayProcess, gateway_process, proxy_to
+from tests.gateway.conftest import PROBLEM, GatewayProcess, gateway, gateway_process, proxy_to
 from tools.dev_server import DevServer
 
 PARTS, PART_ROWS = 80, 250
@@ -138,6 +140,26 @@ async def test_a_report_that_cannot_be_read_to_its_end_is_a_503(
         proxy.go_down()
         answer = await reading
         assert (answer.status_code, answer.headers["content-type"]) == (503, PROBLEM)
+
+
+async def test_a_client_that_does_not_read_its_report_loses_its_connection(
+    client: Client,
+    big_batch: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(time_limits, "READ_ANSWER_S", 0.5)
+    request = f"GET /v1/batches/{big_batch}/report HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    caplog.set_level("INFO", "gateway.access")
+    async with gateway(client, "nobody") as http:
+        with socket.socket() as lazy:
+            lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            lazy.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(lazy, ("127.0.0.1", http.base_url.port))
+            await loop.sock_sendall(lazy, request)
+            # The access log has the request when the gateway has ended its work for it.
+            await until(lambda: caplog.records)
 
 
 @pytest.mark.parametrize("seed", range(5))
