@@ -22,6 +22,9 @@ from send_whatsapp.telemetry import tracing
 
 logger = logging.getLogger(__name__)
 
+COME_BACK = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+"""Refusals of callers that have shown who they are."""
+
 MAX_DRAIN_BYTES = 16 * 1024 * 1024
 
 
@@ -51,7 +54,7 @@ class GatewayMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         entry = AccessLogEntry(scope)
-        arrival = _Arrival(receive)
+        arrival = _Arrival(scope, receive)
 
         async def send_and_note(message: Message) -> None:
             entry.note(message)
@@ -128,10 +131,12 @@ class GatewayMiddleware:
         """Send the answer, then read what still arrives of the body, then close the connection.
 
         If the connection were closed with bytes unread, it would be reset and the answer lost. A
-        body that took too long is not waited for again.
+        body that took too long is not waited for again. A caller with a token may come back later
+        on the same connection, if its request had arrived completely.
         """
         response = problem.response()
-        response.headers.update(CLOSE)
+        if problem.status not in COME_BACK or not await arrival.is_complete():
+            response.headers.update(CLOSE)
         start = {
             "type": "http.response.start",
             "status": response.status_code,
@@ -149,14 +154,23 @@ class GatewayMiddleware:
 class _Arrival:
     """Knows whether a request has arrived completely."""
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, scope: Scope, receive: Receive) -> None:
         self._receive = receive
         self._complete = False
+        self._waits_for_answer = any(name == b"expect" for name, _ in scope["headers"])
 
     async def receive(self) -> Message:
         message = await self._receive()
         self._complete = not message.get("more_body")
         return message
+
+    async def is_complete(self) -> bool:
+        """Return whether everything has arrived, without waiting for more."""
+        if not self._complete and not self._waits_for_answer:
+            receiving = asyncio.create_task(self.receive())
+            await asyncio.sleep(0)
+            receiving.cancel()
+        return self._complete
 
     async def drain(self) -> None:
         """Read what is missing, MAX_DRAIN_BYTES at most."""
