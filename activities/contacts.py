@@ -79,6 +79,8 @@ class ContactActivities:
         self._one_request = one_request
         self._on_cache = on_cache
         self._ids: TTLCache[str, str] = TTLCache(MAX_CACHED, cache_timeout_s)
+        # As old as the entries of `_ids` can be, so a forgotten id never becomes valid by itself.
+        self._forgotten: TTLCache[str, bool] = TTLCache(MAX_CACHED, cache_timeout_s)
         self._lookups = SingleFlight[str | None]()
 
     def e164(self, to: str) -> str:
@@ -93,14 +95,17 @@ class ContactActivities:
     def cached(self, number: str) -> str | None:
         """Return the contact id of an E.164 number if this worker has it in its cache."""
         contact_id = self._ids.get(number)
-        if contact_id is not None:
-            self._on_cache("contacts", True)
+        if contact_id is None or contact_id in self._forgotten:
+            return None
+        self._on_cache("contacts", True)
         return contact_id
 
     def forget(self, contact_id: str) -> None:
-        """Remove a contact that the provider no longer knows from the cache."""
-        for number in [number for number, known in self._ids.items() if known == contact_id]:
-            self._ids.pop(number, None)
+        """Ignore the cached numbers of a contact that the provider no longer knows.
+
+        They are not removed, because finding them among all others would stop the worker.
+        """
+        self._forgotten[contact_id] = True
 
     @activity.defn
     async def resolve_contact(self, request: ResolveContact) -> Resolution:
@@ -186,5 +191,6 @@ class ContactActivities:
             contact_id = await call()
             if contact_id is not None:
                 self._ids[number] = contact_id
+                self._forgotten.pop(contact_id, None)
                 return contact_id
         return None

@@ -145,7 +145,7 @@ class MessageActivities:
                     # The provider says in several ways that it no longer knows a contact.
                     self._contacts.forget(send.contact_id)
                 known = earlier if error.unsent else earlier.with_ambiguous(datetime.now(UTC))
-                private = (self._provider.key, send.contact_id, *(c for c in content if len(c) > 2))
+                private = (self._provider.key, send.contact_id, *filter(_is_telling, content))
                 failure = send_failure(
                     error, private, send.delivery, known, send.retry.of_activity()
                 )
@@ -169,3 +169,8 @@ def _check_allowed(send: Send, earlier: AttemptRecord) -> None:
         raise delivery_unknown("no attempt got a clear answer", since)
     if send.expires_at and datetime.now(UTC) >= send.expires_at:
         raise expired(since)
+
+
+def _is_telling(text: str) -> bool:
+    # Without a word like "1" or "no" in a message, nobody could read what went wrong.
+    return len(text) > 2 or not text.isascii()

@@ -221,9 +221,17 @@ class CommandResult:
 
 
 async def run_command(
-    *arguments: str, address: str, task_queue: str = "none", **variables: str
+    *arguments: str,
+    address: str,
+    task_queue: str = "none",
+    stdin: str | bytes | int | None = None,
+    **variables: str,
 ) -> CommandResult:
-    """Run `send-whatsapp` with these arguments and, as environment variables, these settings."""
+    """Run `send-whatsapp` with these arguments and, as environment variables, these settings.
+
+    `stdin` is what it reads from standard input, or a file descriptor.
+    """
+    text = stdin.encode() if isinstance(stdin, str) else stdin
     kept = {n: v for n, v in os.environ.items() if not n.startswith(("CGB_", "TEMPORAL_"))}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, str(Path(sys.executable).with_name("send-whatsapp"))),
@@ -236,8 +244,9 @@ async def run_command(
             "TEMPORAL_UI_URL": UI_URL,
         }
         | variables,
+        stdin=asyncio.subprocess.PIPE if isinstance(text, bytes) else text,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, err = await process.communicate()
+    out, err = await process.communicate(text if isinstance(text, bytes) else None)
     return CommandResult(process.returncode, out, err)

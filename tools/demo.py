@@ -23,7 +23,7 @@ from send_whatsapp.contract.names import DEFAULT_TASK_QUEUE
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.temporal.task_queue import no_worker
 from simulator.process import Simulator, simulator
-from tools.dev_server import ROOT, DevServer, dev_server, free_port, is_free
+from tools.dev_server import ROOT, DevServer, dev_server, free_port, is_free, make_private
 from tools.temporal_cli import NoServer
 
 DATA = ROOT / ".data"
@@ -120,7 +120,7 @@ async def show_phones(provider: Simulator) -> None:
 
 async def demo() -> None:
     """Run the demo; on a terminal it keeps running until Ctrl-C."""
-    DATA.mkdir(exist_ok=True)
+    make_private(DATA / "demo.db")
     default_ports = is_free(7233) and is_free(8233)
     if not default_ports:
         console.print("Ports 7233 and 8233 are in use, so the demo takes others.")

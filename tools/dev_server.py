@@ -26,6 +26,9 @@ _DYNAMIC_CONFIG = {
     "history.transferProcessorMaxPollRPS": "10000",
     "history.timerProcessorMaxPollRPS": "10000",
 }
+PRIVATE_UMASK = 0o077
+"""New files of the server are for its user alone."""
+
 _PRAGMAS = {"journal_mode": "WAL", "synchronous": "NORMAL"}
 
 
@@ -56,8 +59,9 @@ class DevServer:
         """Start the process and wait until it answers. Raises NoServer."""
         # In a thread, since a download or a build takes minutes.
         await asyncio.to_thread(install)
+        command = self.command()
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self.command(), stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, umask=PRIVATE_UMASK)
         deadline = time.monotonic() + 60
         while True:
             try:
@@ -72,14 +76,14 @@ class DevServer:
                 return
 
     def command(self) -> list[str]:
-        """Return the command line of the server."""
+        """Return the command line of the server. Makes its database private. Raises NoServer."""
         command = [str(install()), "server", "start-dev", "--ip", "127.0.0.1"]
         command += ["--port", str(self.port), "--log-level", "error"]
         command += ["--ui-port", str(self.ui_port)] if self.ui_port else ["--headless"]
         for name, value in _DYNAMIC_CONFIG.items():
             command += ["--dynamic-config-value", f"{name}={value}"]
         if self.database:
-            self.database.parent.mkdir(parents=True, exist_ok=True)
+            make_private(self.database)
             command += ["--db-filename", str(self.database)]
             for name, value in _PRAGMAS.items():
                 command += ["--sqlite-pragma", f"{name}={value}"]
@@ -94,6 +98,26 @@ class DevServer:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait(5)
+
+
+def make_private(database: Path) -> None:
+    """Create the folder of a database; let only the owner read it and the files that exist.
+
+    The files contain the messages of all runs. Raises NoServer if they belong to somebody else.
+    """
+    folder = database.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        # SQLite adds files: temporal.db-wal, temporal.db-shm.
+        for file in folder.iterdir():
+            if file.name.startswith(database.name):
+                file.chmod(0o600)
+    except OSError as error:
+        raise NoServer(
+            f"Cannot protect {error.filename}, where the dev server keeps its data, from other"
+            f" users ({error.strerror}): make it yours with chown, or delete it"
+        ) from error
 
 
 @asynccontextmanager
@@ -148,7 +172,7 @@ def main() -> None:
         sys.exit(str(error))
     print(f"Temporal: {server.address}. Web UI: {server.ui_url}. Stop with Ctrl-C.", flush=True)
     with suppress(KeyboardInterrupt):
-        sys.exit(subprocess.call(command))
+        sys.exit(subprocess.call(command, umask=PRIVATE_UMASK))
 
 
 if __name__ == "__main__":

@@ -43,7 +43,8 @@ never shows the value. An empty variable counts as not set, except `TEMPORAL_UI_
 logs a warning for a variable that starts with `CGB_` but is not a setting.
 
 `.env.example` lists all of them with their defaults. Copy it to `.env`. Docker compose reads `.env`
-by itself; a shell reads it with `set -a; . ./.env; set +a`.
+by itself, and gives each process only its own settings; a shell reads it with
+`set -a; . ./.env; set +a`.
 
 Only `CGB_API_KEY` is required, and only by the worker and `send-whatsapp doctor`.
 """

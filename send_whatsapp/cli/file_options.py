@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from send_whatsapp.cli.options import UsageError, name_values
+from send_whatsapp.cli.errors import UsageError
+from send_whatsapp.cli.options import name_values
 from send_whatsapp.client.recipients.reading import HiddenRows
 from send_whatsapp.client.recipients.row_fields import EmptyCells
 

@@ -6,7 +6,7 @@ import typer
 
 from send_whatsapp.cli import batch, doctor, gateway, resend, send
 from send_whatsapp.cli import list as list_command
-from send_whatsapp.cli.options import UsageError
+from send_whatsapp.cli.errors import UsageError
 from send_whatsapp.cli.output import Exit, Output
 from send_whatsapp.temporal.process import exit_now
 

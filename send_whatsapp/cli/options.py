@@ -6,17 +6,36 @@ from typing import Annotated, Final
 
 import typer
 
+from send_whatsapp.cli import standard_input
+from send_whatsapp.cli.errors import UsageError
 from send_whatsapp.contract.fields import FileType
 
 Template = Annotated[str | None, typer.Option("--template", help="Name of the template.")]
 Variables = Annotated[
     list[str] | None,
-    typer.Option("--var", help="Template variable as NAME=VALUE; repeat it for each variable."),
+    typer.Option(
+        "--var",
+        help="Template variable as NAME=VALUE; repeat it for each variable. - reads such lines from"
+        " standard input.",
+        callback=standard_input.lines,
+    ),
 ]
-Message = Annotated[str | None, typer.Option("--message", help="Free text, 1 to 4,096 characters.")]
+Message = Annotated[
+    str | None,
+    typer.Option(
+        "--message",
+        help="Free text, 1 to 4,096 characters; - reads it from standard input.",
+        callback=standard_input.text,
+    ),
+]
 Fallback = Annotated[
     str | None,
-    typer.Option("--fallback", help="Text to send if the account has no flow for the template."),
+    typer.Option(
+        "--fallback",
+        help="Text to send if the account has no flow for the template; - reads it from standard"
+        " input.",
+        callback=standard_input.text,
+    ),
 ]
 FileUrl = Annotated[str | None, typer.Option("--file", help="http(s) URL of a file to send.")]
 KindOfFile = Annotated[FileType | None, typer.Option("--file-type", help="Kind of file.")]
@@ -46,10 +65,6 @@ DEFAULT_TIMEOUT_S: Final = 120.0
 
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _LONGEST: Final = timedelta(days=366)
-
-
-class UsageError(ValueError):
-    """The command line is wrong; the message says which option, and what it expects."""
 
 
 def name_values(option: str, pairs: list[str] | None) -> dict[str, str]:

@@ -7,12 +7,12 @@ from typing import Annotated, Literal, TypeVar
 
 import typer
 
+from send_whatsapp.cli.errors import UsageError
 from send_whatsapp.cli.options import (
     DEFAULT_TIMEOUT_S,
     Json,
     NoWait,
     Timeout,
-    UsageError,
     duration,
 )
 from send_whatsapp.cli.output import Exit, Output

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
+from send_whatsapp.cli.errors import UsageError
 from send_whatsapp.cli.options import (
     DEFAULT_TIMEOUT_S,
     AtMostOnce,
@@ -17,7 +18,6 @@ from send_whatsapp.cli.options import (
     NoWait,
     Template,
     Timeout,
-    UsageError,
     Variables,
     from_now,
     name_values,

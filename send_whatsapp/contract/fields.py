@@ -136,7 +136,13 @@ Variables = Annotated[
 FileUrl = Annotated[
     str,
     AfterValidator(_file_url),
-    Field(json_schema_extra={"format": "uri", "pattern": "^https?://", "maxLength": MAX_LENGTH}),
+    Field(
+        json_schema_extra={
+            "format": "uri",
+            "pattern": r"^[Hh][Tt][Tt][Pp][Ss]?://",
+            "maxLength": MAX_LENGTH,
+        }
+    ),
 ]
 
 FileType = Literal["image", "document", "video", "audio"]

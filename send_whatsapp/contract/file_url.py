@@ -1,15 +1,19 @@
 """File URLs: checks from its text alone, without DNS, that a URL names a public host."""
 
-import ipaddress
 import re
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
+
+from send_whatsapp.contract.public_address import is_public, is_public_name
 
 MAX_LENGTH = 2048
 
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _NUMBER_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
-_PRIVATE_SUFFIXES = ("localhost", "local", "internal", "home.arpa")
+# RFC 3986, but without credentials. `urlsplit` reads some hosts differently after a patch release.
+_URL = re.compile(r"https?://(?P<authority>[^/?#]*)", re.IGNORECASE)
+_AUTHORITY = re.compile(r"(?:\[(?P<ipv6>[^\[\]]*)\]|(?P<host>[^\[\]:]*))(?::(?P<port>[0-9]*))?")
 
 _EXTENSIONS = {
     "image": {".jpg", ".jpeg", ".png", ".webp", ".gif"},
@@ -30,19 +34,20 @@ def check_file_url(url: str) -> str:
         raise InvalidFileUrl(
             "contains a space, a control character or one that must be percent-encoded"
         )
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-        host = (parts.hostname or "").removesuffix(".")
-    except ValueError:
-        raise InvalidFileUrl("has an invalid host or port") from None
-    if parts.scheme not in ("http", "https") or not url[len(parts.scheme) :].startswith("://"):
+    found = _URL.match(url)
+    if found is None:
         raise InvalidFileUrl("does not start with http:// or https://")
-    if "@" in parts.netloc:
+    if "@" in found["authority"]:
         raise InvalidFileUrl("contains credentials")
-    if not host or port == 0:
-        raise InvalidFileUrl("has no host, or port 0")
-    _check_host(host, bracketed="[" in parts.netloc)
+    authority = _AUTHORITY.fullmatch(found["authority"])
+    if authority is None:
+        raise InvalidFileUrl("has an invalid host or port")
+    if not found["authority"] or not 1 <= int(authority["port"] or 80) <= 65_535:
+        raise InvalidFileUrl("has no host, or a port that is not between 1 and 65535")
+    if authority["ipv6"] is not None:
+        _check_ipv6(authority["ipv6"])
+    else:
+        _check_host(authority["host"])
     return url
 
 
@@ -57,36 +62,31 @@ def fits_type(url: str, file_type: str) -> bool:
     return suffix in known
 
 
-def _check_host(host: str, *, bracketed: bool) -> None:
-    if bracketed:
-        try:
-            address = ipaddress.IPv6Address(host)
-        except ValueError:
-            raise InvalidFileUrl("has an invalid host or port") from None
-        teredo = address.teredo[1] if address.teredo else None
-        embedded = address.ipv4_mapped or address.sixtofour or teredo
-        nat64 = address in ipaddress.IPv6Network("64:ff9b::/96")
-        if not _public(address) or nat64 or (embedded and not _public(embedded)):
-            raise InvalidFileUrl("names an address that is not public")
-        return
+def _check_ipv6(host: str) -> None:
+    if "%" in host:
+        raise InvalidFileUrl("has an address with a zone, which is not public")
+    try:
+        address = IPv6Address(host)
+    except ValueError:
+        raise InvalidFileUrl("has an invalid host or port") from None
+    if not is_public(address):
+        raise InvalidFileUrl("names an address that is not public")
+
+
+def _check_host(host: str) -> None:
     if not host.isascii():
         raise InvalidFileUrl("has a host with non-ASCII letters (use its xn-- form)")
-    labels = host.split(".")
-    if _NUMBER_LABEL.fullmatch(labels[-1]):
-        # WHATWG and inet_aton read a host that ends in a number as an IPv4 address (127.1).
-        try:
-            public = _public(ipaddress.IPv4Address(host))
-        except ValueError:
-            raise InvalidFileUrl("writes an IP address in an unusual notation") from None
-        if not public:
-            raise InvalidFileUrl("names an address that is not public")
-        return
-    if len(labels) < 2 or any(host == s or host.endswith(f".{s}") for s in _PRIVATE_SUFFIXES):
-        raise InvalidFileUrl("names a host that is not public")
-    if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
+    host = host.lower().removesuffix(".")
+    if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in host.split(".")):
         raise InvalidFileUrl("has an invalid host or port")
-
-
-def _public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    # `is_global` is also true for multicast addresses.
-    return address.is_global and not address.is_multicast
+    # WHATWG and inet_aton read a host that ends in a number as an IPv4 address (127.1).
+    if not _NUMBER_LABEL.fullmatch(host.rpartition(".")[2]):
+        if not is_public_name(host):
+            raise InvalidFileUrl("names a host that is not public")
+        return
+    try:
+        address = IPv4Address(host)
+    except ValueError:
+        raise InvalidFileUrl("writes an IP address in an unusual notation") from None
+    if not is_public(address):
+        raise InvalidFileUrl("names an address that is not public")

@@ -75,7 +75,7 @@ class WorkerSettings(ProcessSettings):
         description="Id of the flow to send for a template, instead of the flow that the"
         " template's name finds. `<NAME>` is the template in upper case, with `_` for every run of"
         " characters other than A to Z and 0 to 9. `send-whatsapp doctor` checks that each flow"
-        " exists.",
+        " exists. With docker compose, set it in `config/worker.env`.",
         examples=["1752250957765"],
     )
     metrics_bind: Annotated[str, HOST_PORT] | None = Field(

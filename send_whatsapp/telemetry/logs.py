@@ -96,7 +96,7 @@ class _JSONFormatter(logging.Formatter):
         }
         if record.exc_info and record.exc_info[1]:
             line["exception"] = _exception_lines(record.exc_info[1])
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return _escape(json.dumps(line, ensure_ascii=False, default=str))
 
 
 class _TextFormatter(logging.Formatter):
@@ -105,13 +105,20 @@ class _TextFormatter(logging.Formatter):
         fields = " ".join(f"{name}={value}" for name, value in _fields(record).items())
         line = _one_line(f"{time} {record.levelname:<7} {record.getMessage()}  {fields}")
         if record.exc_info and record.exc_info[1]:
-            line += "\n" + "\n".join(_exception_lines(record.exc_info[1]))
+            line += "".join(
+                f"\n  {_one_line(text)}" for text in _exception_lines(record.exc_info[1])
+            )
         return line
 
 
 def _one_line(text: str) -> str:
     # A line break in a workflow id must not look like another log line.
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text.rstrip())
+
+
+def _escape(line: str) -> str:
+    # JSON allows some line breaks and control characters in a string, such as U+0085 and U+2028.
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
 
 
 def _exception_lines(error: BaseException | None) -> list[str]:

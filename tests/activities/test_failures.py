@@ -6,7 +6,6 @@ import pytest
 
 from activities.attempts import AttemptRecord
 from activities.failures import lookup_failure, send_failure
-from activities.redaction import redact
 from activities.retries import Retries, backoff
 from send_whatsapp.cgb.errors import (
     CGBError,
@@ -144,25 +143,6 @@ def test_a_rate_limit_waits_for_a_random_part_of_a_minute() -> None:
     limited = error(RateLimited)
     limited.retry_after = 3
     assert backoff(1, limited) == 3
-
-
-@pytest.mark.parametrize(
-    ("words", "shown"),
-    [
-        ("number +1 (234) 567-890 is bad", "number … is bad"),
-        ("see https://example.com/help?key=1 now", "see … now"),
-        ("see www.example.com now", "see … now"),
-        (f"key {KEY} is wrong", "key … is wrong"),
-        (f"cannot send {TEXT}", "cannot send …"),
-        ("cannot send the CANARY SINGS", "(withheld, since it repeats the message)"),
-        ("code 131047", "code 131047"),
-        ("two\nlines\x00", "two lines"),
-        ("x" * 300, "x" * 199 + "…"),
-        ("contact 1234567 gone", "contact … gone"),
-    ],
-)
-def test_the_providers_message_is_redacted(words: str, shown: str) -> None:
-    assert redact(words, PRIVATE) == shown
 
 
 def test_the_providers_message_is_quoted() -> None:

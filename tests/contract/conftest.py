@@ -16,6 +16,7 @@ SOUND: list[dict[str, Any]] = [
     {"template": "a", "variables": {"n": 1, "b": True, "f": 1.5, "s": "x"}},
     {"template": "a", "variables": {"fallback_message": "instead"}},
     {"fileUrl": "https://example.com/a%20b.pdf?x=1#y", "fileType": "document"},
+    {"fileUrl": "HTTPS://EXAMPLE.com/a.pdf", "fileType": "document"},
     {"message": "x", "delivery": "at_most_once"},
     {"message": "x", "expiresAt": "2027-01-31T09:00:00+01:00"},
     {"message": "x", "sendAt": "2027-01-31T09:00:00Z", "expiresAt": "2027-01-31T10:00:00Z"},

@@ -14,6 +14,7 @@ OUTSIDE = re.compile(
     r"(?:\.md)?: *(?:\"|#\d)"
     r"|(?<!\w)(?:\.\.)?/?work/[s]hared|\.\./[s]hared/"
 )
+NPM_INSTALL = re.compile(r"""\bnpm["',\s]+(?:ci|i|install)\b(?!["',\s]+--ignore-scripts).*""")
 TEXTS = files(".md", ".py", ".ts", ".yml", ".yaml", "Makefile", "Dockerfile", ".env.example")
 
 
@@ -33,6 +34,11 @@ def test_lines_have_at_most_120_characters(page: Page) -> None:
 @pytest.mark.parametrize("path", TEXTS, ids=name_of)
 def test_no_text_refers_to_a_document_outside_of_the_repository(path: Path) -> None:
     assert OUTSIDE.findall(path.read_text()) == []
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=name_of)
+def test_no_package_of_npm_runs_a_script_when_it_is_installed(path: Path) -> None:
+    assert NPM_INSTALL.findall(path.read_text()) == []
 
 
 @pytest.mark.parametrize(

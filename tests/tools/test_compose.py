@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 import yaml
 
-from send_whatsapp.settings import WorkerSettings
+from send_whatsapp.settings import GatewaySettings, WorkerSettings
 from tests.conftest import ROOT
 from worker import SHUTDOWN_MARGIN_S
 
@@ -25,7 +25,22 @@ waits = [
     for other, how in service.get("depends_on", {}).items()
 ]
 one_shots = {other for _, other, condition in waits if condition == FINISHES}
+SET = re.findall(r"^(?:# )?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
 each_service = pytest.mark.parametrize("name", SERVICES)
+
+
+def variables(name: str, dotenv: dict[str, str]) -> dict[str, str]:
+    """Return the variables of a service if `.env` contains these."""
+
+    def value(found: re.Match[str]) -> str:
+        name, operator, default = found.groups()
+        assert operator in (":-", "-", ":?")
+        return dotenv.get(name, "" if operator == ":?" else default)
+
+    return {
+        variable: re.sub(r"\$\{(\w+)(:?[-?])(.*?)\}", value, str(text))
+        for variable, text in SERVICES[name].get("environment", {}).items()
+    }
 
 
 def test_the_file_is_valid_by_the_schema_of_compose() -> None:
@@ -71,11 +86,66 @@ def test_the_worker_gets_more_time_to_stop_than_it_needs() -> None:
 def test_defaults_are_those_of_the_settings() -> None:
     settings = WorkerSettings.load({"CGB_API_KEY": "key"})
     text = (ROOT / "docker-compose.yml").read_text()
-    assert dict(re.findall(r"\$\{((?:CGB|TEMPORAL)_\w+):-(.*?)\}", text)) == {
+    defaults = dict(re.findall(r"\$\{((?:CGB|TEMPORAL)_\w+):?-(.+?)\}", text))
+    assert defaults == {
         "CGB_API_URL": settings.api_url,
         "TEMPORAL_NAMESPACE": "default",
         "TEMPORAL_TASK_QUEUE": settings.task_queue,
+        "TEMPORAL_UI_URL": GatewaySettings.load({}).ui_url,
     }
+
+
+@each_service
+def test_memory_and_processes_are_limited(name: str) -> None:
+    assert re.fullmatch(r"\d+[mg]", SERVICES[name]["mem_limit"])
+    assert 0 < SERVICES[name]["pids_limit"] <= 500
+
+
+def test_each_process_gets_all_of_its_settings_and_no_others() -> None:
+    fixed = {"TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE"}
+    for name, settings, left_out in (
+        ("worker", WorkerSettings, {"CGB_TEMPLATE_<NAME>"}),
+        ("gateway", GatewaySettings, set[str]()),
+    ):
+        aliases = {str(field.alias) for field in settings.model_fields.values()}
+        assert SERVICES[name]["environment"].keys() == aliases - left_out | fixed
+
+
+def test_only_the_gateway_gets_its_secrets_and_only_the_worker_the_key() -> None:
+    everything = {name: f"value-of-{name}" for name in SET}
+    given = {name: variables(name, everything) for name in SERVICES}
+    for secret, owner in (
+        ("GATEWAY_TOKENS", "gateway"),
+        ("GATEWAY_TOKENS_FILE", "gateway"),
+        ("GATEWAY_WEBHOOKS_FILE", "gateway"),
+        ("CGB_API_KEY", "worker"),
+    ):
+        assert [n for n in SERVICES if f"value-of-{secret}" in given[n].values()] == [owner]
+
+
+def test_the_worker_gets_the_flows_of_templates() -> None:
+    assert SERVICES["worker"]["env_file"] == "config/worker.env"
+    examples = (ROOT / "config" / "worker.env").read_text()
+    assert set(re.findall(r"^#? ?(\w+)=", examples, re.MULTILINE)) == {"CGB_TEMPLATE_VISA_APPROVED"}
+
+
+def test_without_any_variable_the_processes_have_their_defaults() -> None:
+    key = {"CGB_API_KEY": "key"}
+    worker = WorkerSettings.load(variables("worker", key))
+    assert worker == WorkerSettings.load(key | {"METRICS_BIND": "0.0.0.0:9464"})
+    gateway = GatewaySettings.load(variables("gateway", {}))
+    assert gateway == GatewaySettings.load({"GATEWAY_BIND": "0.0.0.0:8080"})
+
+
+def test_the_gateway_sees_its_token_file_and_webhooks_file() -> None:
+    gateway = SERVICES["gateway"]
+    folder, target, mode = gateway["volumes"][0].split(":")
+    assert (target, mode) == (gateway["working_dir"], "ro")
+    # Git keeps the folder, so docker does not create it as root, and keeps no secret in it.
+    kept = (ROOT / folder / ".gitignore").read_text().splitlines()
+    assert kept[-2:] == ["*", "!.gitignore"]
+    for name in ("GATEWAY_TOKENS_FILE", "GATEWAY_WEBHOOKS_FILE"):
+        assert variables("gateway", {name: "file"})[name] == "file"
 
 
 def test_services_that_sends_do_not_need_are_in_a_profile() -> None:

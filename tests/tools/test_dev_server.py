@@ -32,6 +32,30 @@ async def test_a_restarted_server_has_its_port_and_its_history(
     assert server.process.returncode is not None
 
 
+@pytest.mark.parametrize("exists", [False, True])
+async def test_only_the_owner_can_read_the_data(
+    running: DevServer, tmp_path: Path, exists: bool
+) -> None:
+    database = tmp_path / "data" / "temporal.db"
+    if exists:
+        async with dev_server.dev_server(tmp_path / "log", database=database):
+            pass
+        database.parent.chmod(0o755)
+        for file in database.parent.iterdir():
+            file.chmod(0o644)
+    async with dev_server.dev_server(tmp_path / "log", database=database):
+        assert database.with_name("temporal.db-wal").exists()
+        modes = {file.name: file.stat().st_mode & 0o777 for file in database.parent.iterdir()}
+        assert set(modes.values()) == {0o600}
+        assert database.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_data_of_another_user_is_an_error_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("no folder")
+    with pytest.raises(NoServer, match=r"Cannot protect .*data.*: make it yours"):
+        dev_server.make_private(tmp_path / "data" / "temporal.db")
+
+
 def test_it_listens_on_this_machine_only(running: DevServer) -> None:
     command = running.command()
     assert command[command.index("--ip") + 1] == "127.0.0.1"
