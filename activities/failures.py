@@ -55,7 +55,9 @@ _NEXT_STEP = {
 def lookup_failure(error: CGBError, private: Iterable[str], retries: Retries) -> ApplicationError:
     """Return the failure of a lookup or creation; its message shows nothing that is `private`."""
     type_ = _TYPES[type(error)]
-    answer = _answer(error, private)
+    # A lookup does not know the message's text, and an answer that repeats the number may repeat
+    # the text of an earlier message, too.
+    answer = _answer(error, private, mask=False)
     details = FailureDetails(detail=f"could not {error.call}: {answer}")
     delay = retries.delay(error) if type_ in RETRYABLE else None
     what = f"Could not {error.call} ({answer}), nothing was sent"
@@ -147,7 +149,8 @@ def map_unexpected_errors(*, sending: bool = False) -> Iterator[None]:
         ) from None
 
 
-def _answer(error: CGBError, private: Iterable[str]) -> str:
+def _answer(error: CGBError, private: Iterable[str], *, mask: bool = True) -> str:
     if not error.provider_message:
         return error.detail
-    return f'{error.detail}, the provider says "{redact(error.provider_message, private)}"'
+    words = redact(error.provider_message, private, mask=mask)
+    return f'{error.detail}, the provider says "{words}"'

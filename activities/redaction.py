@@ -27,11 +27,12 @@ _SHORT = 4
 _MASK = "\0"
 
 
-def redact(message: str, private: Iterable[str]) -> str:
+def redact(message: str, private: Iterable[str], *, mask: bool = True) -> str:
     """Return the provider's message without URLs, numbers and private texts, cut to 200 characters.
 
     A message that repeats a private text in another form is withheld as a whole: a part of a long
-    one, one in other letters or with other separators, reversed, escaped, or encoded.
+    one, one in other letters or with other separators, reversed, escaped, or encoded. Without
+    `mask`, any message that repeats something private is withheld.
     """
     message = _printable(message[:_MAX_EXAMINED])
     letters = _letters(message)
@@ -45,6 +46,8 @@ def redact(message: str, private: Iterable[str]) -> str:
         return WITHHELD
     masked = _NUMBER.sub(_mask, masked)
     masked = _GROUPS.sub(lambda found: _mask(found) if _is_number(found[0]) else found[0], masked)
+    if not mask and _MASK in masked:
+        return WITHHELD
     # A private text that was cut off at the end of the examined part is not shown.
     shown = re.sub(f"{_MASK}+", "…", masked[: _MAX_EXAMINED // 2])
     shown = " ".join(shown.split())

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import shutil
+import subprocess
 import sys
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -183,6 +184,16 @@ def require_program(program: str) -> None:
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason, allow_module_level=True)
+
+
+def wrong_clock(seconds: int) -> dict[str, str]:
+    """Return the environment variables of a process whose clock is wrong by `seconds`."""
+    require_program("faketime")
+    command = ["faketime", "-f", f"{seconds:+d}s", "env", "-0"]
+    shown = subprocess.run(command, env={}, capture_output=True, text=True, check=True)
+    variables = dict(entry.split("=", 1) for entry in shown.stdout.split("\0") if entry)
+    kept = {name: variables[name] for name in ("LD_PRELOAD", "FAKETIME")}
+    return kept | {"FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 
 
 async def until(condition: Callable[[], object], within_s: float = 30) -> None:

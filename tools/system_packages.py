@@ -19,6 +19,7 @@ def _has_postgresql() -> bool:
 PACKAGES: dict[str, Callable[[], object]] = {
     "python3-venv": lambda: importlib.util.find_spec("ensurepip"),
     "chromium": lambda: shutil.which("chromium"),
+    "faketime": lambda: shutil.which("faketime"),
     "npm": lambda: shutil.which("npm"),
     "prometheus": lambda: shutil.which("promtool"),
     "redis-server": lambda: shutil.which("redis-server"),

@@ -11,6 +11,7 @@ from temporalio.service import RPCError
 from send_whatsapp.cli.output import Exit, Output
 from send_whatsapp.contract.names import DEFAULT_TASK_QUEUE
 from send_whatsapp.settings import SettingsError, WorkerSettings, unknown_variables
+from send_whatsapp.temporal.clock import MAX_DIFFERENCE_S, TemporalClock
 from send_whatsapp.temporal.connection import TemporalUnavailable, connect
 from send_whatsapp.temporal.process import exit_now
 from send_whatsapp.temporal.search_attributes import missing_search_attributes, registration_command
@@ -70,6 +71,7 @@ async def _temporal(task_queue: str) -> AsyncIterator[Finding]:
         return
     address = client.service_client.config.target_host
     yield Finding(True, f"Temporal: answers at {address}, namespace {client.namespace}")
+    yield await _clock(client)
     yield await _search_attributes(client)
     if await no_worker(client, task_queue):
         yield Finding(
@@ -77,6 +79,17 @@ async def _temporal(task_queue: str) -> AsyncIterator[Finding]:
         )
     else:
         yield Finding(True, f"worker: at least one serves task queue {task_queue}")
+
+
+async def _clock(client: Client) -> Finding:
+    clock = TemporalClock(client)
+    try:
+        await clock.measure()
+    except TemporalUnavailable as error:
+        return Finding(True, f"clock: cannot be compared with Temporal's clock ({error})")
+    if warning := clock.warning():
+        return Finding(False, f"clock: {warning}")
+    return Finding(True, f"clock: within {MAX_DIFFERENCE_S:.0f} s of Temporal's clock")
 
 
 async def _search_attributes(client: Client) -> Finding:

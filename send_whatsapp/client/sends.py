@@ -55,22 +55,27 @@ async def start_send(
     request: SendWhatsAppRequest,
     *,
     key: str | None = None,
+    workflow_id: str | None = None,
     force: bool = False,
     task_queue: str = names.DEFAULT_TASK_QUEUE,
     memo: dict[str, Any] | None = None,
     region: str = DEFAULT_REGION,
+    now: datetime | None = None,
 ) -> Started:
     """Start a send, or find the run under this key; return at once.
 
     With the same request, a running or accepted run is returned, a failed or cancelled one starts
     again; one whose outcome is unknown, or that was terminated or timed out, starts again only with
     `force`, which the memo of the new run records. `region` says how to read numbers without `+`
-    when two requests are compared. Raises KeyConflict if the key belongs to another request,
+    when two requests are compared. A starter whose keys are not those of callers gives a
+    `workflow_id` instead. `now` is the time on Temporal's clock, if the starter knows it; by
+    default, this machine's. Raises KeyConflict if the key belongs to another request,
     OutcomeUnknown, InvalidKey, TemporalUnavailable.
     """
-    workflow_id = names.workflow_id(key) if key is not None else names.new_workflow_id()
+    if workflow_id is None:
+        workflow_id = names.workflow_id(key) if key is not None else names.new_workflow_id()
     return await _start_or_find(
-        client, request, workflow_id, force, task_queue, dict(memo or {}), region
+        client, request, workflow_id, force, task_queue, dict(memo or {}), region, now
     )
 
 
@@ -158,11 +163,13 @@ async def _start_or_find(
     task_queue: str,
     memo: dict[str, Any],
     region: str,
+    now: datetime | None = None,
 ) -> Started:
+    now = now or datetime.now(UTC)
     policy = WorkflowIDReusePolicy.REJECT_DUPLICATE
     while True:
         try:
-            handle = await _start(client, request, workflow_id, policy, task_queue, memo)
+            handle = await _start(client, request, workflow_id, policy, task_queue, memo, now)
         except WorkflowAlreadyStartedError:
             pass
         else:
@@ -213,8 +220,9 @@ async def _start(
     policy: WorkflowIDReusePolicy,
     task_queue: str,
     memo: dict[str, Any],
+    now: datetime,
 ) -> Handle:
-    delay = request.send_at - datetime.now(UTC) if request.send_at else timedelta()
+    delay = request.send_at - now if request.send_at else timedelta()
     async with rpc(client):
         return await client.start_workflow(
             names.SEND_WORKFLOW,

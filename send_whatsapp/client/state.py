@@ -93,6 +93,9 @@ async def describe(
     client: Client, handle: WorkflowHandle[Any, Any]
 ) -> WorkflowExecutionDescription:
     """Return the server's description of a run. Raises NotFound, TemporalUnavailable."""
+    if len(handle.id.encode(errors="replace")) > names.MAX_ID_LENGTH:
+        # The connection to Temporal fails for a call with a very long id.
+        raise NotFound(f"no run can have an id of more than {names.MAX_ID_LENGTH:,} bytes")
     try:
         async with rpc(client):
             return await handle.describe()

@@ -4,8 +4,17 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from send_whatsapp.contract.batch import PerMinute
-from send_whatsapp.contract.fields import Delivery, FileType, Time, Variables
+from send_whatsapp.contract.batch import MAX_ROWS, REJECTED, PerMinute
+from send_whatsapp.contract.fields import (
+    Delivery,
+    FileType,
+    FileUrl,
+    TemplateName,
+    Text,
+    Time,
+    UnicodeText,
+    Variables,
+)
 from send_whatsapp.contract.names import MAX_BATCH_KEY_LENGTH, MAX_KEY_LENGTH, InvalidKey, batch_id
 from send_whatsapp.contract.request import Request
 from send_whatsapp.contract.validation import refusal
@@ -16,7 +25,21 @@ def _batch_key(value: str) -> str:
         batch_id(value)
     except InvalidKey as error:
         raise refusal(str(error), "a key such as jan-2027") from None
-    return value
+    return _not_reserved(value)
+
+
+def _row_key(value: str) -> str:
+    key = value.strip()
+    if not key:
+        raise refusal("contains only white space", "a key, or none")
+    return _not_reserved(key)
+
+
+def _not_reserved(key: str) -> str:
+    # Keys of rows, which begin with the batch's key, must differ from those of invalid rows.
+    if key.startswith(REJECTED):
+        raise refusal(f"begins with `{REJECTED}`", f"a key that does not begin with `{REJECTED}`")
+    return key
 
 
 BatchKey = Annotated[
@@ -33,6 +56,9 @@ BatchKey = Annotated[
 ]
 
 
+RowKey = Annotated[str, AfterValidator(_row_key), Field(min_length=1, max_length=MAX_KEY_LENGTH)]
+
+
 class BatchContent(Request):
     """The content of all rows, or what one row has instead of it.
 
@@ -40,18 +66,20 @@ class BatchContent(Request):
     rows, by `SendWhatsAppRequest`.
     """
 
-    message: str | None = Field(None, description="free text; beside template the fallback text")
-    template: str | None = Field(None, description="template name")
+    message: Text | None = Field(None, description="free text; beside template the fallback text")
+    template: TemplateName | None = Field(None, description="template name")
     variables: Variables | None = Field(None, description="template variables by name")
-    file_url: str | None = Field(None, description="http(s) URL of a file on a public host")
+    file_url: FileUrl | None = Field(None, description="http(s) URL of a file on a public host")
     file_type: FileType | None = Field(None, description="kind of file")
 
 
 class BatchRecipient(BatchContent):
     """One row: a phone number, and what is different from the content of all rows."""
 
-    to: str = Field(description="phone number in any usual notation, for example +1234567890")
-    key: Annotated[str, Field(min_length=1, max_length=MAX_KEY_LENGTH)] | None = Field(
+    to: UnicodeText = Field(
+        description="phone number in any usual notation, for example +1234567890"
+    )
+    key: RowKey | None = Field(
         None, description="the row's own key; by default derived from the batch's key and `to`"
     )
 
@@ -66,7 +94,7 @@ class BatchBody(BatchContent):
     )
     expires_at: Time | None = Field(None, description="do not send after this time (ISO 8601)")
     per_minute: PerMinute | None = Field(None, description="how many rows start in a minute")
-    pause_after: Annotated[int, Field(ge=1)] = Field(
+    pause_after: Annotated[int, Field(ge=1, le=MAX_ROWS)] = Field(
         20, description="how many failures in a row pause the batch"
     )
     resend_unknown: bool = Field(

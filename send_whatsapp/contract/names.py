@@ -1,4 +1,12 @@
-"""Names on the Temporal server: workflow types, signals, memos, and the rules for ids and keys."""
+"""Names on the Temporal server: workflow types, signals, memos, and the rules for ids and keys.
+
+Four kinds of workflow ids can never be the same:
+
+    order-4711          a send: the caller's key itself, or a random id without a key
+    webhook:shop:4711   a send of the webhook `shop`: the key that its mapping made
+    batch-jan-2027      a batch
+    batch-jan-2027·1·0  a part of a batch
+"""
 
 import uuid
 from typing import Final
@@ -29,10 +37,16 @@ GROUP_ACTIVITY: Final = "send_rows"
 
 MAX_KEY_LENGTH: Final = 200
 MAX_BATCH_KEY_LENGTH: Final = 100
+MAX_ID_LENGTH: Final = 1000
+"""Bytes of a workflow id that Temporal accepts."""
+
+_WEBHOOK_PREFIX: Final = "webhook:"
+_BATCH_PREFIX: Final = "batch-"
+_RESERVED: Final = {_WEBHOOK_PREFIX: "webhooks", _BATCH_PREFIX: "batches"}
 
 
 class InvalidKey(ValueError):
-    """The idempotency key cannot be used as a workflow id; the message says why."""
+    """The idempotency key cannot become a workflow id; the message says why."""
 
 
 def new_workflow_id() -> str:
@@ -40,11 +54,35 @@ def new_workflow_id() -> str:
     return f"send-{uuid.uuid4()}"
 
 
+def workflow_id(key: str) -> str:
+    """Return the workflow id of a caller's key, which is the key itself.
+
+    Raises InvalidKey unless the key has 1 to 200 printable ASCII characters and no space at
+    either end, and for a key that begins like the ids of webhooks or batches. HTTP headers cannot
+    carry more, and a key must mean the same run for every starter.
+    """
+    for prefix, owner in _RESERVED.items():
+        if key.startswith(prefix):
+            raise InvalidKey(
+                f"a key must not begin with `{prefix}`, since the ids of {owner} do: put something"
+                " before it"
+            )
+    return _checked(key)
+
+
+def webhook_id(name: str, key: str) -> str:
+    """Return the workflow id of what a webhook sends; its `name` has no colon. Raises InvalidKey.
+
+    Webhooks have keys of their own: neither another webhook nor a caller can have the same id.
+    """
+    return f"{_WEBHOOK_PREFIX}{name}:{_checked(key)}"
+
+
 def batch_id(key: str) -> str:
     """Return the workflow id of a batch. Raises InvalidKey."""
     if len(key) > MAX_BATCH_KEY_LENGTH:
         raise InvalidKey(f"the key of a batch must have 1 to {MAX_BATCH_KEY_LENGTH} characters")
-    return f"batch-{workflow_id(key)}"
+    return f"{_BATCH_PREFIX}{_checked(key)}"
 
 
 def part_id(batch: str, generation: int, number: int) -> str:
@@ -65,12 +103,7 @@ def group_activity_id(row: int) -> str:
     return f"rows-{row}"
 
 
-def workflow_id(key: str) -> str:
-    """Return the workflow id of an idempotency key, which is the key itself.
-
-    Raises InvalidKey unless the key has 1 to 200 printable ASCII characters and no space at
-    either end. HTTP headers cannot carry more, and a key must mean the same run for every starter.
-    """
+def _checked(key: str) -> str:
     if not 1 <= len(key) <= MAX_KEY_LENGTH or key != key.strip():
         raise InvalidKey(
             f"a key must have 1 to {MAX_KEY_LENGTH} characters, without a space at either end"

@@ -4,27 +4,34 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, Response
 from temporalio.client import Client
 from temporalio.service import RetryConfig
 
-from send_whatsapp.gateway import openapi, time_limits
+from send_whatsapp.gateway import openapi, places, time_limits
 from send_whatsapp.gateway.batches import BatchRoutes
+from send_whatsapp.gateway.connections import max_connections
 from send_whatsapp.gateway.messages import MessageRoutes
 from send_whatsapp.gateway.middleware import GatewayMiddleware
+from send_whatsapp.gateway.places import Places, UnprovenPlaces
 from send_whatsapp.gateway.problems import exception_handlers
 from send_whatsapp.gateway.rate_limit import RateLimit
+from send_whatsapp.gateway.readiness import Readiness
 from send_whatsapp.gateway.server import serving
+from send_whatsapp.gateway.starts import SendStarter
 from send_whatsapp.gateway.tokens import Tokens
 from send_whatsapp.gateway.webhooks import Webhook, load_webhooks
 from send_whatsapp.gateway.webhooks.routes import WebhookRoutes
 from send_whatsapp.settings import GatewaySettings, SettingsError
 from send_whatsapp.telemetry import logs, tracing
-from send_whatsapp.temporal.connection import TemporalUnavailable, connect, rpc
+from send_whatsapp.temporal.clock import TemporalClock
+from send_whatsapp.temporal.connection import TemporalUnavailable, connect
 
 logger = logging.getLogger(__name__)
 
@@ -37,9 +44,13 @@ def create_app(
     settings: GatewaySettings,
     tokens: Tokens,
     webhooks: Mapping[str, Webhook],
+    clock: TemporalClock,
     stopping: asyncio.Event,
 ) -> FastAPI:
-    """Return the gateway as an ASGI application; `stopping` ends every wait for a run."""
+    """Return the gateway as an ASGI application.
+
+    Somebody must follow `clock` and the tokens file. `stopping` ends every wait for a run.
+    """
     app = FastAPI(
         title="SendWhatsApp gateway",
         version="1",
@@ -50,7 +61,14 @@ def create_app(
         # FastAPI's own spans would contain the path and the query, and with them ids and keys.
         telemetry={"tracing": False},
     )
-    message_routes = MessageRoutes(client, settings, stopping)
+    readiness = Readiness(client)
+    starter = SendStarter(client, settings, clock, readiness)
+    third = max_connections() // 3
+    waits = Places(
+        per_caller=min(places.MAX_WAITS_PER_CALLER, third // 2),
+        total=min(places.MAX_WAITS, third),
+    )
+    message_routes = MessageRoutes(client, settings, starter, waits, stopping)
     webhook_routes = WebhookRoutes(webhooks, message_routes)
     message_routes.add_to(app)
     webhook_routes.add_to(app)
@@ -63,16 +81,19 @@ def create_app(
 
     @app.get("/readyz", **openapi.READY)
     async def ready() -> Response:
-        """Return 200 if Temporal answers, 503 otherwise."""
-        async with rpc(client, time_limits.READY_S):
-            await client.service_client.check_health()
-        return JSONResponse({"status": "ready"})
+        """Return 200 if a message could be started now, 503 otherwise."""
+        await readiness.check()
+        await clock.known_now(time_limits.CLOCK_S)
+        warning = clock.warning()
+        return JSONResponse({"status": "ready"} | ({"warning": warning} if warning else {}))
 
     app.add_middleware(
         GatewayMiddleware,
         tokens=tokens,
         rate_limit=RateLimit(settings.max_requests_per_minute),
-        signed_paths=webhook_routes.signed_paths,
+        signed=webhook_routes.signed,
+        places=Places(per_caller=min(places.MAX_REQUESTS_PER_CALLER, third)),
+        unproven=UnprovenPlaces(min(places.MAX_UNPROVEN, third)),
     )
     return app
 
@@ -88,9 +109,33 @@ async def run(settings: GatewaySettings) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    async with serving(create_app(client, settings, tokens, webhooks, stopping), settings.bind):
+    clock = TemporalClock(client)
+    app = create_app(client, settings, tokens, webhooks, clock, stopping)
+    follow = [clock.follow(time_limits.CLOCK_CHECK_S)]
+    if tokens.file:
+        follow.append(tokens.file.follow())
+    async with serving(app, settings.bind), in_background(*follow):
         logger.info("gateway listens on %s", settings.bind)
         await stopping.wait()
+
+
+@asynccontextmanager
+async def in_background(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run endless work until the block ends; log an error if some of it ends earlier."""
+    tasks = [asyncio.create_task(one) for one in work]
+    for task in tasks:
+        task.add_done_callback(_log_failure)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        logger.error("work in the background has failed: restart the gateway", exc_info=error)
 
 
 def main() -> None:

@@ -5,24 +5,28 @@ from contextlib import contextmanager
 from urllib.parse import quote
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from temporalio.client import Client
 
 from send_whatsapp.client import batches
 from send_whatsapp.client.errors import KeyConflict, NotFound
 from send_whatsapp.client.links import ui_link
-from send_whatsapp.client.recipients.rows import Duplicates, each_person_once, rows_of
-from send_whatsapp.contract.batch import BatchState, Row
-from send_whatsapp.contract.batch_body import BatchBody, BatchContent
-from send_whatsapp.contract.errors import FieldProblem
+from send_whatsapp.contract.batch import BatchState
+from send_whatsapp.contract.batch_body import BatchBody
 from send_whatsapp.contract.names import InvalidKey, batch_id
 from send_whatsapp.gateway import openapi, time_limits
+from send_whatsapp.gateway.batch_rows import rows_of
 from send_whatsapp.gateway.body import typed_body
-from send_whatsapp.gateway.problems import Problem, invalid_fields
+from send_whatsapp.gateway.disconnect import while_connected
+from send_whatsapp.gateway.places import Slots
+from send_whatsapp.gateway.problems import Problem
+from send_whatsapp.gateway.report import Report
 from send_whatsapp.settings import GatewaySettings
 from send_whatsapp.temporal.connection import rpc
 
-MAX_ROW_PROBLEMS = 100
+MAX_REPORTS_READ = 4
+MAX_REPORTS_READ_PER_CALLER = 2
+"""Reports that are read from Temporal at once; others wait. Sending them is not limited."""
 
 
 class BatchRoutes:
@@ -31,6 +35,7 @@ class BatchRoutes:
     def __init__(self, client: Client, settings: GatewaySettings) -> None:
         self._client = client
         self._settings = settings
+        self._reports = Slots(MAX_REPORTS_READ, MAX_REPORTS_READ_PER_CALLER)
 
     def add_to(self, app: FastAPI) -> None:
         """Serve the routes; the longer paths first, because a key may contain slashes."""
@@ -45,7 +50,7 @@ class BatchRoutes:
     async def post(self, request: Request) -> Response:
         """Start a batch, or send what an earlier batch with this key has not sent."""
         body = await typed_body(request, BatchBody)
-        rows = self._rows(body)
+        rows = rows_of(body, self._settings.default_region)
         limits = batches.BatchLimits(per_minute=body.per_minute, pause_after=body.pause_after)
         with _batch_problems():
             async with rpc(self._client, time_limits.BATCH_START_S):
@@ -62,17 +67,28 @@ class BatchRoutes:
         response.headers["Location"] = _path(body.key)
         return response
 
-    async def get(self, key: str) -> Response:
+    async def get(self, request: Request, key: str) -> Response:
         """Return how many rows have which outcome."""
         with _batch_problems():
-            status = await batches.get_status(self._client, key)
+            status = await while_connected(request, batches.get_status(self._client, key))
         return self._batch(status, running=status.running)
 
-    async def report(self, key: str) -> Response:
-        """Return the outcome of each row, in the order of the rows."""
+    async def report(self, request: Request, key: str) -> Response:
+        """Return the outcome of each row, in the order of the rows.
+
+        It is read completely before the first byte goes out, so that an error is a 503 and never a
+        report without its end.
+        """
         with _batch_problems():
-            rows = await batches.outcomes(self._client, key)
-        return JSONResponse({"key": key, "rows": [batches.report_row(row) for row in rows]})
+            report = await while_connected(request, self._read_report(request.state.caller, key))
+        return StreamingResponse(report.as_json(key), media_type="application/json")
+
+    async def _read_report(self, caller: str, key: str) -> Report:
+        report = Report()
+        async with self._reports.slot(caller):
+            async for rows in batches.outcomes_by_part(self._client, key):
+                report.add(rows)
+        return report
 
     async def pause(self, key: str) -> Response:
         """Start no further row; rows in flight end."""
@@ -91,38 +107,6 @@ class BatchRoutes:
         with _batch_problems():
             state = await batches.cancel(self._client, key)
         return self._batch(state, running=True, status=202)
-
-    def _rows(self, body: BatchBody) -> list[Row]:
-        """Return the rows, each checked as a whole request. Raises Problem (422)."""
-        region = self._settings.default_region
-        common = body.model_dump(
-            mode="json",
-            by_alias=True,
-            include={*BatchContent.model_fields, "delivery", "expires_at"},
-            exclude_none=True,
-        )
-        cells = [
-            (number, row.model_dump(mode="json", by_alias=True, exclude_none=True))
-            for number, row in enumerate(body.rows, 1)
-        ]
-        rows, wrong = rows_of(cells, common, body.key, region)
-        rows, clashes = each_person_once(rows, body.key, Duplicates.REFUSE)
-        problems = [
-            FieldProblem(field=f"rows.{row.row - 1}", problem=row.why, expected="a valid request")
-            for row in wrong
-        ]
-        problems += [
-            FieldProblem(
-                field=f"rows.{later - 1}.to",
-                problem=f"is for the same person or key as rows.{first - 1}",
-                expected="one row for each person, or a different key in each row",
-            )
-            for first, later in clashes
-        ]
-        if problems:
-            title = "Nothing was sent, because some rows are invalid"
-            raise invalid_fields(title, problems, limit=MAX_ROW_PROBLEMS)
-        return rows
 
     def _batch(self, state: BatchState, *, running: bool, status: int = 200) -> JSONResponse:
         body = {

@@ -1,7 +1,7 @@
 """The body of a request: read within limits, parsed once, checked against a type."""
 
-import asyncio
 from collections.abc import MutableMapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -9,8 +9,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.types import Receive, Scope
 
 from send_whatsapp.contract.validation import problems
-from send_whatsapp.gateway import time_limits
-from send_whatsapp.gateway.problems import CLOSE, Problem, invalid_fields
+from send_whatsapp.gateway.problems import CLIENT_GONE, Problem, invalid_fields
 from send_whatsapp.gateway.strict_json import InvalidJSON, parse_json
 
 MAX_BODY_BYTES = 64 * 1024
@@ -18,26 +17,40 @@ MAX_BODY_BYTES = 64 * 1024
 Model = TypeVar("Model", bound=BaseModel)
 
 
-async def read_body(scope: Scope, receive: Receive) -> bytes:
-    """Return the whole body. Raises Problem if it is too large or arrives too slowly."""
-    too_large = Problem(413, f"The body is larger than {MAX_BODY_BYTES // 1024} KB", CLOSE)
+def has_body(scope: Scope) -> bool:
+    """Return whether a body follows the headers."""
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0"))
+        for name, value in scope["headers"]
+    )
+
+
+async def read_body(
+    scope: Scope, receive: Receive, deadline: AbstractAsyncContextManager[object]
+) -> bytes:
+    """Return the whole body.
+
+    `deadline` raises TimeoutError when the body takes too long. Raises Problem for this, and for a
+    body that is too large.
+    """
+    too_large = Problem(413, f"The body is larger than {MAX_BODY_BYTES // 1024} KB")
     for name, value in scope["headers"]:
         if name == b"content-length" and (len(value) > 9 or int(value) > MAX_BODY_BYTES):
             raise too_large
     body = bytearray()
     try:
-        async with asyncio.timeout(time_limits.ARRIVAL_S):
+        async with deadline:
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    raise Problem(400, "The connection was closed", CLOSE)
+                    raise Problem(CLIENT_GONE, "The connection was closed")
                 body += message.get("body", b"")
                 if len(body) > MAX_BODY_BYTES:
                     raise too_large
                 if not message.get("more_body"):
                     return bytes(body)
     except TimeoutError:
-        raise Problem(408, "The body did not arrive in time", CLOSE) from None
+        raise Problem(408, "The body did not arrive in time") from None
 
 
 def replay(body: bytes, receive: Receive) -> Receive:

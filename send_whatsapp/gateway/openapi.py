@@ -119,7 +119,7 @@ _PROBLEMS = {
     422: "A field is invalid, or the key belongs to another request",
     429: "More requests a minute than allowed; see Retry-After",
     431: "The headers are larger than 32 KB, or more than 100",
-    503: "Temporal does not answer, or too many requests at once; see Retry-After",
+    503: "Temporal does not answer or refuses, or too many requests at once; see Retry-After",
 }
 
 
@@ -157,7 +157,8 @@ _PREFER = _header(
 )
 _KEY = _header(
     "Idempotency-Key",
-    "1 to 200 printable ASCII characters, quoted or bare; one key is one run",
+    "1 to 200 printable ASCII characters, quoted or bare, not beginning with `batch-` or"
+    " `webhook:`; one key is one run",
     '"order-4711"',
 )
 # The middleware checks the token; this only adds it to the document.
@@ -240,7 +241,7 @@ RESUME_BATCH = _existing_batch("Resume a paused batch")
 CANCEL_BATCH = _existing_batch("Cancel a batch", status_code=202)
 
 READY: dict[str, Any] = {
-    "summary": "200 if Temporal answers",
+    "summary": "200 if a message could be started now; `warning` if the clocks differ",
     "responses": _problems(503),
 }
 HEALTHY: dict[str, Any] = {"summary": "200 while the process serves"}

@@ -1,5 +1,7 @@
 """Problem details (RFC 9457), and the exceptions of the routes that become problem details."""
 
+import json
+import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -9,15 +11,28 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
+from temporalio.service import RPCError
 
 from send_whatsapp.client.errors import NotFound
 from send_whatsapp.contract.errors import FieldProblem
 from send_whatsapp.gateway import time_limits
+from send_whatsapp.gateway.disconnect import ClientGone
 from send_whatsapp.temporal.connection import TemporalUnavailable
 
 MEDIA_TYPE = "application/problem+json"
+EVERY_ANSWER: Mapping[str, str] = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+}
+"""Headers of every answer: it is about one caller's messages, and it is what it says it is."""
+
 CLOSE: Mapping[str, str] = {"Connection": "close"}
 """Header of an answer after which the connection must not be used again."""
+
+CLIENT_GONE = 499
+"""Status in the access log if the client did not wait for its answer, as nginx logs it."""
+
+logger = logging.getLogger(__name__)
 
 Handler = Callable[[Request, Exception], Coroutine[Any, Any, Response]]
 
@@ -40,6 +55,20 @@ class Problem(Exception):
     def response(self) -> JSONResponse:
         """Return the answer."""
         return JSONResponse(self.body, self.status, self.headers, media_type=MEDIA_TYPE)
+
+    def as_bytes(self) -> bytes:
+        """Return the answer as it is sent on a connection that closes after it."""
+        body = json.dumps(self.body).encode()
+        headers = {
+            "Content-Type": MEDIA_TYPE,
+            "Content-Length": str(len(body)),
+            **EVERY_ANSWER,
+            **(self.headers or {}),
+            **CLOSE,
+        }
+        lines = [f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def invalid_fields(title: str, problems: Sequence[FieldProblem], limit: int = 20) -> Problem:
@@ -73,12 +102,25 @@ def exception_handlers() -> dict[int | type[Exception], Handler]:
             time_limits.RETRY_AFTER_NO_TEMPORAL_S,
         ).response()
 
+    async def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RPCError)
+        logger.error("Temporal refused a call: %s", error.status.name)
+        return unavailable_problem(
+            f"Temporal cannot do this now ({error.status.name}): try again",
+            time_limits.RETRY_AFTER_NO_TEMPORAL_S,
+        ).response()
+
+    async def gone(request: Request, error: Exception) -> Response:
+        return Response(status_code=CLIENT_GONE)
+
     return {
         Problem: problem,
         HTTPException: http,
         RequestValidationError: invalid,
         NotFound: not_found,
         TemporalUnavailable: unavailable,
+        RPCError: refused,
+        ClientGone: gone,
     }
 
 

@@ -2,16 +2,19 @@
 
 Modules read these as `time_limits.NAME` at the moment they need them.
 
-A request: headers arrive within ARRIVAL_S, then the body within ARRIVAL_S. If the gateway refuses
-the request, it reads the rest of the body for at most DRAIN_S.
+A request: headers arrive within ARRIVAL_S, then the body within ARRIVAL_S; without a token, and
+before a signature is checked, within UNPROVEN_ARRIVAL_S. If the gateway refuses the request, it
+reads the rest of the body for at most DRAIN_S. A client that does not read its answer loses its
+connection after READ_ANSWER_S.
 
 Calls to Temporal. Every 503 must be sent within 10 s after the request has arrived:
 
     POST /v1/messages, webhooks    START_SLOT_S + TEMPORAL_S = 9.0
         wait for a start slot          START_SLOT_S    2.5
-        both tries to start            TEMPORAL_S      6.5
+        read Temporal's clock, once    CLOCK_S         1.0
+        both tries to start            the rest of TEMPORAL_S, 6.5 with the clock
             first try                      FIRST_TRY_S     4.0
-            second try                     the rest        2.5 or more
+            second try                     the rest        1.5 or more
     GET, DELETE /v1/messages/{id}  TEMPORAL_S   6.5
     POST /v1/batches               BATCH_START_S  9.5
     GET /readyz                    READY_S      3.0
@@ -24,12 +27,15 @@ ends all such waits when it stops, and then has SHUTDOWN_S to send the answers.
 """
 
 ARRIVAL_S = 15.0
+UNPROVEN_ARRIVAL_S = 5.0
 DRAIN_S = 2.0
+READ_ANSWER_S = 30.0
 KEEP_ALIVE_S = 15
 SHUTDOWN_S = 20
 
 START_SLOT_S = 2.5
 TEMPORAL_S = 6.5
+CLOCK_S = 1.0
 FIRST_TRY_S = 4.0
 BATCH_START_S = 9.5
 READY_S = 3.0
@@ -45,5 +51,20 @@ RETRY_AFTER_TOO_MANY_REQUESTS_S = 1
 UNCONFIRMED_CHECK_S = 0.25
 """How often the gateway looks for runs whose start was answered 503."""
 
+START_IS_LATE_S = 4.5
+"""After this time, a start may have reached Temporal too late: the gateway looks."""
+
+START_FAILED_S = 10.0
+"""How long `/readyz` remembers that a start failed."""
+
+CLOCK_CHECK_S = 30.0
+"""How often the gateway compares its clock with Temporal's."""
+
 TOKENS_FILE_CHECK_S = 5.0
-"""How often the tokens file is read again, at most."""
+"""How often the tokens file is read."""
+
+TOKENS_FILE_GRACE_S = 600.0
+"""How long the tokens of a file that can no longer be read stay valid."""
+
+REPEATED_ERROR_S = 60.0
+"""How often an error that lasts is logged again."""

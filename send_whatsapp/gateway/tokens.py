@@ -2,17 +2,20 @@
 
 import hmac
 import ipaddress
-import logging
-import time
 from pathlib import Path
 
-from send_whatsapp.gateway import time_limits
+from send_whatsapp.gateway.watched_file import WatchedFile
 from send_whatsapp.settings import GatewaySettings, SettingsError
-
-logger = logging.getLogger(__name__)
 
 ANYBODY = "anybody"
 """Name of every caller of a gateway without tokens."""
+
+MIN_TOKEN_LENGTH = 16
+
+_EXAMPLES = {
+    "GATEWAY_TOKENS": "GATEWAY_TOKENS=crm:a-long-random-token,shop:another-long-token",
+    "GATEWAY_TOKENS_FILE": "a line crm:a-long-random-token",
+}
 
 
 class Tokens:
@@ -21,9 +24,7 @@ class Tokens:
     def __init__(self, fixed: dict[str, str], file: Path | None) -> None:
         """Accept `fixed` tokens by name and those of `file`. Raises SettingsError for the file."""
         self._fixed = fixed
-        self._file = file
-        self._from_file = _read(file) if file else {}
-        self._read_at = time.monotonic()
+        self.file = WatchedFile(file, read_tokens) if file else None
 
     @classmethod
     def from_settings(cls, settings: GatewaySettings) -> "Tokens":
@@ -33,18 +34,21 @@ class Tokens:
         """
         file = Path(settings.tokens_file) if settings.tokens_file else None
         tokens = cls(parse_tokens(settings.tokens.get_secret_value().split(",")), file)
-        if not tokens._all() and not _is_loopback(settings.bind):
+        if tokens.everybody_may_call and not _is_loopback(settings.bind):
             raise SettingsError(
                 "GATEWAY_TOKENS is not set, and GATEWAY_BIND is not a loopback address; for example"
                 " GATEWAY_TOKENS=crm:a-long-random-token"
             )
         return tokens
 
+    @property
+    def everybody_may_call(self) -> bool:
+        """Whether the gateway was started without tokens; it never loses them while it runs."""
+        return not self._fixed and self.file is None
+
     def caller(self, authorization: list[bytes]) -> str | None:
         """Return the name of the token in these `Authorization` headers; None if it is invalid."""
-        self._refresh()
-        known = self._all()
-        if not known and self._file is None:
+        if self.everybody_may_call:
             return ANYBODY
         if len(authorization) != 1:
             return None
@@ -54,23 +58,13 @@ class Tokens:
         # Compare with every token, so that the time does not reveal which one is similar.
         matches = [
             name
-            for name, token in known.items()
+            for name, token in self._all().items()
             if hmac.compare_digest(token.encode(), given.strip())
         ]
         return matches[0] if matches else None
 
     def _all(self) -> dict[str, str]:
-        return self._fixed | self._from_file
-
-    def _refresh(self) -> None:
-        age = time.monotonic() - self._read_at
-        if self._file is None or age < time_limits.TOKENS_FILE_CHECK_S:
-            return
-        self._read_at = time.monotonic()
-        try:
-            self._from_file = _read(self._file)
-        except SettingsError as error:
-            logger.error("keeping the previous tokens: %s", error)
+        return self._fixed | ((self.file.content if self.file else None) or {})
 
 
 def parse_tokens(entries: list[str], variable: str = "GATEWAY_TOKENS") -> dict[str, str]:
@@ -80,23 +74,35 @@ def parse_tokens(entries: list[str], variable: str = "GATEWAY_TOKENS") -> dict[s
         if not entry or entry.startswith("#"):
             continue
         name, colon, token = entry.partition(":")
-        if not colon or not name or not token.isascii() or not token or name in tokens:
-            example = "GATEWAY_TOKENS=crm:a-long-random-token,shop:another-one"
-            raise SettingsError(
-                f"{variable} must contain name:token entries in ASCII, each name once; for example"
-                f" {example if variable == 'GATEWAY_TOKENS' else 'a line crm:a-long-random-token'}"
+        token = token.strip()
+        if not colon or not name or not token or not token.isascii() or name in tokens:
+            raise _wrong(variable, "must contain name:token entries in ASCII, each name once")
+        if len(token) < MIN_TOKEN_LENGTH:
+            raise _wrong(
+                variable,
+                f"contains a token of fewer than {MIN_TOKEN_LENGTH} characters, which can be"
+                " guessed",
             )
-        tokens[name] = token.strip()
+        tokens[name] = token
     return tokens
 
 
-def _read(file: Path) -> dict[str, str]:
+def read_tokens(file: Path) -> dict[str, str]:
+    """Return the tokens of a file by name. Raises SettingsError if it is wrong or has none."""
+    variable = "GATEWAY_TOKENS_FILE"
     try:
-        return parse_tokens(file.read_text().splitlines(), "GATEWAY_TOKENS_FILE")
+        tokens = parse_tokens(file.read_text().splitlines(), variable)
     except (OSError, UnicodeDecodeError):
         raise SettingsError(
-            "GATEWAY_TOKENS_FILE cannot be read; for example GATEWAY_TOKENS_FILE=tokens.txt"
+            f"{variable} cannot be read; for example {variable}=tokens.txt"
         ) from None
+    if not tokens:
+        raise _wrong(variable, "contains no name:token line")
+    return tokens
+
+
+def _wrong(variable: str, problem: str) -> SettingsError:
+    return SettingsError(f"{variable} {problem}; for example {_EXAMPLES[variable]}")
 
 
 def _is_loopback(bind: str) -> bool:

@@ -20,13 +20,15 @@ class GatewaySettings(StarterSettings):
     tokens: SecretStr = Field(
         SecretStr(""),
         alias="GATEWAY_TOKENS",
-        description="Bearer tokens of the callers: `name:token`, separated by commas.",
+        description="Bearer tokens of the callers, each of at least 16 characters: `name:token`,"
+        " separated by commas.",
         examples=["crm:a-long-random-token"],
     )
     tokens_file: str | None = Field(
         None,
         alias="GATEWAY_TOKENS_FILE",
-        description="File with one `name:token` a line; it is read again when it changes.",
+        description="File with one `name:token` a line; it is read again within 10 s of a change"
+        " (docs/gateway.md).",
         examples=["tokens.txt"],
     )
     max_requests_per_minute: Annotated[int, whole_number(1, 1_000_000)] | None = Field(

@@ -146,8 +146,16 @@ def test_a_rate_limit_waits_for_a_random_part_of_a_minute() -> None:
 
 
 def test_the_providers_message_is_quoted() -> None:
-    failed = lookup_failure(error(Rejected, provider_message=f"no {PHONE}"), PRIVATE, FIRST)
+    rejected = error(Rejected, provider_message=f"no {PHONE}")
+    failed = send_failure(rejected, PRIVATE, "at_most_once", AttemptRecord(), FIRST)
     assert 'the provider says "no …"' in failed.message
+    busy = error(Rejected, provider_message="suspended until 6 pm")
+    assert "suspended until 6 pm" in lookup_failure(busy, PRIVATE, FIRST).message
+
+
+def test_a_lookup_shows_no_words_beside_private_data() -> None:
+    repeats = error(Rejected, provider_message=f"no {PHONE}, which got: See you")
+    assert "See you" not in lookup_failure(repeats, PRIVATE, FIRST).message
 
 
 def test_many_problems_are_cut_in_the_message_and_kept_in_the_details() -> None:

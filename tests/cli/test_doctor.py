@@ -4,6 +4,7 @@ import pytest
 
 from simulator.process import Simulator
 from tests.cli.conftest import Cli
+from tests.conftest import wrong_clock
 
 
 async def test_the_doctor_finds_nothing_wrong(cli: Cli, provider: Simulator) -> None:
@@ -35,4 +36,17 @@ async def test_the_doctor_names_what_is_wrong(
 ) -> None:
     done = await cli("doctor", **({"CGB_API_URL": provider.url} | variables))
     assert done.code == 4
+    assert any(found.startswith("FAILED") and line in found for found in done.out.splitlines())
+
+
+@pytest.mark.parametrize("seconds", [-5, 60])
+async def test_the_doctor_says_that_the_clock_is_wrong(
+    cli: Cli, provider: Simulator, seconds: int
+) -> None:
+    done = await cli(
+        "doctor", CGB_API_URL=provider.url, CGB_API_KEY=provider.key, **wrong_clock(seconds)
+    )
+    assert done.code == 4
+    side = "ahead of" if seconds > 0 else "behind"
+    line = f" s {side} Temporal's clock"
     assert any(found.startswith("FAILED") and line in found for found in done.out.splitlines())

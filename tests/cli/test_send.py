@@ -61,6 +61,8 @@ async def test_the_readable_output_never_claims_delivery(cli: Cli) -> None:
         ((*TO_TEXT, "--in", "1h", "--at", "now"), "one"),
         ((*TO_TEMPLATE, "--fallback=y", "--var=fallback_message=z"), "--fallback"),
         ((*TO_TEXT, "--key", " "), "a key must have"),
+        ((*TO_TEXT, "--key", "batch-feb"), "a key must not begin with `batch-`"),
+        ((*TO_TEXT, "--key", "webhook:shop:5"), "a key must not begin with `webhook:`"),
         (("send", "--to", "call me", "--message", "x"), "Correct the phone number in --to"),
         (("status", "no-such-run"), "no run has the id"),
         (("frobnicate",), "No such command"),

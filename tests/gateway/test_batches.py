@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -9,6 +10,8 @@ import httpx
 import pytest
 from temporalio.client import Client
 
+from send_whatsapp.contract.batch_body import BatchBody
+from send_whatsapp.gateway.batch_rows import rows_of
 from send_whatsapp.gateway.tokens import Tokens
 from simulator.faults import Fault
 from simulator.process import Simulator
@@ -71,9 +74,9 @@ async def test_a_batch_is_paused_resumed_and_cancelled(
     [
         ({"rows": []}, "rows"),
         ({"rows": [{"to": "+1234567890"}, {"to": "+1 (234) 567-890"}]}, "rows.1.to"),
-        ({"rows": [{"to": "+1234567890"}, {"to": "abc"}]}, "rows.1"),
-        ({"rows": [{"to": "+1234567890"}, {"to": "abc", "key": "a"}]}, "rows.1"),
-        ({"rows": [{"to": "+1234567890\u00a0x", "key": "a"}]}, "rows.0"),
+        ({"rows": [{"to": "+1234567890"}, {"to": "abc"}]}, "rows.1.to"),
+        ({"rows": [{"to": "+1234567890"}, {"to": "abc", "key": "a"}]}, "rows.1.to"),
+        ({"rows": [{"to": "+1234567890\u00a0x", "key": "a"}]}, "rows.0.to"),
         ({"rows": [{"to": "+1234567890", "variables": {"name": ""}}]}, "rows.0.variables.name"),
         (
             {
@@ -81,17 +84,29 @@ async def test_a_batch_is_paused_resumed_and_cancelled(
                 "message": "Hi",
                 "rows": [{"to": "+1234567890", "variables": {"name": "Ana"}}],
             },
-            "rows.0",
+            "rows.0.variables",
         ),
         (
             {
                 "message": "Hi {name}",
                 "rows": [{"to": "+1234567890", "variables": {"name": "Ana"}}],
             },
-            "rows.0",
+            "rows.0.message",
         ),
         ({"rows": [{"to": "+1234567890", "colour": "red"}]}, "rows.0.colour"),
         ({"rows": [{"to": "+1234567890"}], "template": None}, "rows.0"),
+        ({"rows": [{"to": "+1234567890", "name": "red"}]}, "rows.0.name"),
+        ({"rows": [{"to": "+1234567890", "delivery": "at_most_once"}]}, "rows.0.delivery"),
+        ({"rows": [{"to": "+1234567890", "variables": ["red"]}]}, "rows.0.variables"),
+        ({"rows": [{"to": "+1234567890", "variables": {"a": ""}}]}, "rows.0.variables.a"),
+        ({"rows": [{"to": "+1234567890", "message": ""}]}, "rows.0.message"),
+        ({"rows": [{"to": "+1234567890", "fileUrl": "http://red"}]}, "rows.0.fileUrl"),
+        ({"rows": [{"to": "+1234567890", "fileUrl": "https://example.com"}]}, "rows.0.fileType"),
+        ({"rows": [{"to": "+1234567890", "key": " "}]}, "rows.0.key"),
+        ({"rows": [{"to": "+1234567890", "key": "line 2"}]}, "rows.0.key"),
+        ({"key": "line 2"}, "key"),
+        ({"message": "x" * 5000}, "message"),
+        ({"template": None, "message": "x"}, "rows.4.variables"),
         ({"colour": "red"}, "colour"),
         ({"key": ""}, "key"),
         ({"perMinute": 0}, "perMinute"),
@@ -108,6 +123,58 @@ async def test_invalid_fields_are_named_and_nothing_is_sent(
     assert field in {error["field"] for error in refused.json()["errors"]}
     assert "red" not in refused.text
     assert not await provider.inbox()
+
+
+CONTENT_NAMES = ("to", "key", "message", "template", "fileUrl", "fileType", "variables", "delivery")
+
+
+async def test_no_name_of_a_variable_changes_what_a_row_sends(
+    http: httpx.AsyncClient, provider: Simulator
+) -> None:
+    variables = {name: f"a {name}" for name in (*CONTENT_NAMES, "name")}
+    rows = [
+        *({"to": new_phone(), "variables": {name: f"a {name}"}} for name in CONTENT_NAMES),
+        {"to": new_phone(), "variables": variables},
+    ]
+    started = await http.post("/v1/batches", json=batch(rows))
+    assert started.status_code == 202
+    assert (await closed(http, started.json()["statusUrl"]))["accepted"] == len(rows)
+    sent = {message["phone"]: message for message in await provider.inbox()}
+    assert [sent[row["to"]]["kind"] for row in rows] == ["flow"] * len(rows)
+    assert sent[rows[-1]["to"]]["text"] == "Dear a name, your visa is approved."
+
+
+@pytest.mark.parametrize(
+    ("row", "fields"),
+    [
+        ({}, {"message": "m", "template": "t", "variables": {"a": 1, "b": 2}}),
+        ({"message": None, "variables": None}, {"message": "m", "template": "t"}),
+        ({"message": "own"}, {"message": "own", "template": "t", "variables": {"a": 1, "b": 2}}),
+        ({"variables": {"b": "own"}}, {"variables": {"a": 1, "b": "own"}, "message": "m"}),
+        (
+            {"variables": {"message": "x", "fileUrl": "y", "key": "z"}},
+            {
+                "message": "m",
+                "variables": {"a": 1, "b": 2, "message": "x", "fileUrl": "y", "key": "z"},
+            },
+        ),
+        (
+            {"fileUrl": "https://example.com/a.pdf", "fileType": "document"},
+            {"message": None, "template": None, "variables": None, "file_type": "document"},
+        ),
+    ],
+)
+def test_a_row_adds_to_the_common_content_or_replaces_it(
+    row: dict[str, Any], fields: dict[str, Any]
+) -> None:
+    common = {"message": "m", "template": "t", "variables": {"a": 1, "b": 2}}
+    others = {"delivery": "at_most_once", "expiresAt": "2027-01-31T09:00:00Z"}
+    body = batch([{"to": "(123) 456-7890"} | row]) | common | others
+    (made,) = rows_of(BatchBody.model_validate_json(json.dumps(body)), "US")
+    assert (made.row, made.key) == (1, f"{body['key']}/+1234567890")
+    assert made.request.delivery == "at_most_once"
+    assert made.request.expires_at == datetime(2027, 1, 31, 9, tzinfo=UTC)
+    assert {name: getattr(made.request, name) for name in fields} == fields
 
 
 async def test_other_rows_under_the_key_of_a_running_batch_are_refused(

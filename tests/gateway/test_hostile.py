@@ -14,7 +14,7 @@ from tests.gateway.conftest import COMMAND, PROBLEM, GatewayProcess, gateway_pro
 from tools.dev_server import DevServer
 
 TOKEN = "a-token-of-this-test"
-HEAD = b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+HEAD = b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 ALLOWED = f"Authorization: Bearer {TOKEN}\r\n".encode()
 MESSAGE = b'{"to": "+1234567890", "message": "x"}'
 SMUGGLED = b"POST /v1/messages HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -100,7 +100,14 @@ async def test_a_hostile_request_is_refused_and_the_connection_closed(
     answer = await exchange(running.http, raw)
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.split(b" ")[1] == str(status).encode()
-    assert f"content-type: {PROBLEM}".encode() in head.lower()
+    headers = head.lower().split(b"\r\n")
+    for header in (
+        f"content-type: {PROBLEM}",
+        "connection: close",
+        "cache-control: no-store",
+        "x-content-type-options: nosniff",
+    ):
+        assert headers.count(header.encode()) == 1
     # One object and nothing after it: what followed the request was not answered.
     problem = json.loads(body)
     assert (problem["status"], bool(problem["title"])) == (status, True)
@@ -189,7 +196,7 @@ async def test_an_address_it_cannot_listen_on_is_reported_in_one_line(
 ) -> None:
     port = running.http.base_url.port
     address = f"127.0.0.1:{port}" if bind == "taken" else bind
-    environment = {"GATEWAY_BIND": address, "GATEWAY_TOKENS": "a:b", "PATH": "/usr/bin"}
+    environment = {"GATEWAY_BIND": address, "GATEWAY_TOKENS": f"a:{TOKEN}", "PATH": "/usr/bin"}
     ended = await asyncio.create_subprocess_exec(
         *COMMAND, env=environment, stderr=asyncio.subprocess.PIPE
     )

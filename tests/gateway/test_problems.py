@@ -7,8 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from send_whatsapp.gateway import middleware
-from tests.gateway.conftest import PROBLEM, post
+from tests.gateway.conftest import PROBLEM
 
 
 @pytest.mark.parametrize(
@@ -93,14 +92,6 @@ async def test_a_wrong_method_gets_the_allowed_ones(
     answer = await http.request("PATCH", path)
     assert (answer.status_code, answer.headers["allow"]) == (405, allow)
     assert answer.headers["content-type"] == PROBLEM
-
-
-async def test_too_many_requests_at_once_are_refused(
-    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(middleware, "MAX_IN_FLIGHT", 0)
-    answer = await post(http)
-    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
 
 
 async def test_the_access_log_has_the_route_and_no_data(

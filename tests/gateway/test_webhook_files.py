@@ -19,7 +19,7 @@ from tests.gateway.conftest import WEBHOOK_EXAMPLES, WEBHOOK_SECRETS, WEBHOOKS_F
     [
         (
             "shop",
-            "shop-4711",
+            "4711",
             {
                 "to": "+1234567890",
                 "template": "order_paid",
@@ -33,7 +33,7 @@ from tests.gateway.conftest import WEBHOOK_EXAMPLES, WEBHOOK_SECRETS, WEBHOOKS_F
         ),
         (
             "visa",
-            "visa-A-17-approved",
+            "A-17-approved",
             {
                 "to": "(123) 456-7890",
                 "message": "Your application A-17 is now approved",
@@ -42,7 +42,7 @@ from tests.gateway.conftest import WEBHOOK_EXAMPLES, WEBHOOK_SECRETS, WEBHOOKS_F
         ),
         (
             "crm",
-            "crm-note-81",
+            "note-81",
             {
                 "to": "+1234567891",
                 "fileUrl": "https://example.com/visa.pdf",
@@ -57,7 +57,8 @@ def test_each_example_shows_what_it_would_send(
     name: str, key: str, request_: dict[str, Any]
 ) -> None:
     made = dry_run(WEBHOOKS_FILE, name, (WEBHOOK_EXAMPLES / f"{name}.json").read_bytes())
-    assert made == {"sends": True, "key": key, "request": request_}
+    id_ = f"webhook:{name}:{key}"
+    assert made == {"sends": True, "key": key, "id": id_, "request": request_}
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,7 @@ def test_each_example_shows_what_it_would_send(
         (b'{"id": ["canary"]}', "key"),
         (b'{"id": ""}', "key"),
         ('{"id": "\u00e9"}'.encode(), "key"),
-        (b'{"id": "' + b"x" * 200 + b'"}', "key"),
+        (b'{"id": "' + b"x" * 201 + b'"}', "key"),
         (b'{"id": 1, "message": "x"}', "to"),
         (b'{"id": 1, "to": "+1", "message": 5}', "message"),
         (b'{"id": 1, "to": "+1", "message": "x", "n": "canary"}', "variables"),
@@ -139,7 +140,7 @@ def test_the_command_line_shows_the_example() -> None:
     sample = ["--sample", str(WEBHOOK_EXAMPLES / "shop.json")]
     shown = subprocess.run([*command, "shop", *sample], capture_output=True, text=True)
     assert (shown.returncode, shown.stderr) == (0, "")
-    assert json.loads(shown.stdout)["key"] == "shop-4711"
+    assert json.loads(shown.stdout)["id"] == "webhook:shop:4711"
     for arguments in (["nobody", *sample], ["visa", *sample]):
         refused = subprocess.run([*command, *arguments], capture_output=True, text=True)
         assert (refused.returncode, refused.stdout) == (2, "")

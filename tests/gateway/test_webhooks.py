@@ -58,7 +58,7 @@ def variables(task_queue: str, address: str) -> dict[str, str]:
     return WEBHOOK_SECRETS | {
         "TEMPORAL_ADDRESS": address,
         "TEMPORAL_TASK_QUEUE": task_queue,
-        "GATEWAY_TOKENS": "crm:the-token",
+        "GATEWAY_TOKENS": "crm:the-token-of-this-test",
         "GATEWAY_WEBHOOKS_FILE": str(WEBHOOKS_FILE),
     }
 
@@ -103,7 +103,7 @@ async def test_a_signed_body_sends_once_even_if_it_arrives_again(
     for _ in range(2):
         answer = await call(running.http, "shop", body, **shop_headers(body))
         assert (answer.status_code, answer.json()["status"]) == (200, "accepted")
-        assert answer.json()["id"] == f"shop-{phone}"
+        assert answer.json()["id"] == f"webhook:shop:{phone}"
     (sent,) = await provider.inbox(phone)
     assert "Your order is paid" in json.dumps(sent)
     changed = shop_body(phone, note="another")
@@ -129,7 +129,7 @@ async def test_a_body_for_which_when_does_not_hold_sends_nothing(
         ("shop", b"{}", {}, 401),
         ("shop", b"{}", {"X-Hub-Signature-256": "sha256=" + "0" * 64}, 401),
         ("shop", b"{}", {"X-Hub-Signature-256": "\xff"}, 401),
-        ("shop", b"{}", {"Authorization": "Bearer the-token"}, 401),
+        ("shop", b"{}", {"Authorization": "Bearer the-token-of-this-test"}, 401),
         ("shop", b'{"a": 1}', shop_headers(b'{"a":1}'), 401),
         ("shop", b"x", shop_headers(b"x"), 400),
         ("shop", b'{"a": 1, "a": 1}', shop_headers(b'{"a": 1, "a": 1}'), 400),
@@ -162,7 +162,7 @@ async def test_a_webhook_without_a_signature_needs_a_token(
 ) -> None:
     phone = new_phone()
     body = {"id": phone, "contact": {"phones": [{"kind": "mobile", "number": phone}]}}
-    allowed = {"Authorization": "Bearer the-token"}
+    allowed = {"Authorization": "Bearer the-token-of-this-test"}
     url = "/v1/webhooks/crm"
     wrong = await running.http.post(url, json=body, headers=allowed)
     assert wrong.status_code == 422

@@ -4,8 +4,6 @@ import asyncio
 import signal
 import time
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,59 +16,10 @@ from send_whatsapp.contract import names
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from simulator.process import Simulator
 from tests.conftest import SendHarness, WorkerOn, error_type, new_phone, until
-from tests.gateway.conftest import PROBLEM, gateway_process, post
+from tests.gateway.conftest import PROBLEM, gateway_process, post, proxy_to
 from tools.dev_server import dev_server, free_port
 
 FIELDS = {"to": "+1234567890", "message": "x"}
-
-
-class Proxy:
-    """A proxy to Temporal that can hold back answers and cut connections."""
-
-    def __init__(self) -> None:
-        self.answers = asyncio.Event()
-        self.answers.set()
-        self.writers: set[asyncio.StreamWriter] = set()
-
-    def cut(self) -> None:
-        for writer in self.writers:
-            writer.transport.abort()
-        self.writers.clear()
-
-    async def pump(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, held: bool
-    ) -> None:
-        self.writers.add(writer)
-        try:
-            while data := await reader.read(65536):
-                if held:
-                    await self.answers.wait()
-                writer.write(data)
-                await writer.drain()
-        except OSError:
-            pass
-        finally:
-            writer.close()
-
-
-@asynccontextmanager
-async def proxy_to(port: int) -> AsyncIterator[tuple[Proxy, str]]:
-    proxy = Proxy()
-    pumps: set[asyncio.Task[None]] = set()
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there = await asyncio.open_connection("127.0.0.1", port)
-        pumps.add(asyncio.create_task(proxy.pump(reader, there[1], held=False)))
-        pumps.add(asyncio.create_task(proxy.pump(there[0], writer, held=True)))
-
-    listening = await asyncio.start_server(connected, "127.0.0.1", 0)
-    try:
-        yield proxy, f"127.0.0.1:{listening.sockets[0].getsockname()[1]}"
-    finally:
-        listening.close()
-        for pump in pumps:
-            pump.cancel()
-        await asyncio.gather(*pumps, return_exceptions=True)
 
 
 async def refused(http: httpx.AsyncClient, method: str, path: str, **headers: str) -> None:

@@ -5,6 +5,7 @@ from send_whatsapp.client.batches.row_outcomes import (
     REPORT_COLUMNS,
     failed_rows,
     outcomes,
+    outcomes_by_part,
     report_row,
 )
 from send_whatsapp.client.batches.starting import BatchLimits, start
@@ -18,6 +19,7 @@ __all__ = [
     "failed_rows",
     "get_status",
     "outcomes",
+    "outcomes_by_part",
     "pause",
     "report_row",
     "resume",

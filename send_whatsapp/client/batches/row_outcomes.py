@@ -1,6 +1,7 @@
 """The outcome of each row, read from the parts; works however the batch or its parts ended."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 from temporalio.client import Client
@@ -23,13 +24,22 @@ async def outcomes(client: Client, key: str) -> list[RowOutcome]:
 
     Raises NotFound, InvalidKey, TemporalUnavailable.
     """
+    return _in_order([row async for part in outcomes_by_part(client, key) for row in part])
+
+
+async def outcomes_by_part(client: Client, key: str) -> AsyncIterator[list[RowOutcome]]:
+    """Yield the same outcomes, part by part, without the order of the file.
+
+    Only some parts are in memory at once. Raises as `outcomes`.
+    """
     try:
         run = await latest_run(client, key)
     except KeyConflict:
         run = None
     if run is None:
         raise NotFound(f"no batch has the key {key}")
-    return await outcomes_up_to(client, key, run.request.generation, run.request.planned_rows)
+    async for part in _parts_up_to(client, key, run.request.generation, run.request.planned_rows):
+        yield part
 
 
 async def failed_rows(client: Client, key: str) -> tuple[list[Row], list[RowOutcome]]:
@@ -60,42 +70,61 @@ async def outcomes_up_to(
 ) -> list[RowOutcome]:
     """Return the outcomes of rows after the run with this generation, in the order of the file.
 
-    A start that was interrupted may not have started every part. The outcomes of its other rows are
-    those of earlier runs; without them, accepted rows would be sent again. `planned` is the number
-    of rows of the run, if known: earlier runs are read only if some of its rows are missing.
+    `planned` is the number of rows of the run, if known: earlier runs are read only if some of its
+    rows are missing.
     """
-    found: dict[str, RowOutcome] = {}
-    for number in range(generation, 0, -1):
-        for row in await outcomes_of_run(client, key, number):
-            if number == generation or not row.key.startswith(REJECTED):
-                found.setdefault(row.key, row)
-        if planned is not None and len(found) >= planned:
-            break
-    return sorted(found.values(), key=lambda row: (row.removed, row.row))
+    parts = _parts_up_to(client, key, generation, planned)
+    return _in_order([row async for part in parts for row in part])
 
 
 async def outcomes_of_run(
     client: Client, key: str, generation: int, *, query: bool = True
-) -> list[RowOutcome]:
-    """Return the outcomes of the rows in the parts that this run has so far.
+) -> AsyncIterator[list[RowOutcome]]:
+    """Yield the outcomes of each part that a run has so far, PARTS_AT_ONCE of them in memory.
 
     `query` as for `part_outcomes`.
     """
-    limit = asyncio.Semaphore(PARTS_AT_ONCE)
 
     async def read(part: str) -> list[RowOutcome]:
-        async with limit, rpc(client, READ_PART_TIMEOUT_S):
+        async with rpc(client, READ_PART_TIMEOUT_S):
             return await part_outcomes(client, part, query=query)
 
     batch = names.batch_id(key)
-    found: list[RowOutcome] = []
     first = 0
     while True:
         # Part numbers have no gaps; stop at the first missing one.
-        numbers = range(first, first + 4 * PARTS_AT_ONCE)
+        numbers = range(first, first + PARTS_AT_ONCE)
         parts = [names.part_id(batch, generation, number) for number in numbers]
         rows_by_part = await asyncio.gather(*(read(part) for part in parts))
-        found += [row for rows in rows_by_part for row in rows]
+        for rows in rows_by_part:
+            yield rows
         if not all(rows_by_part):
-            return found
+            return
         first = numbers.stop
+
+
+async def _parts_up_to(
+    client: Client, key: str, generation: int, planned: int | None
+) -> AsyncIterator[list[RowOutcome]]:
+    """Yield the outcomes of rows after the run with this generation, each row once.
+
+    A start that was interrupted may not have started every part. The outcomes of its other rows are
+    those of earlier runs; without them, accepted rows would be sent again.
+    """
+    found: set[str] = set()
+    for number in range(generation, 0, -1):
+        async for part in outcomes_of_run(client, key, number):
+            rows = [
+                row
+                for row in part
+                if row.key not in found
+                and (number == generation or not row.key.startswith(REJECTED))
+            ]
+            found.update(row.key for row in rows)
+            yield rows
+        if planned is not None and len(found) >= planned:
+            break
+
+
+def _in_order(rows: list[RowOutcome]) -> list[RowOutcome]:
+    return sorted(rows, key=lambda row: (row.removed, row.row))

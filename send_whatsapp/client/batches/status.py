@@ -1,15 +1,16 @@
 """The status of a batch."""
 
+from collections.abc import AsyncIterator
 from typing import Self
 
 from temporalio.client import Client
 
-from send_whatsapp.client.batches.row_outcomes import outcomes, outcomes_of_run
+from send_whatsapp.client.batches.row_outcomes import outcomes_by_part, outcomes_of_run
 from send_whatsapp.client.batches.runs import latest_run
 from send_whatsapp.client.errors import NotFound
 from send_whatsapp.client.state import describe, status_name
 from send_whatsapp.contract import names
-from send_whatsapp.contract.batch import BatchState, Counts
+from send_whatsapp.contract.batch import BatchState, Counts, RowOutcome
 
 
 class BatchStatus(BatchState):
@@ -48,11 +49,11 @@ async def _status_from_parts(client: Client, key: str) -> BatchStatus:
         raise NotFound(f"no batch has the key {key}")
     request = run.request
     if run.running:
-        counts = Counts.of(await outcomes_of_run(client, key, request.generation, query=False))
+        counts = await _count(outcomes_of_run(client, key, request.generation, query=False))
         # The starter has not started the parts of the missing rows yet.
         counts += Counts(running=max(0, request.planned_rows - counts.total))
     else:
-        counts = Counts.of(await outcomes(client, key))
+        counts = await _count(outcomes_by_part(client, key))
         counts += Counts(cancelled=max(0, request.planned_rows - counts.total))
     return BatchStatus(
         key=key,
@@ -63,3 +64,10 @@ async def _status_from_parts(client: Client, key: str) -> BatchStatus:
         part_count=len(request.planned_parts),
         running=run.running or counts.running > 0,
     )
+
+
+async def _count(parts: AsyncIterator[list[RowOutcome]]) -> Counts:
+    counts = Counts()
+    async for rows in parts:
+        counts += Counts.of(rows)
+    return counts

@@ -33,7 +33,7 @@ def load_webhooks(path: Path, environ: Mapping[str, str] = os.environ) -> dict[s
 
 
 def dry_run(path: Path, name: str, body: bytes) -> dict[str, Any]:
-    """Return as JSON what a body would send and under which key, without needing secrets.
+    """Return as JSON what a body would send, its key and its id, without needing secrets.
 
     Raises SettingsError for the file, InvalidWebhookBody for the body.
     """
@@ -49,7 +49,7 @@ def dry_run(path: Path, name: str, body: bytes) -> dict[str, Any]:
     if mapped is None:
         return {"sends": False}
     request = mapped.request.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return {"sends": True, "key": mapped.key, "request": request}
+    return {"sends": True, "key": mapped.key, "id": mapped.workflow_id, "request": request}
 
 
 def _read(path: Path) -> dict[str, Webhook]:

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_core import PydanticCustomError
 
 from send_whatsapp.contract.errors import FieldProblem
-from send_whatsapp.contract.names import InvalidKey, workflow_id
+from send_whatsapp.contract.names import InvalidKey, webhook_id
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.contract.validation import problems
 from send_whatsapp.gateway.webhooks.signature import Declaration, Signature
@@ -29,9 +29,10 @@ class InvalidWebhookBody(Exception):
 
 
 class MappedRequest(NamedTuple):
-    """What a body becomes: a request and its idempotency key."""
+    """What a body becomes: its key, the workflow id with this key, and a request."""
 
     key: str
+    workflow_id: str
     request: SendWhatsAppRequest
 
 
@@ -74,19 +75,21 @@ class Webhook(Declaration):
     def map(self, name: str, body: Any) -> MappedRequest | None:
         """Return what a body becomes; None if `when` does not hold for it.
 
-        `name` is the webhook's own, which the key starts with. Raises InvalidWebhookBody.
+        `name` is the webhook's own, a part of the workflow id. Raises InvalidWebhookBody.
         """
         if self.when is not None and not _search(self.when, body, "when"):
             return None
-        key = _search(self.key, body, "key")
-        if isinstance(key, bool) or not isinstance(key, str | int) or key == "":
+        found = _search(self.key, body, "key")
+        if isinstance(found, bool) or not isinstance(found, str | int) or found == "":
             raise invalid_body(
                 "key", "is missing, or not text or a whole number", "a key in the body"
             )
+        key = str(found)
         fields = {field: _search(text, body, field) for field, text in self.request.items()}
         try:
             return MappedRequest(
-                workflow_id(f"{name}-{key}"),
+                key,
+                webhook_id(name, key),
                 SendWhatsAppRequest.model_validate(
                     {field: value for field, value in fields.items() if value is not None}
                 ),
@@ -105,7 +108,7 @@ def invalid_body(field: str, problem: str, expected: str) -> InvalidWebhookBody:
 def _search(expression: str, body: Any, field: str) -> Any:
     try:
         return jmespath.search(expression, body)
-    except JMESPathError:
+    except Exception:  # functions raise errors of many types, for example `ceil` for infinity
         expected = "a body that the expression fits"
         raise invalid_body(
             field, "has an expression that does not fit the body", expected

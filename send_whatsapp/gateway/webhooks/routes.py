@@ -1,7 +1,8 @@
-"""The route of webhooks: check the signature, map the body, send."""
+"""The route of webhooks, and the check of their signatures."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
@@ -14,6 +15,20 @@ from send_whatsapp.gateway.webhooks.mapping import InvalidWebhookBody, Webhook
 from send_whatsapp.gateway.webhooks.signature import InvalidSignature
 
 
+class SignedWebhook(NamedTuple):
+    """A webhook that needs a signature instead of a token, and the name of its caller."""
+
+    caller: str
+    webhook: Webhook
+
+    def verify(self, headers: Mapping[str, str], body: bytes) -> None:
+        """Raise Problem (401) unless the body is signed."""
+        try:
+            self.webhook.verify(headers, body, datetime.now(UTC))
+        except InvalidSignature as error:
+            raise Problem(401, str(error), {"WWW-Authenticate": "Signature"}) from None
+
+
 class WebhookRoutes:
     """The routes under /v1/webhooks."""
 
@@ -23,10 +38,10 @@ class WebhookRoutes:
         self._messages = messages
 
     @property
-    def signed_paths(self) -> dict[str, str]:
-        """The paths that need a signature instead of a token, each with its caller's name."""
+    def signed(self) -> dict[str, SignedWebhook]:
+        """The webhooks that need a signature, by their paths. The middleware checks them."""
         return {
-            f"/v1/webhooks/{name}": f"webhook {name}"
+            f"/v1/webhooks/{name}": SignedWebhook(f"webhook {name}", webhook)
             for name, webhook in self._webhooks.items()
             if webhook.signature
         }
@@ -41,13 +56,10 @@ class WebhookRoutes:
         if webhook is None:
             raise Problem(404, "No webhook has this name")
         try:
-            webhook.verify(request.headers, await request.body(), datetime.now(UTC))
             mapped = webhook.map(name, await json_body(request))
-        except InvalidSignature as error:
-            raise Problem(401, str(error), {"WWW-Authenticate": "Signature"}) from None
         except InvalidWebhookBody as error:
             title = "The webhook's mapping does not make a valid request of this body"
             raise invalid_fields(title, error.problems) from None
         if mapped is None:
             return Response(status_code=204)
-        return await self._messages.send(request, mapped.request, mapped.key)
+        return await self._messages.send(request, mapped.request, mapped.workflow_id)

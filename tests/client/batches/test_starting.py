@@ -9,7 +9,7 @@ from temporalio.client import Client
 
 from send_whatsapp.client import batches
 from send_whatsapp.contract.batch import Counts, Row
-from send_whatsapp.contract.names import BATCH_WORKFLOW, batch_id
+from send_whatsapp.contract.names import BATCH_WORKFLOW, SEND_WORKFLOW, batch_id
 from send_whatsapp.contract.parts import BatchInput
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from simulator.faults import Fault
@@ -125,7 +125,13 @@ async def test_an_id_that_belongs_to_a_send_is_refused(
     cli: Any, harness: SendHarness, tmp_path: Path, provider: Simulator
 ) -> None:
     key = new_key()
-    await harness.send(batch_id(key), message="x")
+    other = await harness.client.start_workflow(
+        SEND_WORKFLOW,
+        SendWhatsAppRequest(to=new_phone(), message="x"),
+        id=batch_id(key),
+        task_queue=harness.task_queue,
+    )
+    await other.result()
     refused = await cli("batch", "send", file(tmp_path, new_phone()), "--key", key)
     assert (refused.code, refused.err.count("\n")) == (2, 1)
     assert "belongs to a SendWhatsApp" in refused.err
