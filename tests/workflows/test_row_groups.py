@@ -23,8 +23,8 @@ from send_whatsapp.contract.names import group_activity_id, row_activity_id
 from send_whatsapp.settings import WorkerSettings
 from simulator.faults import Fault
 from simulator.process import Simulator
-from tests.conftest import SendHarness, WorkerOn, until
-from tests.workflows.conftest import BUSY_S, Batch, ProcessOn, rows, until_arrived, until_sent
+from tests.conftest import ProcessOn, SendHarness, WorkerOn, until
+from tests.workflows.conftest import BUSY_S, Batch, rows, until_arrived, until_sent
 
 pytestmark = pytest.mark.timeout(300)
 
