@@ -97,10 +97,10 @@ async def test_a_slow_row_does_not_hold_the_rows_after_its_group(
         await provider.contacts(*(row.request.to for row in batch.rows))
         slow = batch.rows[0].request.to
         await provider.faults(
-            Fault(route="send_text", phone=slow, status=200, effect=True, delay_ms=20_000)
+            Fault(route="send_text", phone=slow, status=200, effect=True, delay_ms=15_000)
         )
         await batch.start(in_flight=25)
-        await until_arrived(provider, 50)
+        await until_arrived(provider, 49)
         assert await pending(batch, FIRST_GROUP)
 
 
