@@ -9,10 +9,10 @@ from send_whatsapp.contract.fields import (
     Delivery,
     FileType,
     FileUrl,
+    PhoneText,
     TemplateName,
     Text,
     Time,
-    UnicodeText,
     Variables,
 )
 from send_whatsapp.contract.names import MAX_BATCH_KEY_LENGTH, MAX_KEY_LENGTH, InvalidKey, batch_id
@@ -76,9 +76,7 @@ class BatchContent(Request):
 class BatchRecipient(BatchContent):
     """One row: a phone number, and what is different from the content of all rows."""
 
-    to: UnicodeText = Field(
-        description="phone number in any usual notation, for example +1234567890"
-    )
+    to: PhoneText
     key: RowKey | None = Field(
         None, description="the row's own key; by default derived from the batch's key and `to`"
     )
