@@ -1,6 +1,6 @@
 """The body of a batch over HTTP: content for all rows, and rows that may differ from it."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
@@ -50,13 +50,21 @@ BatchKey = Annotated[
         json_schema_extra={
             "minLength": 1,
             "maxLength": MAX_BATCH_KEY_LENGTH,
-            "pattern": "^[!-~]([ -~]*[!-~])?$",
+            "pattern": f"^(?!{REJECTED})[!-~]([ -~]*[!-~])?$",
         },
     ),
 ]
 
 
-RowKey = Annotated[str, AfterValidator(_row_key), Field(min_length=1, max_length=MAX_KEY_LENGTH)]
+RowKey = Annotated[
+    str,
+    AfterValidator(_row_key),
+    Field(
+        min_length=1,
+        max_length=MAX_KEY_LENGTH,
+        json_schema_extra={"pattern": rf"^(?!\s*{REJECTED})[\s\S]*\S"},
+    ),
+]
 
 
 class BatchContent(Request):
@@ -98,10 +106,3 @@ class BatchBody(BatchContent):
     resend_unknown: bool = Field(
         False, description="whether rows with an unknown outcome are sent again"
     )
-
-
-def batch_body_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a batch body, without references, as OpenAPI needs it."""
-    schema = BatchBody.model_json_schema(by_alias=True)
-    schema["properties"]["rows"]["items"] = schema.pop("$defs")["BatchRecipient"]
-    return schema
