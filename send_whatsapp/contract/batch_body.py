@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from send_whatsapp.contract.batch import MAX_ROWS, REJECTED, PerMinute
+from send_whatsapp.contract.batch import MAX_PER_MINUTE, MAX_ROWS, REJECTED
 from send_whatsapp.contract.fields import (
     Delivery,
     FileType,
@@ -41,6 +41,21 @@ def _not_reserved(key: str) -> str:
         raise refusal(f"begins with `{REJECTED}`", f"a key that does not begin with `{REJECTED}`")
     return key
 
+
+def _per_minute(value: int) -> int:
+    if not 1 <= value <= MAX_PER_MINUTE:
+        raise refusal(
+            "is too large" if value > 1 else "is too small",
+            f"1 to {MAX_PER_MINUTE}; leave it out for no limit",
+        )
+    return value
+
+
+HttpPerMinute = Annotated[
+    int,
+    AfterValidator(_per_minute),
+    Field(json_schema_extra={"minimum": 1, "maximum": MAX_PER_MINUTE}),
+]
 
 BatchKey = Annotated[
     str,
@@ -99,7 +114,9 @@ class BatchBody(BatchContent):
         "at_least_once", description="what to do if nobody can know whether a send went out"
     )
     expires_at: Time | None = Field(None, description="do not send after this time (ISO 8601)")
-    per_minute: PerMinute | None = Field(None, description="how many rows start in a minute")
+    per_minute: HttpPerMinute | None = Field(
+        None, description="how many rows start in a minute; without it there is no limit"
+    )
     pause_after: Annotated[int, Field(ge=1, le=MAX_ROWS)] = Field(
         20, description="how many failures in a row pause the batch"
     )

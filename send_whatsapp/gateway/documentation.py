@@ -46,10 +46,10 @@ def add_documentation(app: FastAPI, webhooks: Mapping[str, Webhook], *, needs_to
     document = openapi_document(app, webhooks, needs_token=needs_token)
     shipped = files("fastapi_offline") / "static"
     served = {
-        "/docs": (_PAGE, "text/html"),
-        "/docs/start.js": (_START, "text/javascript"),
+        "/docs": (_PAGE.encode(), "text/html"),
+        "/docs/start.js": (_START.encode(), "text/javascript"),
         **{
-            f"/docs/{name}": ((shipped / name).read_text("utf-8"), media_type)
+            f"/docs/{name}": ((shipped / name).read_bytes(), media_type)
             for name, media_type in (
                 ("swagger-ui-bundle.js", "text/javascript"),
                 ("swagger-ui.css", "text/css"),
@@ -61,8 +61,8 @@ def add_documentation(app: FastAPI, webhooks: Mapping[str, Webhook], *, needs_to
     async def openapi() -> Response:
         return JSONResponse(document)
 
-    for path, (text, media_type) in served.items():
-        _serve(app, path, text.encode(), media_type)
+    for path, (content, media_type) in served.items():
+        _serve(app, path, content, media_type)
 
 
 def _serve(app: FastAPI, path: str, content: bytes, media_type: str) -> None:
