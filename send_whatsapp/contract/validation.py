@@ -34,7 +34,7 @@ def _printable(part: str) -> str:
     return part if part.isprintable() else "?"
 
 
-def _explain(type_: str, context: dict[str, Any], value: object) -> tuple[str, str]:
+def _explain(type_: str, context: dict[str, Any], value: Any) -> tuple[str, str]:
     """Return what is wrong and what is expected, with the limit but without the value."""
     if type_ == _CUSTOM:
         return context["problem"], context["expected"]
@@ -44,7 +44,7 @@ def _explain(type_: str, context: dict[str, Any], value: object) -> tuple[str, s
             return problem, f"at least {_count(value, context['min_length'])}"
         case "string_too_long" | "too_long":
             limit = _count(value, context["max_length"])
-            return "is too long", f"at most {limit}, got {_count(value)}"
+            return "is too long", f"at most {limit}, got {len(value)}"
         case "greater_than_equal":
             return "is too small", f"at least {context['ge']}"
         case "less_than_equal":

