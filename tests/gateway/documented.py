@@ -14,7 +14,6 @@ from send_whatsapp.gateway.openapi.document import openapi_document
 from send_whatsapp.gateway.tokens import Tokens
 from send_whatsapp.settings import GatewaySettings
 
-
 MAX_VALIDATED_BYTES = 100_000
 
 
