@@ -11,8 +11,14 @@ import typer
 from temporalio.client import Client
 
 from send_whatsapp.cli import batch_send
-from send_whatsapp.cli.batch_progress import follow_batch, show_counts, wait_for_batch
-from send_whatsapp.cli.options import Json
+from send_whatsapp.cli.batch_progress import (
+    follow_batch,
+    show_counts,
+    show_status,
+    wait_for_batch,
+    watch_hint,
+)
+from send_whatsapp.cli.options import BatchTimeout, Json
 from send_whatsapp.cli.output import Exit, Output
 from send_whatsapp.cli.run import Session, run
 from send_whatsapp.client import batches
@@ -27,13 +33,13 @@ Key = Annotated[str, typer.Argument(help="Key of the batch.")]
 
 
 @app.command(epilog="Example: send-whatsapp batch watch jan-2027")
-def watch(key: Key, as_json: Json = False) -> None:
+def watch(key: Key, timeout: BatchTimeout = None, as_json: Json = False) -> None:
     """Wait for the end of a batch; the exit code is that of `batch send`."""
 
     async def command(session: Session) -> Exit:
-        return await follow_batch(session, key)
+        return await follow_batch(session, key, timeout)
 
-    run(command, Output(as_json=as_json), interrupted=batch_send.still_running(key))
+    run(command, Output(as_json=as_json), interrupted=watch_hint(key))
 
 
 @app.command(epilog="Example: send-whatsapp batch status jan-2027 --json")
@@ -41,12 +47,7 @@ def status(key: Key, as_json: Json = False) -> None:
     """Show how many rows have which outcome."""
 
     async def command(session: Session) -> Exit:
-        state = await batches.get_status(session.client, key)
-        paused = state.paused and state.running
-        more = {"paused": paused, "pauseReason": state.pause_reason}
-        show_counts(session.output, state.counts, more)
-        if paused and not as_json:
-            session.output.stdout.print(f"Paused: {state.pause_reason}.", markup=False)
+        show_status(session.output, await batches.get_status(session.client, key))
         return Exit.ACCEPTED
 
     run(command, Output(as_json=as_json))
@@ -86,7 +87,7 @@ def cancel(key: Key, as_json: Json = False) -> None:
 
     async def command(session: Session) -> Exit:
         await batches.cancel(session.client, key)
-        show_counts(session.output, await wait_for_batch(session, key))
+        show_counts(session.output, (await wait_for_batch(session, key)).counts)
         return Exit.ACCEPTED
 
     run(command, Output(as_json=as_json))
@@ -116,7 +117,7 @@ def report(
 
 
 @app.command("retry-failed", epilog="Example: send-whatsapp batch retry-failed jan-2027")
-def retry_failed(key: Key, as_json: Json = False) -> None:
+def retry_failed(key: Key, timeout: BatchTimeout = None, as_json: Json = False) -> None:
     """Resend the rows that failed or were never sent; needs no file."""
 
     async def command(session: Session) -> Exit:
@@ -130,9 +131,9 @@ def retry_failed(key: Key, as_json: Json = False) -> None:
                 is_whole_file=False,
                 task_queue=session.settings.task_queue,
             )
-        return await follow_batch(session, key)
+        return await follow_batch(session, key, timeout)
 
-    run(command, Output(as_json=as_json))
+    run(command, Output(as_json=as_json), interrupted=watch_hint(key))
 
 
 def _control(

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from send_whatsapp.cli.batch_dry_run import show_dry_run
-from send_whatsapp.cli.batch_progress import follow_batch, show_counts
+from send_whatsapp.cli.batch_progress import follow_batch, show_counts, watch_hint
 from send_whatsapp.cli.file_options import (
     ColumnMap,
     Empty,
@@ -19,6 +19,7 @@ from send_whatsapp.cli.file_options import (
 )
 from send_whatsapp.cli.options import (
     AtMostOnce,
+    BatchTimeout,
     ExpiresIn,
     Fallback,
     FileUrl,
@@ -94,13 +95,15 @@ def send(
         int, typer.Option(help="Rows in flight at the same time at most.", min=1, max=1000)
     ] = 100,
     no_wait: NoWait = False,
+    timeout: BatchTimeout = None,
     as_json: Json = False,
 ) -> None:
     """Send to every row of a file. With the same key again, send only what was not sent.
 
     The options for the content apply to every row, but a row's own cell wins.
 
-    Exit codes: 0 all rows accepted, 1 some failed, 2 the file is wrong, 3 some are unknown.
+    Exit codes: 0 all rows accepted, 1 some failed, 2 the file is wrong, 3 some are unknown,
+    5 still running: --timeout has passed, or the batch is paused and nobody is at a terminal.
     """
     output = Output(as_json=as_json)
     settings = load_settings(output)
@@ -158,14 +161,9 @@ def send(
         if no_wait:
             show_counts(output, state.counts)
             return Exit.ACCEPTED
-        return await follow_batch(session, key)
+        return await follow_batch(session, key, timeout)
 
-    run(command, output, interrupted=still_running(key))
-
-
-def still_running(key: str) -> str:
-    """Return the sentence for Ctrl-C while a batch is running."""
-    return f"The batch keeps running. Wait for it with: send-whatsapp batch watch {key}"
+    run(command, output, interrupted=watch_hint(key))
 
 
 def _clashes_error(clashes: list[tuple[int, int]]) -> str:

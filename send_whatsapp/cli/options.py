@@ -59,6 +59,12 @@ NoWait = Annotated[
 Timeout = Annotated[
     float, typer.Option("--timeout", help="How long to wait for the end, in seconds.", min=0)
 ]
+BatchTimeout = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout", help="How long to wait for the end, in seconds; default: no limit.", min=0
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print only JSON on standard output.")]
 
 DEFAULT_TIMEOUT_S: Final = 120.0
