@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from temporalio.client import Client
-from temporalio.common import WorkflowIDReusePolicy
+from temporalio.common import TypedSearchAttributes, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -16,6 +16,7 @@ from send_whatsapp.client.errors import (
     OutcomeUnknown,
     SendFailed,
 )
+from send_whatsapp.client.start_attributes import of_send, start_with_attributes
 from send_whatsapp.client.state import Handle, Started, State, get_state
 from send_whatsapp.contract import names
 from send_whatsapp.contract.errors import utc
@@ -169,7 +170,9 @@ async def _start_or_find(
     policy = WorkflowIDReusePolicy.REJECT_DUPLICATE
     while True:
         try:
-            handle = await _start(client, request, workflow_id, policy, task_queue, memo, now)
+            handle = await _start(
+                client, request, workflow_id, policy, task_queue, memo, region, now
+            )
         except WorkflowAlreadyStartedError:
             pass
         else:
@@ -220,22 +223,28 @@ async def _start(
     policy: WorkflowIDReusePolicy,
     task_queue: str,
     memo: dict[str, Any],
+    region: str,
     now: datetime,
 ) -> Handle:
     delay = request.send_at - now if request.send_at else timedelta()
-    async with rpc(client):
-        return await client.start_workflow(
-            names.SEND_WORKFLOW,
-            request,
-            id=workflow_id,
-            task_queue=task_queue,
-            result_type=SendWhatsAppResult,
-            id_reuse_policy=policy,
-            start_delay=delay if delay > timedelta() else None,
-            static_summary=summary(request),
-            static_details=_details(request, memo),
-            memo=memo or None,
-        )
+
+    async def start(attributes: TypedSearchAttributes) -> Handle:
+        async with rpc(client):
+            return await client.start_workflow(
+                names.SEND_WORKFLOW,
+                request,
+                id=workflow_id,
+                task_queue=task_queue,
+                result_type=SendWhatsAppResult,
+                id_reuse_policy=policy,
+                start_delay=delay if delay > timedelta() else None,
+                static_summary=summary(request),
+                static_details=_details(request, memo),
+                memo=memo or None,
+                search_attributes=attributes,
+            )
+
+    return await start_with_attributes(client, of_send(request, region), start)
 
 
 def summary(request: SendWhatsAppRequest) -> str:

@@ -73,7 +73,6 @@ async def test_on_a_terminal_a_paused_batch_is_waited_for(
         return f"batch resume {key}".encode() in shown
 
     await until(says_how_to_continue)
-    assert watch.returncode is None
     assert (await cli("batch", "rate", key, "0")).code == 0
     assert (await cli("batch", "resume", key)).code == 0
     out, _ = await watch.communicate()
@@ -86,7 +85,7 @@ async def test_a_batch_without_a_worker_says_so_and_its_timeout_ends_the_wait(
     server: DevServer, tmp_path: Path, command: str
 ) -> None:
     key = new_key()
-    send = ("batch", "send", people(tmp_path, 2), "--key", key)
+    send: tuple[str, ...] = ("batch", "send", people(tmp_path, 2), "--key", key)
     where = {"address": server.address, "task_queue": f"nobody-{key}"}
     if command == "watch":
         assert (await run_command(*send, "--no-wait", **where)).code == 0
