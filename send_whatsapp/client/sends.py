@@ -129,14 +129,23 @@ async def request_cancel(client: Client, state: State) -> None:
 
 
 async def resend(
-    client: Client, workflow_id: str, *, task_queue: str = names.DEFAULT_TASK_QUEUE
+    client: Client,
+    workflow_id: str,
+    *,
+    force: bool = False,
+    task_queue: str = names.DEFAULT_TASK_QUEUE,
 ) -> Started:
     """Start a new run with the request of a closed one; its memo names the old run.
 
-    Raises KeyConflict if the run is not closed or its request was invalid, NotFound,
-    TemporalUnavailable.
+    Raises KeyConflict if the run is not closed, its request was invalid or, without `force`, the
+    provider has accepted its message; NotFound, TemporalUnavailable.
     """
     state = await get_state(client, workflow_id)
+    if state.outcome == "accepted" and not force:
+        raise KeyConflict(
+            f"the message of {workflow_id} was accepted, so the person would get it twice: add"
+            " --force if that is what you want"
+        )
     if state.outcome == "running":
         raise KeyConflict(f"{workflow_id} is still running: wait for it or cancel it first")
     request = await get_request(client, workflow_id, run_id=state.run_id)

@@ -117,7 +117,9 @@ async def test_resend_makes_a_new_run_that_names_the_old_one(
 ) -> None:
     one, phone = key(), new_phone()
     await harness.send(one, to=phone, message="x")
-    again = await sends.resend(harness.client, one, task_queue=harness.task_queue)
+    with pytest.raises(KeyConflict, match="--force"):
+        await sends.resend(harness.client, one, task_queue=harness.task_queue)
+    again = await sends.resend(harness.client, one, force=True, task_queue=harness.task_queue)
     assert again.id != one
     assert (await sends.get_result(harness.client, again.id)).success
     described = await harness.client.get_workflow_handle(again.id).describe()

@@ -8,6 +8,7 @@ from send_whatsapp.client.batches.row_outcomes import (
     outcomes_by_part,
     report_row,
 )
+from send_whatsapp.client.batches.runs import exists
 from send_whatsapp.client.batches.starting import BatchLimits, start
 from send_whatsapp.client.batches.status import BatchStatus, get_status
 
@@ -16,6 +17,7 @@ __all__ = [
     "BatchLimits",
     "BatchStatus",
     "cancel",
+    "exists",
     "failed_rows",
     "get_status",
     "outcomes",
