@@ -1,8 +1,5 @@
 """The commands for batches: start one from a file, follow and control it, and read its report."""
 
-import csv
-import io
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +7,7 @@ from typing import Annotated
 import typer
 from temporalio.client import Client
 
-from send_whatsapp.cli import batch_send
+from send_whatsapp.cli import batch_list, batch_send
 from send_whatsapp.cli.batch_progress import (
     follow_batch,
     show_counts,
@@ -20,14 +17,17 @@ from send_whatsapp.cli.batch_progress import (
 )
 from send_whatsapp.cli.options import BatchTimeout, Json
 from send_whatsapp.cli.output import Exit, Output
+from send_whatsapp.cli.report_files import check_report_file, print_report, write_report
 from send_whatsapp.cli.run import Session, run
 from send_whatsapp.client import batches
-from send_whatsapp.contract.batch import BatchState, RowOutcome
+from send_whatsapp.contract.batch import BatchState
+from send_whatsapp.contract.result import Outcome
 
 app = typer.Typer(help="Send to many recipients from a file.", no_args_is_help=True)
 app.command(
     epilog="Example: send-whatsapp batch send people.csv --key jan-2027 --template visa_approved"
 )(batch_send.send)
+app.command("list", epilog="Example: send-whatsapp batch list")(batch_list.list_)
 
 Key = Annotated[str, typer.Argument(help="Key of the batch.")]
 
@@ -97,20 +97,25 @@ def cancel(key: Key, as_json: Json = False) -> None:
 def report(
     key: Key,
     to_file: Annotated[
-        Path | None, typer.Option("--out", help="Write the CSV to this file.")
+        Path | None,
+        typer.Option("--out", help="Write it to this file: .csv, or .xlsx for an Excel workbook."),
     ] = None,
+    outcome: Annotated[Outcome | None, typer.Option(help="Only rows with this outcome.")] = None,
     as_json: Json = False,
 ) -> None:
     """Print the outcome of each row as CSV, in the order of the file."""
+    if to_file:
+        check_report_file(to_file)
 
     async def command(session: Session) -> Exit:
-        rows = await batches.outcomes(session.client, key)
+        found = await batches.outcomes(session.client, key)
+        rows = [row for row in found if outcome in (None, row.outcome)]
+        if to_file:
+            write_report(to_file, rows)
         if as_json:
             session.output.json([batches.report_row(row) for row in rows])
-        elif to_file:
-            to_file.write_text(_csv(rows), encoding="utf-8", newline="")
-        else:
-            sys.stdout.write(_csv(rows))
+        elif not to_file:
+            print_report(rows)
         return Exit.ACCEPTED
 
     run(command, Output(as_json=as_json))
@@ -146,13 +151,3 @@ def _control(
         return Exit.ACCEPTED
 
     run(command, output)
-
-
-def _csv(rows: list[RowOutcome]) -> str:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, batches.REPORT_COLUMNS)
-    writer.writeheader()
-    for row in rows:
-        cells = batches.report_row(row)
-        writer.writerow({name: "" if cell is None else cell for name, cell in cells.items()})
-    return text.getvalue()

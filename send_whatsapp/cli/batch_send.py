@@ -86,8 +86,9 @@ def send(
         bool, typer.Option("--resend-unknown", help="Send rows with outcome unknown again.")
     ] = False,
     rate: Annotated[
-        int | None, typer.Option(help="Rows to start per minute at most.", min=1, max=1_000_000)
-    ] = None,
+        int,
+        typer.Option(help="Rows to start per minute at most; 0: no limit.", min=0, max=1_000_000),
+    ] = 0,
     pause_after: Annotated[
         int, typer.Option(help="Pause after this many failures in a row.", min=1)
     ] = 20,
@@ -137,7 +138,7 @@ def send(
     if dry_run:
         show_dry_run(output, table.columns, rows, len(wrong))
         return
-    limits = BatchLimits(in_flight=in_flight, per_minute=rate, pause_after=pause_after)
+    limits = BatchLimits(in_flight=in_flight, per_minute=rate or None, pause_after=pause_after)
     rejected = [row.outcome() for row in wrong]
 
     async def command(session: Session) -> Exit:

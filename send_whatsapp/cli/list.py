@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -19,9 +19,6 @@ from send_whatsapp.contract.errors import ErrorType
 from send_whatsapp.contract.result import Outcome
 
 app = typer.Typer()
-
-PIPE_WIDTH: Final = 1000
-"""Columns of a table that is not printed on a terminal: wide enough never to fold a line."""
 
 
 @app.command("list", epilog="Example: send-whatsapp list --outcome unknown --since 24h")
@@ -65,9 +62,7 @@ def list_(
         elif not found:
             output.stdout.print("No message matches.")
         else:
-            if not output.stdout.is_terminal:
-                output.stdout.width = PIPE_WIDTH
-            output.stdout.print(_table(found, on_terminal=output.stdout.is_terminal))
+            output.table(_table(found, on_terminal=output.stdout.is_terminal))
         return Exit.ACCEPTED
 
     run(command, output)

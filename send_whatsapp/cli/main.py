@@ -1,6 +1,9 @@
 """The command line `send-whatsapp`: its commands, and how the process ends."""
 
+import os
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -17,6 +20,24 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"send-whatsapp {version('send-whatsapp')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", is_eager=True, callback=_show_version),
+    ] = False,
+) -> None:
+    """Hold the options of the command line itself."""
+
+
 app.add_typer(send.app)
 app.add_typer(resend.app)
 app.add_typer(list_command.app)
@@ -43,6 +64,9 @@ def main() -> None:
         exit_now(error.code or Exit.ACCEPTED)
     except KeyboardInterrupt:
         exit_now(Exit.INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever reads the output, for example `head`, has enough of it.
+        os._exit(Exit.BROKEN_PIPE)
     except Exception as error:
         output.note(f"Unexpected {type(error).__name__}: this is a defect, please report it.")
         exit_now(Exit.FAILED)

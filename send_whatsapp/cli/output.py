@@ -6,6 +6,7 @@ from enum import IntEnum
 from typing import Any, Final, NoReturn
 
 from rich.console import Console
+from rich.table import Table
 
 from send_whatsapp.client.state import State, is_invalid
 from send_whatsapp.client.times import with_local_times
@@ -24,7 +25,11 @@ class Exit(IntEnum):
     CHECK_FAILED = 4  # of `doctor`
     STILL_RUNNING = 5
     INTERRUPTED = 130
+    BROKEN_PIPE = 141
 
+
+PIPE_WIDTH: Final = 1000
+"""Columns of a table that is not printed on a terminal."""
 
 _ERROR_TYPES: Final = {
     Exit.INVALID: str(ErrorType.INVALID_REQUEST),
@@ -67,6 +72,12 @@ class Output:
             self.json(value)
         else:
             self.stdout.print(text, markup=False)
+
+    def table(self, table: Table) -> None:
+        """Print a table; without a terminal it is so wide that no line is folded."""
+        if not self.stdout.is_terminal:
+            self.stdout.width = PIPE_WIDTH
+        self.stdout.print(table)
 
     def note(self, text: str, *, style: str | None = None) -> None:
         """Print a line that is not part of the result."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from temporalio.client import Client
 
+from send_whatsapp.cli.errors import UsageError
 from send_whatsapp.cli.output import Exit, Output
 from send_whatsapp.client.errors import KeyConflict, NotFound, OutcomeUnknown
 from send_whatsapp.client.links import ui_link
@@ -37,6 +38,8 @@ class Session:
         address = self.link(state.id, state.run_id) if link else None
         self.output.state(state, address, details=details, cancelling=cancelling)
 
+
+_WRONG_INPUT = (KeyConflict, NotFound, InvalidKey, FilterNotPossible, SettingsError, UsageError)
 
 Command = Callable[[Session], Awaitable[Exit]]
 
@@ -72,7 +75,7 @@ def run(
         output.fail(Exit.NO_TEMPORAL, str(error))
     except OutcomeUnknown as error:
         output.fail(Exit.UNKNOWN, f"{error} (option --force of `send`)")
-    except (KeyConflict, NotFound, InvalidKey, FilterNotPossible, SettingsError) as error:
+    except _WRONG_INPUT as error:
         output.fail(Exit.INVALID, str(error))
     except UnicodeError:
         output.fail(Exit.INVALID, "An argument is not valid UTF-8 text")

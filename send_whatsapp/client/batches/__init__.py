@@ -1,6 +1,7 @@
 """Batches for Python callers: start, follow and control one, and read the outcome of each row."""
 
 from send_whatsapp.client.batches.commands import cancel, pause, resume, set_rate
+from send_whatsapp.client.batches.listing import ListedBatch, list_batches
 from send_whatsapp.client.batches.row_outcomes import (
     REPORT_COLUMNS,
     failed_rows,
@@ -16,10 +17,12 @@ __all__ = [
     "REPORT_COLUMNS",
     "BatchLimits",
     "BatchStatus",
+    "ListedBatch",
     "cancel",
     "exists",
     "failed_rows",
     "get_status",
+    "list_batches",
     "outcomes",
     "outcomes_by_part",
     "pause",
