@@ -62,5 +62,5 @@ async def main() -> None:
 
 if __name__ == "__main__":
     asyncio.run(main())
-    # Without this, Temporal's SDK may abort while the interpreter shuts down (sdk-python issue 300).
+    # Otherwise the SDK may abort while the interpreter shuts down (sdk-python issue 300).
     exit_now(0)
