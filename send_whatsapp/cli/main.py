@@ -1,6 +1,5 @@
 """The command line `send-whatsapp`: its commands, and how the process ends."""
 
-import os
 import sys
 from importlib.metadata import version
 from typing import Annotated
@@ -65,9 +64,6 @@ def main() -> None:
         exit_now(error.code or Exit.ACCEPTED)
     except KeyboardInterrupt:
         exit_now(Exit.INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever reads the output, for example `head`, has enough of it.
-        os._exit(Exit.BROKEN_PIPE)
     except Exception as error:
         output.note(f"Unexpected {type(error).__name__}: this is a defect, please report it.")
         exit_now(Exit.FAILED)

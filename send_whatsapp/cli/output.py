@@ -25,7 +25,6 @@ class Exit(IntEnum):
     CHECK_FAILED = 4  # of `doctor`
     STILL_RUNNING = 5
     INTERRUPTED = 130
-    BROKEN_PIPE = 141
 
 
 PIPE_WIDTH: Final = 1000

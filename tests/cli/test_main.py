@@ -95,4 +95,4 @@ async def test_a_reader_that_has_enough_ends_the_command_quietly() -> None:
     )
     os.close(writing)
     _, err = await process.communicate()
-    assert (process.returncode, err) == (141, b"")
+    assert (process.returncode, err) == (1, b"")
