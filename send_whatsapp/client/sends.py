@@ -9,6 +9,7 @@ from temporalio.common import TypedSearchAttributes, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from send_whatsapp.client.descriptions import FORCED_MEMO, RESEND_MEMO, details, summary
 from send_whatsapp.client.errors import (
     DeliveryUnknown,
     KeyConflict,
@@ -19,7 +20,6 @@ from send_whatsapp.client.errors import (
 from send_whatsapp.client.start_attributes import of_send, start_with_attributes
 from send_whatsapp.client.state import Handle, Started, State, get_state
 from send_whatsapp.contract import names
-from send_whatsapp.contract.errors import utc
 from send_whatsapp.contract.phone import DEFAULT_REGION
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.contract.result import SendWhatsAppResult
@@ -28,8 +28,6 @@ from send_whatsapp.temporal.history import started_with
 
 logger = logging.getLogger(__name__)
 
-FORCED_MEMO = "forced"
-RESEND_MEMO = "resendOf"
 
 WAKE_SIGNAL = "wake"
 """No workflow handles it; any signal ends the start delay of a run."""
@@ -248,31 +246,9 @@ async def _start(
                 id_reuse_policy=policy,
                 start_delay=delay if delay > timedelta() else None,
                 static_summary=summary(request),
-                static_details=_details(request, memo),
+                static_details=details(request, memo),
                 memo=memo or None,
                 search_attributes=attributes,
             )
 
     return await start_with_attributes(client, of_send(request, region), start)
-
-
-def summary(request: SendWhatsAppRequest) -> str:
-    """Return one line for the Web UI, without the recipient and the text."""
-    if request.template is not None:
-        return f"WhatsApp template {request.template[:60]}"
-    if request.file_type is not None:
-        return f"WhatsApp {request.file_type}"
-    return f"WhatsApp text, {len(request.message or ''):,} characters"
-
-
-def _details(request: SendWhatsAppRequest, memo: dict[str, Any]) -> str:
-    details = [f"Delivery: {request.delivery}."]
-    if request.send_at:
-        details.append(f"Not sent before {utc(request.send_at)}.")
-    if request.expires_at:
-        details.append(f"Not sent after {utc(request.expires_at)}.")
-    if FORCED_MEMO in memo:
-        details.append("Started by force after a run that may have sent the message.")
-    if RESEND_MEMO in memo:
-        details.append(f"Sends the message of {memo[RESEND_MEMO]['id']} again.")
-    return " ".join(details)
