@@ -3,9 +3,6 @@
 import argparse
 import asyncio
 import json
-import socket
-import sys
-from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
@@ -16,7 +13,7 @@ from simulator.provider import Provider
 from simulator.state import State
 
 
-async def serve(arguments: argparse.Namespace, listening: socket.socket) -> None:
+async def serve(arguments: argparse.Namespace) -> None:
     """Serve, and print the URL on standard output once the simulator listens."""
     flows = json.loads(arguments.flows.read_text()) if arguments.flows else None
     provider = Provider(
@@ -27,6 +24,8 @@ async def serve(arguments: argparse.Namespace, listening: socket.socket) -> None
     )
     config = uvicorn.Config(
         create_app(provider),
+        host=arguments.host,
+        port=arguments.port,
         http=TrackedProtocol,
         log_level="error",
         access_log=False,
@@ -35,11 +34,11 @@ async def serve(arguments: argparse.Namespace, listening: socket.socket) -> None
         timeout_keep_alive=30,
     )
     server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve([listening]))
+    serving = asyncio.create_task(server.serve())
     while not server.started and not serving.done():
         await asyncio.sleep(0.01)
     if server.started:
-        port = listening.getsockname()[1]
+        port = server.servers[0].sockets[0].getsockname()[1]
         print(f"simulator ready on http://{arguments.host}:{port}/api", flush=True)
     await serving
 
@@ -53,18 +52,7 @@ def main() -> None:
     parser.add_argument("--flows", type=Path, help="JSON file with a list of {id, name, text}")
     parser.add_argument("--delay-ms", type=int, default=0, help="milliseconds before each response")
     parser.add_argument("--rate-limit", type=int, help="calls per minute; more get code 429")
-    arguments = parser.parse_args()
-    try:
-        listening = socket.create_server((arguments.host, arguments.port))
-    except OSError as error:
-        sys.exit(
-            f"Cannot listen on {arguments.host}:{arguments.port}"
-            f" ({error.strerror}). Stop the program that uses the port,"
-            " or choose another one, for example with `make simulator SIMULATOR_PORT=9099`."
-        )
-    # uvicorn closes the connections, then raises the signal again.
-    with suppress(KeyboardInterrupt):
-        asyncio.run(serve(arguments, listening))
+    asyncio.run(serve(parser.parse_args()))
 
 
 if __name__ == "__main__":

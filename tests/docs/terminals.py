@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from tests.conftest import ROOT, until
@@ -40,7 +41,7 @@ class Terminals:
         self.server, ui, self.simulator, gateway = (free_port() for _ in range(4))
         # Pages contain these two ports; all others can be set.
         self._ports = {9090: self.simulator, 9091: free_port()}
-        ours = ("CGB_", "GATEWAY_", "METRICS_", "OTEL_", "TEMPORAL_", "LOG_", "MAKE", "MFLAGS")
+        ours = ("CGB_", "GATEWAY_", "METRICS_", "OTEL_", "TEMPORAL_", "LOG_", "MAKE", "MFLAGS", "PYTEST_", "COV")
         self.environment = {n: v for n, v in os.environ.items() if not n.startswith(ours)} | {
             "SERVER_PORT": str(self.server),
             "UI_PORT": str(ui),
@@ -63,7 +64,7 @@ class Terminals:
             for block in blocks:
                 await stack.enter_async_context(self._terminal(block))
             for block in blocks:
-                await until(lambda block=block: self._is_ready(block))
+                await until(partial(self._is_ready, block))
             yield
 
     @asynccontextmanager
