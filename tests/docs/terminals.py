@@ -25,6 +25,11 @@ READY = {
 """Commands that run until Ctrl-C, and what they print once they are ready."""
 
 _NOT_COPIED = (".git", ".venv", ".data", "node_modules", "dist", "build", "*_cache", "__pycache__")
+_NOT_PASSED = (
+    *("CGB_", "GATEWAY_", "LOG_", "METRICS_", "OTEL_", "TEMPORAL_"),
+    # Of the programs that run this test. Coverage would count the copied files as others.
+    *("COV", "MAKE", "MFLAGS", "PYTEST_"),
+)
 
 
 def ready_text(block: Block) -> str | None:
@@ -41,8 +46,9 @@ class Terminals:
         self.server, ui, self.simulator, gateway = (free_port() for _ in range(4))
         # Pages contain these two ports; all others can be set.
         self._ports = {9090: self.simulator, 9091: free_port()}
-        ours = ("CGB_", "GATEWAY_", "METRICS_", "OTEL_", "TEMPORAL_", "LOG_", "MAKE", "MFLAGS", "PYTEST_", "COV")
-        self.environment = {n: v for n, v in os.environ.items() if not n.startswith(ours)} | {
+        self.environment = {
+            n: v for n, v in os.environ.items() if not n.startswith(_NOT_PASSED)
+        } | {
             "SERVER_PORT": str(self.server),
             "UI_PORT": str(ui),
             "SIMULATOR_PORT": str(self.simulator),
@@ -131,7 +137,8 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
     try:
         await until(lambda: not _exists(process.pid), within_s=20)
     except TimeoutError:
-        os.killpg(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _exists(group: int) -> bool:

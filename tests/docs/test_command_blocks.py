@@ -30,7 +30,10 @@ def runnable(page: Page) -> list[Block]:
 
 SERVICES = [block for block in runnable(README) if ready_text(block)]
 STARTED = [block.body for block in SERVICES]
-OTHERS = [page for page in PAGES if page.path.parent == ROOT / "docs" and runnable(page)]
+OTHERS = sorted(
+    (page for page in PAGES if page.path.parent == ROOT / "docs" and runnable(page)),
+    key=lambda page: -len(page.commands),  # The longest one first, so that none waits for it.
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +49,7 @@ async def terminals(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[T
     async with opened.running(SERVICES):
         provider = Simulator(f"http://127.0.0.1:{opened.simulator}/api", 0)
         phone = new_phone()
-        await provider.faults(Fault(route="send_text", phone=phone, status=503))
+        await provider.faults(Fault(route="send_text", phone=phone, status=429))
         await provider.close()
         client = await Client.connect(f"127.0.0.1:{opened.server}")
         send = await client.start_workflow(
