@@ -70,7 +70,7 @@ class Terminals:
             for block in blocks:
                 await stack.enter_async_context(self._terminal(block))
             for block in blocks:
-                await until(partial(self._is_ready, block))
+                await until(partial(self._is_ready, block), within_s=60)
             yield
 
     @asynccontextmanager
