@@ -1,4 +1,7 @@
-"""`make batch-proof`: a batch while workers are killed and the server restarts, row by row."""
+"""`make batch-proof`: a batch while workers are killed and the server restarts, row by row.
+
+It runs with a quick provider, and again with one that takes 20 s for one row in a hundred.
+"""
 
 import argparse
 import asyncio
@@ -10,14 +13,14 @@ import sys
 import tempfile
 import time
 import uuid
-from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from temporalio.client import Client
 
+from bench.verdict import Kill, broken_promises, compare, seen_sends
 from send_whatsapp.client import batches
 from send_whatsapp.client.batches import BatchStatus
 from send_whatsapp.contract.batch import Row
@@ -26,31 +29,36 @@ from send_whatsapp.contract.fields import Delivery
 from send_whatsapp.contract.names import batch_id, part_id
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.temporal.connection import TemporalUnavailable
+from simulator.faults import Fault
 from simulator.process import Simulator, simulator
 from tools.dev_server import ROOT, DevServer, dev_server
 
-EVENTS_WARNING = 10_240
-"""Events of a history at which the server warns."""
-
 WORKERS = 2
+IN_FLIGHT = 100
 
-MUST_BE_ZERO = (
-    "missing",
-    "twiceInReport",
-    "acceptedButNotArrived",
-    "arrivedButDenied",
-    "countsDiffer",
-    "wrongStatus",
-)
+DELAY_MS = 20
+"""Time that the provider takes per call."""
+
+SLOW_MS = 20_000
+"""Time that it takes for a slow row."""
+
+SLOW_SHARE = 0.01
+
+
+Incident = Literal["kill one", "kill all", "restart"]
 
 
 class Proof:
-    """A server, a simulator and two workers that can be killed, and one batch."""
+    """A server, a simulator and two workers that can be killed, and one batch.
 
-    def __init__(self, server: DevServer, provider: Simulator) -> None:
-        self.server, self.provider = server, provider
+    One row in a hundred takes `slow_ms`, unless it is 0.
+    """
+
+    def __init__(self, server: DevServer, provider: Simulator, slow_ms: int) -> None:
+        self.server, self.provider, self.slow_ms = server, provider, slow_ms
         self.key = f"proof-{uuid.uuid4().hex[:8]}"
         self.workers: list[subprocess.Popen[bytes]] = []
+        self.kills: list[Kill] = []
         self.arrived = 0
         self._ended = 0
         self._wrong_status: list[str] = []
@@ -62,22 +70,42 @@ class Proof:
             "TEMPORAL_ADDRESS": self.server.address,
             "CGB_API_URL": self.provider.url,
             "CGB_API_KEY": self.provider.key,
-            "CGB_TIMEOUT": "2000",
+            "CGB_TIMEOUT": str(2000 + self.slow_ms),
             "LOG_LEVEL": "ERROR",
         }
         command = [sys.executable, str(ROOT / "worker.py")]
         self.workers.append(subprocess.Popen(command, env=environment))
 
-    async def cause(self, incident: str) -> None:
-        """Kill the oldest worker and start another one, or restart the server."""
-        if incident == "kill":
-            worker = self.workers.pop(0)
-            worker.send_signal(signal.SIGKILL)
-            worker.wait()
-            self.start_worker()
-        else:
+    async def slow_down(self) -> None:
+        """Let the provider take long for some rows. What it does happens just before it answers."""
+        slow = Fault(
+            route="send_text",
+            probability=SLOW_SHARE,
+            delay_ms=self.slow_ms,
+            effect=True,
+            status=200,
+            body={"success": True},
+        )
+        await self.provider.faults(*([slow] if self.slow_ms else []))
+
+    async def cause(self, incident: Incident) -> None:
+        """Kill one worker or all and start others in their place, or restart the server."""
+        if incident == "restart":
             await asyncio.to_thread(self.server.stop)
             await self.server.start()
+        else:
+            self._kill(1 if incident == "kill one" else len(self.workers))
+
+    def _kill(self, count: int) -> None:
+        killed, self.workers = self.workers[:count], self.workers[count:]
+        began = time.time()
+        for worker in killed:
+            worker.send_signal(signal.SIGKILL)
+        for worker in killed:
+            worker.wait()
+        self.kills.append(Kill(began, time.time()))
+        for _ in killed:
+            self.start_worker()
 
     async def check_status(self, client: Client, rows: int) -> BatchStatus | None:
         """Return the status, None if the server is away; note if more is reported than arrived."""
@@ -98,30 +126,11 @@ class Proof:
         return status
 
     async def judge(self, client: Client, rows: list[Row], status: BatchStatus) -> dict[str, Any]:
-        """Compare the report of every row with the inbox, and with the counts of the batch."""
+        """Compare the report of every row with what the simulator saw, and with the counts."""
         report = await batches.outcomes(client, self.key)
-        arrived = Counter(message["phone"] for message in await self.provider.inbox())
-        by_outcome: Counter[str] = Counter(row.outcome for row in report)
-        reported = {row.key for row in report}
-        denied = ("failed", "cancelled")
-        return {
-            "rows": len(rows),
-            "outcomes": dict(by_outcome),
-            "missing": len({row.key for row in rows} - reported),
-            "twiceInReport": len(report) - len(reported),
-            "doubled": sum(count > 1 for count in arrived.values()),
-            "acceptedButNotArrived": sum(
-                row.outcome == "accepted" and row.to not in arrived for row in report
-            ),
-            "arrivedButDenied": sum(row.outcome in denied and row.to in arrived for row in report),
-            "unknownThatArrived": sum(
-                row.outcome == "unknown" and row.to in arrived for row in report
-            ),
-            "countsDiffer": {
-                outcome: count
-                for outcome, count in status.counts.model_dump().items()
-                if count != by_outcome.get(outcome, 0)
-            },
+        requests = await self.provider.requests("send_text")
+        sends = seen_sends(requests, await self.provider.inbox())
+        return compare(rows, report, status.counts, sends, self.kills) | {
             "wrongStatus": self._wrong_status[:5],
             "mostEvents": await self._most_events(client, status.part_count),
         }
@@ -136,23 +145,17 @@ class Proof:
         return max(events)
 
 
-def broken_promises(found: dict[str, Any], delivery: Delivery) -> list[str]:
-    """Return the results that break a promise."""
-    zero = (*MUST_BE_ZERO, *(["doubled"] if delivery == "at_most_once" else []))
-    broken = [name for name in zero if found[name]]
-    return broken + (["mostEvents"] if found["mostEvents"] >= EVENTS_WARNING else [])
-
-
 @asynccontextmanager
-async def running_proof() -> AsyncIterator[Proof]:
+async def running_proof(slow_ms: int) -> AsyncIterator[Proof]:
     """Run a server, a simulator and the workers, with their files in a temporary folder."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         server = await stack.enter_async_context(
             dev_server(folder / "server.log", database=folder / "temporal.db")
         )
-        provider = await stack.enter_async_context(simulator("--delay-ms", "20"))
-        proof = Proof(server, provider)
+        provider = await stack.enter_async_context(simulator("--delay-ms", str(DELAY_MS)))
+        proof = Proof(server, provider, slow_ms)
+        await proof.slow_down()
         for _ in range(WORKERS):
             proof.start_worker()
         try:
@@ -163,32 +166,37 @@ async def running_proof() -> AsyncIterator[Proof]:
                 worker.wait()
 
 
-async def prove(rows: int, kills: int, restarts: int, delivery: Delivery) -> dict[str, Any]:
+async def prove(
+    rows: int, kills: int, restarts: int, delivery: Delivery, *, slow_ms: int = 0
+) -> dict[str, Any]:
     """Send a batch, with kills and restarts spread over it; return what became of its rows."""
-    async with running_proof() as proof:
+    async with running_proof(slow_ms) as proof:
         client = await Client.connect(proof.server.address, plugins=[contract_plugin()])
         batch = _rows(rows, delivery)
         started = time.perf_counter()
-        await batches.start(client, proof.key, batch, [])
+        limits = batches.BatchLimits(in_flight=IN_FLIGHT)
+        await batches.start(client, proof.key, batch, [], limits=limits)
         incidents = _incidents(kills, restarts)
         status = await _until_ended(proof, client, rows, incidents)
         found = await proof.judge(client, batch, status)
+        again = delivery == "at_least_once"
         return {
             **found,
             "delivery": delivery,
+            "slowMs": slow_ms,
             "kills": kills,
             "restarts": restarts,
             "incidentsLeft": len(incidents),
             "seconds": round(time.perf_counter() - started),
-            "broken": broken_promises(found, delivery),
+            "broken": broken_promises(found, in_flight=IN_FLIGHT, twice_allowed=again),
         }
 
 
 async def _until_ended(
-    proof: Proof, client: Client, rows: int, incidents: list[str]
+    proof: Proof, client: Client, rows: int, incidents: list[Incident]
 ) -> BatchStatus:
     """Wait for the end of the batch; cause the incidents, and remove each from the list."""
-    deadline = time.monotonic() + 120 + rows / 5
+    deadline = time.monotonic() + 120 + rows / 5 + 5 * proof.slow_ms / 1000
     due_at = [rows * (n + 1) // (len(incidents) + 1) for n in range(len(incidents))]
     while True:
         status = await proof.check_status(client, rows)
@@ -202,10 +210,13 @@ async def _until_ended(
         await asyncio.sleep(0.2)
 
 
-def _incidents(kills: int, restarts: int) -> list[str]:
+def _incidents(kills: int, restarts: int) -> list[Incident]:
     """Return the incidents in their order: the restarts in the middle of the kills."""
+    both: tuple[Incident, Incident] = ("kill one", "kill all")
+    killing = [both[number % 2] for number in range(kills)]
+    restarting: list[Incident] = ["restart"] * restarts
     before = (kills + 1) // 2
-    return ["kill"] * before + ["restart"] * restarts + ["kill"] * (kills - before)
+    return killing[:before] + restarting + killing[before:]
 
 
 def _rows(count: int, delivery: Delivery) -> list[Row]:
@@ -226,13 +237,15 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=5000)
     parser.add_argument("--kills", type=int, default=3)
     parser.add_argument("--restarts", type=int, default=1)
-    parser.add_argument("--delivery", choices=["at_most_once", "at_least_once"], default=None)
+    parser.add_argument("--delivery", choices=get_args(Delivery), help="only this one")
+    parser.add_argument("--provider", choices=["quick", "slow"], help="only this one")
     options = parser.parse_args()
-    deliveries: Sequence[Delivery] = (
-        [options.delivery] if options.delivery else ["at_most_once", "at_least_once"]
-    )
+    deliveries: Sequence[Delivery] = [options.delivery] if options.delivery else get_args(Delivery)
+    providers = {"quick": 0, "slow": SLOW_MS}
     found = [
-        asyncio.run(prove(options.rows, options.kills, options.restarts, delivery))
+        asyncio.run(prove(options.rows, options.kills, options.restarts, delivery, slow_ms=slow_ms))
+        for name, slow_ms in providers.items()
+        if options.provider in (None, name)
         for delivery in deliveries
     ]
     print(json.dumps(found, indent=2))
