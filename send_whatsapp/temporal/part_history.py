@@ -187,7 +187,8 @@ def _end_in_group(group: GroupedRow | None, closed_at: str | None) -> _End:
         return _without_end(closed_at, maybe_sent=group.maybe_sent)
     if failed.retry_delay_s is not None:
         return _without_end(closed_at, maybe_sent=not failed.details.nothing_sent)
-    return _End(outcome_of(failed.error()), failed.type, failed.message, group.at)
+    at = group.end.failed_at or group.at
+    return _End(outcome_of(failed.error()), failed.type, failed.message, at)
 
 
 def _without_end(closed_at: str | None, *, maybe_sent: bool) -> _End:

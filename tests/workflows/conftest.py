@@ -16,12 +16,13 @@ from contextlib import (
     contextmanager,
     suppress,
 )
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from temporalio.api.workflow.v1 import PendingActivityInfo
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowHandle
 from temporalio.runtime import Runtime
 from temporalio.worker import Worker
 
@@ -31,7 +32,8 @@ from send_whatsapp.cgb.client import CGBClient
 from send_whatsapp.client import batches
 from send_whatsapp.client.state import Started, get_state
 from send_whatsapp.contract.batch import BatchState, Counts, Row, RowOutcome
-from send_whatsapp.contract.names import batch_id
+from send_whatsapp.contract.names import batch_id, part_id
+from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.settings import WorkerSettings
 from send_whatsapp.telemetry.metrics import ProviderMetrics
 from simulator.process import Simulator
@@ -209,15 +211,20 @@ class Batch:
         self.harness, self.rows, self.key = harness, rows, f"b-{uuid.uuid4()}"
         self.handle = harness.client.get_workflow_handle(batch_id(self.key))
 
-    async def start(self, **limits: int) -> BatchState:
+    async def start(self, **limits: int | datetime) -> BatchState:
         return await batches.start(
             self.harness.client,
             self.key,
             self.rows,
             [],
-            limits=batches.BatchLimits(**limits),
+            limits=batches.BatchLimits.model_validate(limits),
             task_queue=self.harness.task_queue,
         )
+
+    @property
+    def part(self) -> WorkflowHandle[Any, Any]:
+        """The first part."""
+        return self.harness.client.get_workflow_handle(part_id(batch_id(self.key), 1, 0))
 
     async def status(self) -> batches.BatchStatus:
         return await batches.get_status(self.harness.client, self.key)
@@ -241,3 +248,35 @@ class Batch:
     async def outcomes(self, within_s: float = 60) -> list[str]:
         """Wait until the batch has ended; return the outcome of each row."""
         return [row.outcome for row in await self.report(within_s)]
+
+
+def rows(count: int, **fields: Any) -> list[Row]:
+    """Return texts to new people, sent at most once unless `fields` say otherwise."""
+    return [
+        Row(
+            row=number,
+            key=f"k{number}",
+            request=SendWhatsAppRequest.model_validate(
+                {"to": new_phone(), "message": "x", "delivery": "at_most_once", **fields}
+            ),
+        )
+        for number in range(2, count + 2)
+    ]
+
+
+async def until_arrived(provider: Simulator, count: int) -> None:
+    """Wait for so many messages."""
+
+    async def have_arrived() -> bool:
+        return len(await provider.inbox()) >= count
+
+    await until(have_arrived)
+
+
+async def until_sent(provider: Simulator, count: int) -> None:
+    """Wait for so many requests to send, answered or not."""
+
+    async def were_sent() -> bool:
+        return len(await provider.requests("send_text")) >= count
+
+    await until(were_sent)
