@@ -39,6 +39,9 @@ IN_FLIGHT = 100
 DELAY_MS = 20
 """Time that the provider takes per call."""
 
+TIMEOUT_MS = 10_000
+"""Deadline of a call, for rows that are not slow: only a kill shall make a row unknown."""
+
 SLOW_MS = 20_000
 """Time that it takes for a slow row."""
 
@@ -62,6 +65,7 @@ class Proof:
         self.arrived = 0
         self._ended = 0
         self._wrong_status: list[str] = []
+        self._pauses: list[str] = []
 
     def start_worker(self) -> None:
         """Start one more worker."""
@@ -70,7 +74,7 @@ class Proof:
             "TEMPORAL_ADDRESS": self.server.address,
             "CGB_API_URL": self.provider.url,
             "CGB_API_KEY": self.provider.key,
-            "CGB_TIMEOUT": str(2000 + self.slow_ms),
+            "CGB_TIMEOUT": str(TIMEOUT_MS + self.slow_ms),
             "LOG_LEVEL": "ERROR",
         }
         command = [sys.executable, str(ROOT / "worker.py")]
@@ -123,6 +127,9 @@ class Proof:
                 f"{counts.summary()}, but {self._ended} of {rows} rows had ended before"
             )
         self._ended = max(self._ended, counts.ended)
+        if status.paused:
+            self._pauses.append(status.pause_reason or "")
+            await batches.resume(client, self.key)
         return status
 
     async def judge(self, client: Client, rows: list[Row], status: BatchStatus) -> dict[str, Any]:
@@ -130,8 +137,13 @@ class Proof:
         report = await batches.outcomes(client, self.key)
         requests = await self.provider.requests("send_text")
         sends = seen_sends(requests, await self.provider.inbox())
+        if os.environ.get("DBG"):
+            import pickle
+
+            pickle.dump((report, sends, self.kills), open(os.environ["DBG"], "wb"))
         return compare(rows, report, status.counts, sends, self.kills) | {
             "wrongStatus": self._wrong_status[:5],
+            "pauses": self._pauses[:5],
             "mostEvents": await self._most_events(client, status.part_count),
         }
 

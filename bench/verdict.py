@@ -25,6 +25,7 @@ MUST_BE_ZERO = (
     "doubledWithoutKill",
     "countsDiffer",
     "wrongStatus",
+    "pauses",
 )
 
 
