@@ -64,7 +64,7 @@ histories: setup temporal ## Record the histories of tests/replay again, after a
 screenshots: setup temporal ## Take the pictures in docs/images from a real run (needs chromium)
 	@$(BIN)/python -m tools.screenshots
 
-bench: setup temporal ## Measure on this machine and update docs/performance.md (15 minutes)
+bench: setup temporal ## Measure on this machine and update docs/performance.md (25 minutes)
 	@$(BIN)/python -m bench
 
 load: setup temporal ## Send bursts of 2,000 requests to the gateway and count them (needs npm)

@@ -58,6 +58,11 @@ def total(turns: Sequence[Results]) -> Results:
     }
 
 
+def kinds(found: Results) -> list[tuple[str, Results]]:
+    """Return the rows of a part, without the facts about the part as a whole."""
+    return [(name, value) for name, value in found.items() if isinstance(value, dict)]
+
+
 class Cpu:
     """CPU time of several processes since this object was created."""
 

@@ -25,7 +25,7 @@ class PlainSends:
         self.program = program
 
     def send(self, phones: Sequence[str]) -> None:
-        """Let it send to these phones; it does not tell when it has."""
+        """Let it send to these phones; return before it has."""
         assert self.program.stdin is not None
         self.program.stdin.write("".join(f"{phone}\n" for phone in phones).encode())
         self.program.stdin.flush()

@@ -56,8 +56,10 @@ def _batch(results: Results) -> Iterator[tuple[str, str, bool]]:
     found = results["batch"]["known contacts"]
     ratio, cpu = found["rateRatio"][PLAIN_SENDS], found["batch"]["cpu"]
     for least, kind in ((0.85, "required"), (0.95, "wanted")):
-        yield f"batch, rate to that of {PLAIN_SENDS}: at least {least} ({kind})", f"{ratio}", (
-            ratio >= least
+        yield (
+            f"batch, rate to that of {PLAIN_SENDS}: at least {least} ({kind})",
+            f"{ratio}",
+            (ratio >= least),
         )
     for most, kind in ((3.5, "required"), (3.0, "wanted")):
         yield f"batch, CPU-seconds per 1,000 rows: at most {most} ({kind})", f"{cpu}", cpu <= most
