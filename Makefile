@@ -67,13 +67,13 @@ histories: setup temporal ## Record the histories of tests/replay again, after a
 screenshots: setup temporal ## Take the pictures in docs/images from a real run (needs chromium)
 	@$(BIN)/python -m tools.screenshots
 
-bench: setup temporal ## Measure on this machine and update docs/performance.md (15 minutes)
+bench: setup temporal ## Measure on this machine and update docs/performance.md (25 minutes)
 	@$(BIN)/python -m bench
 
 load: setup temporal ## Send bursts of 2,000 requests to the gateway and count them (needs npm)
 	@$(BIN)/python -m bench.load
 
-batch-proof: setup temporal ## Send 5,000 rows while workers and the server are killed
+batch-proof: setup temporal ## Send 5,000 rows, four times, while workers are killed and the server restarts
 	@$(BIN)/python -m bench.batch_proof
 
 chaos: setup temporal ## Send 300 messages while everything fails (5 minutes; ARGS="--seed 1")
