@@ -105,11 +105,10 @@ class BatchRecipient(BatchContent):
     )
 
 
-class BatchBody(BatchContent):
-    """A batch: its key, the content of all rows, the rows, and how fast they are sent."""
+class BatchOptions(BatchContent):
+    """A batch without its rows: its key, the content of all rows, and how fast they are sent."""
 
     key: BatchKey
-    rows: Annotated[list[BatchRecipient], Field(min_length=1)]
     delivery: Delivery = Field(
         "at_least_once", description="what to do if nobody can know whether a send went out"
     )
@@ -123,3 +122,9 @@ class BatchBody(BatchContent):
     resend_unknown: bool = Field(
         False, description="whether rows with an unknown outcome are sent again"
     )
+
+
+class BatchBody(BatchOptions):
+    """A batch: its key, the content of all rows, the rows, and how fast they are sent."""
+
+    rows: Annotated[list[BatchRecipient], Field(min_length=1)]

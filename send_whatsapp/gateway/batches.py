@@ -12,7 +12,7 @@ from send_whatsapp.client import batches
 from send_whatsapp.client.errors import KeyConflict, NotFound
 from send_whatsapp.client.links import ui_link
 from send_whatsapp.contract.batch import BatchState
-from send_whatsapp.contract.batch_body import BatchBody
+from send_whatsapp.contract.batch_body import BatchBody, BatchOptions
 from send_whatsapp.contract.names import InvalidKey, batch_id
 from send_whatsapp.gateway import time_limits
 from send_whatsapp.gateway.batch_rows import rows_of
@@ -23,6 +23,7 @@ from send_whatsapp.gateway.openapi.operations import BatchKey
 from send_whatsapp.gateway.places import Slots
 from send_whatsapp.gateway.problems import Problem
 from send_whatsapp.gateway.report import Report
+from send_whatsapp.gateway.upload.reading import Upload
 from send_whatsapp.settings import GatewaySettings
 from send_whatsapp.temporal.connection import rpc
 
@@ -43,6 +44,7 @@ class BatchRoutes:
         """Serve the routes; the longer paths first, because a key may contain slashes."""
         path = "/v1/batches/{key:path}"
         app.post("/v1/batches", **operations.POST_BATCH)(self.post)
+        app.post(f"{path}/rows", **operations.UPLOAD_ROWS)(self.upload)
         app.get(f"{path}/report", **operations.GET_BATCH_REPORT)(self.report)
         app.post(f"{path}/pause", **operations.PAUSE_BATCH)(self.pause)
         app.post(f"{path}/resume", **operations.RESUME_BATCH)(self.resume)
@@ -53,20 +55,30 @@ class BatchRoutes:
         """Start a batch, or send what an earlier batch with this key has not sent."""
         body = await typed_body(request, BatchBody)
         rows = rows_of(body, self._settings.default_region)
-        limits = batches.BatchLimits(per_minute=body.per_minute, pause_after=body.pause_after)
+        return await self._start(body, rows, time_limits.BATCH_START_S)
+
+    async def upload(self, request: Request, key: BatchKey) -> Response:
+        """Start a batch with rows that may be many; nothing is started before all have arrived."""
+        upload: Upload = request.state.upload
+        return await self._start(upload.options, upload.rows, None)
+
+    async def _start(
+        self, options: BatchOptions, rows: batches.AnyRows, within_s: float | None
+    ) -> Response:
+        limits = batches.BatchLimits(per_minute=options.per_minute, pause_after=options.pause_after)
         with _batch_problems():
-            async with rpc(self._client, time_limits.BATCH_START_S):
+            async with rpc(self._client, within_s):
                 state = await batches.start(
                     self._client,
-                    body.key,
+                    options.key,
                     rows,
                     [],
-                    resend_unknown=body.resend_unknown,
+                    resend_unknown=options.resend_unknown,
                     limits=limits,
                     task_queue=self._settings.task_queue,
                 )
         response = self._batch(state, running=state.counts.running > 0, status=202)
-        response.headers["Location"] = _path(body.key)
+        response.headers["Location"] = _path(options.key)
         return response
 
     async def get(self, request: Request, key: BatchKey) -> Response:

@@ -1,6 +1,7 @@
 """Batches for Python callers: start, follow and control one, and read the outcome of each row."""
 
 from send_whatsapp.client.batches.commands import cancel, pause, resume, set_rate
+from send_whatsapp.client.batches.packed_rows import AnyRows, PackedRows
 from send_whatsapp.client.batches.row_outcomes import (
     REPORT_COLUMNS,
     failed_rows,
@@ -13,8 +14,10 @@ from send_whatsapp.client.batches.status import BatchStatus, get_status
 
 __all__ = [
     "REPORT_COLUMNS",
+    "AnyRows",
     "BatchLimits",
     "BatchStatus",
+    "PackedRows",
     "cancel",
     "failed_rows",
     "get_status",

@@ -120,6 +120,11 @@ def component_schemas() -> dict[str, Any]:
     result = result_schema()
     result["properties"]["error"] = _reference("SendError")
     schemas |= result.pop("$defs")
+    schemas["FieldProblem"]["properties"]["line"] = {
+        "type": "integer",
+        "minimum": 1,
+        "description": "line of the uploaded rows",
+    }
     schemas["Result"] = result
     schemas["MessageState"]["properties"]["result"] = _reference("Result")
     for name, schema in schemas.items():
@@ -154,6 +159,24 @@ def _meaning(schema: dict[str, Any]) -> Any:
 def message_schema() -> dict[str, Any]:
     """Return the schema of the body that sends a message: one of three kinds of content."""
     return {"oneOf": [_reference(name) for name in _messages()]}
+
+
+def upload_parameters() -> list[dict[str, Any]]:
+    """Return the query parameters of an upload: the fields that a batch has beside its rows.
+
+    OpenAPI cannot describe `variables.NAME=...`, whose names are free.
+    """
+    fields = component_schemas()["Batch"]["properties"]
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "description": field["description"],
+            "schema": {key: part for key, part in field.items() if key != "description"},
+        }
+        for name, field in fields.items()
+        if name not in ("key", "rows", "variables")
+    ]
 
 
 def _messages() -> dict[str, Any]:
