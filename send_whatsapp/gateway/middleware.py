@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 COME_BACK = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 """Refusals of callers that have shown who they are."""
 
-MAX_DRAIN_BYTES = 16 * 1024 * 1024
+MAX_DRAIN_BYTES = 64 * 1024 * 1024
 
 
 class GatewayMiddleware:

@@ -49,7 +49,7 @@ async def test_uploaded_json_lines_are_sent_as_the_rows_of_a_body_are(
 ) -> None:
     rows: list[dict[str, Any]] = [
         {"to": new_phone(), "variables": {"name": "Ana"}},
-        {"to": new_phone(), "message": "own", "template": None},
+        {"to": new_phone(), "variables": {"name": "Bob"}},
     ]
     content = b"\xef\xbb\xbf" + ndjson(rows[0]) + b"\r\n\n" + ndjson(rows[1]).strip()
     query = {"template": "visa_approved", "variables.country": "Spain", "delivery": "at_most_once"}
@@ -62,7 +62,7 @@ async def test_uploaded_json_lines_are_sent_as_the_rows_of_a_body_are(
     assert [(row["row"], row["to"]) for row in report] == [(1, rows[0]["to"]), (4, rows[1]["to"])]
     sent = {message["phone"]: message for message in await provider.inbox()}
     assert sent[rows[0]["to"]]["text"] == "Dear Ana, your visa is approved."
-    assert sent[rows[1]["to"]]["kind"] == "text"
+    assert sent[rows[1]["to"]]["text"] == "Dear Bob, your visa is approved."
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
