@@ -23,6 +23,7 @@ from send_whatsapp.cli.run import Session
 from send_whatsapp.cli.waiting import no_worker_hint
 from send_whatsapp.client import batches
 from send_whatsapp.client.batches import BatchStatus
+from send_whatsapp.client.times import local_time, spoken
 from send_whatsapp.contract import names
 from send_whatsapp.contract.batch import Counts
 from send_whatsapp.temporal.connection import TemporalUnavailable
@@ -41,13 +42,30 @@ def show_counts(output: Output, counts: Counts) -> None:
 
 
 def show_status(output: Output, status: BatchStatus) -> None:
-    """Print the rows by outcome, and if the batch is paused, why and how to continue it."""
+    """Print the rows by outcome, and what a batch that is running waits for."""
     counts, paused = status.counts, status.paused and status.running
     hint = pause_hint(status) if paused else None
     more = {"total": counts.total, "paused": paused, "pauseReason": status.pause_reason}
-    output.result(counts.model_dump() | more, "\n".join(filter(None, (counts.summary(), hint))))
+    lines = (counts.summary(), hint or (_outlook(status) if status.running else None))
+    output.result(
+        counts.model_dump() | more | batches.timing(status), "\n".join(filter(None, lines))
+    )
     if hint and output.as_json:
         output.note(hint)
+
+
+def _outlook(status: BatchStatus) -> str:
+    """Return what a batch that is not paused waits for, and how long it may take."""
+    sentences = []
+    if status.send_at and status.started_at is None:
+        sentences.append(f"The batch starts at {local_time(status.send_at)}.")
+    if status.retrying:
+        sentences.append(
+            f"{status.retrying:,} rows wait for another attempt: {status.retry_reason}."
+        )
+    if status.seconds_left is not None:
+        sentences.append(f"About {spoken(status.seconds_left)} left.")
+    return " ".join(sentences)
 
 
 def pause_hint(status: BatchStatus) -> str:
@@ -149,6 +167,10 @@ class _ProgressDisplay(Progress):
         text = counts.summary()
         if status.paused:
             text += f" (paused: {status.pause_reason})"
+        elif status.send_at and status.started_at is None and status.running:
+            text += f" (starts at {local_time(status.send_at)})"
+        elif status.retrying:
+            text += f" ({status.retrying:,} wait for another attempt: {status.retry_reason})"
         self.update(self._bar, total=counts.total, completed=counts.ended, description=text)
         if text == self._shown:
             return False

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
 
 from send_whatsapp.cli.batch_dry_run import show_dry_run
 from send_whatsapp.cli.batch_progress import follow_batch, show_counts, watch_hint
@@ -18,11 +20,13 @@ from send_whatsapp.cli.file_options import (
     column_map,
 )
 from send_whatsapp.cli.options import (
+    At,
     AtMostOnce,
     BatchTimeout,
     ExpiresIn,
     Fallback,
     FileUrl,
+    In,
     Json,
     KindOfFile,
     Message,
@@ -31,6 +35,7 @@ from send_whatsapp.cli.options import (
     Variables,
     from_now,
     name_values,
+    time_to_send,
 )
 from send_whatsapp.cli.output import Exit, Output
 from send_whatsapp.cli.run import Session, load_settings, run
@@ -42,8 +47,9 @@ from send_whatsapp.client.recipients.placeholders import unfilled_placeholders
 from send_whatsapp.client.recipients.reading import HiddenRows, ReadOptions
 from send_whatsapp.client.recipients.row_fields import EMPTY_VARIABLE, EmptyCells
 from send_whatsapp.client.recipients.rows import Duplicates, each_person_once, rows_of
-from send_whatsapp.contract.fields import FALLBACK_VARIABLE
+from send_whatsapp.contract.fields import FALLBACK_VARIABLE, check_order
 from send_whatsapp.contract.names import InvalidKey, batch_id
+from send_whatsapp.contract.validation import problems
 
 MAX_LISTED = 200
 """Wrong rows that an error lists."""
@@ -95,6 +101,8 @@ def send(
     in_flight: Annotated[
         int, typer.Option(help="Rows in flight at the same time at most.", min=1, max=1000)
     ] = 100,
+    at: At = None,
+    in_: In = None,
     no_wait: NoWait = False,
     timeout: BatchTimeout = None,
     as_json: Json = False,
@@ -109,6 +117,21 @@ def send(
     output = Output(as_json=as_json)
     settings = load_settings(output)
     expires_at = from_now("--expires-in", expires_in)
+    try:
+        limits = BatchLimits(
+            in_flight=in_flight,
+            per_minute=rate or None,
+            pause_after=pause_after,
+            send_at=time_to_send(at, in_),
+        )
+        check_order(limits.send_at, expires_at)
+    except ValidationError as error:
+        [problem, *_] = problems(error)
+        output.fail(
+            Exit.INVALID, f"Nothing was sent: --at {problem.problem}; expected {problem.expected}"
+        )
+    except PydanticCustomError:
+        output.fail(Exit.INVALID, "Nothing was sent: --expires-in ends before the batch starts")
     common: Cells = {
         "template": template,
         "message": message,
@@ -138,7 +161,6 @@ def send(
     if dry_run:
         show_dry_run(output, table.columns, rows, len(wrong))
         return
-    limits = BatchLimits(in_flight=in_flight, per_minute=rate or None, pause_after=pause_after)
     rejected = [row.outcome() for row in wrong]
 
     async def command(session: Session) -> Exit:

@@ -53,6 +53,10 @@ ExpiresIn = Annotated[
         "--expires-in", help="Do not send the message after this time, for example 90s, 10m or 2h."
     ),
 ]
+At = Annotated[
+    str | None, typer.Option("--at", help="Send at this time, for example 2027-01-31T09:00:00Z.")
+]
+In = Annotated[str | None, typer.Option("--in", help="Send after this time, for example 10m.")]
 NoWait = Annotated[
     bool, typer.Option("--no-wait", help="Return once it is started, without waiting for the end.")
 ]
@@ -97,6 +101,13 @@ def duration(option: str, text: str) -> timedelta:
     if length > _LONGEST:
         raise UsageError(f"{option} must not be longer than a year")
     return length
+
+
+def time_to_send(at: str | None, in_: str | None) -> str | datetime | None:
+    """Return the time of --at as it is written, or that of --in. Raises UsageError."""
+    if at is not None and in_ is not None:
+        raise UsageError("--at and --in both set the time to send: give only one of them")
+    return from_now("--in", in_) if at is None else at
 
 
 def from_now(option: str, text: str | None) -> datetime | None:

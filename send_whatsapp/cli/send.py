@@ -9,10 +9,12 @@ from pydantic import ValidationError
 from send_whatsapp.cli.errors import UsageError
 from send_whatsapp.cli.options import (
     DEFAULT_TIMEOUT_S,
+    At,
     AtMostOnce,
     ExpiresIn,
     Fallback,
     FileUrl,
+    In,
     Json,
     KindOfFile,
     Message,
@@ -22,6 +24,7 @@ from send_whatsapp.cli.options import (
     Variables,
     from_now,
     name_values,
+    time_to_send,
 )
 from send_whatsapp.cli.output import Exit, Output, exit_code, too_late
 from send_whatsapp.cli.row_status import show_row_or_batch
@@ -69,13 +72,8 @@ def send(
         ),
     ] = False,
     expires_in: ExpiresIn = None,
-    at: Annotated[
-        str | None,
-        typer.Option(help="Send at this time, for example 2027-01-31T09:00:00Z."),
-    ] = None,
-    in_: Annotated[
-        str | None, typer.Option("--in", help="Send after this time, for example 10m.")
-    ] = None,
+    at: At = None,
+    in_: In = None,
     no_wait: NoWait = False,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
     as_json: Json = False,
@@ -85,8 +83,6 @@ def send(
     Exit codes: 0 accepted, 1 failed, 2 invalid request, 3 unknown, 4 no Temporal, 5 still running.
     """
     output = Output(as_json=as_json)
-    if at is not None and in_ is not None:
-        raise UsageError("--at and --in both set the time to send: give only one of them")
     if force and key is None:
         raise UsageError("--force needs --key: it sends again under a key that was used before")
     fields: dict[str, Any] = {
@@ -97,7 +93,7 @@ def send(
         "fileUrl": file_url,
         "fileType": file_type,
         "delivery": "at_most_once" if at_most_once else "at_least_once",
-        "sendAt": at if in_ is None else from_now("--in", in_),
+        "sendAt": time_to_send(at, in_),
         "expiresAt": from_now("--expires-in", expires_in),
     }
     try:

@@ -8,6 +8,7 @@ from temporalio.common import SearchAttributePair, TypedSearchAttributes
 from temporalio.service import RPCError, RPCStatusCode
 
 from send_whatsapp.contract import attributes
+from send_whatsapp.contract.parts import PartRequest
 from send_whatsapp.contract.phone import InvalidPhoneNumber, to_e164
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.contract.result import SentAs
@@ -49,9 +50,9 @@ def of_send(request: SendWhatsAppRequest, region: str) -> list[SearchAttributePa
     return pairs
 
 
-def of_part(phones: Iterable[str]) -> list[SearchAttributePair[Any]]:
-    """Return the last four digits of the numbers (E.164) that a part of a batch sends to."""
-    digits = sorted({phone[-4:] for phone in phones})
+def of_part(part: PartRequest) -> list[SearchAttributePair[Any]]:
+    """Return the last four digits of the numbers that a part of a batch sends to."""
+    digits = part.last_digits
     return [SearchAttributePair(attributes.ROWS_LAST4, digits)] if digits else []
 
 

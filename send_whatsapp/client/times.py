@@ -1,5 +1,6 @@
-"""Times as people read them: in this machine's time zone, which is written behind them."""
+"""Times and durations as people read them; a time is followed by the zone of this machine."""
 
+import math
 import re
 from datetime import datetime
 
@@ -12,6 +13,14 @@ def local_time(time: datetime) -> str:
         return time.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
     except (OverflowError, ValueError):  # the first or the last day that Python knows
         return time.isoformat(sep=" ", timespec="seconds")
+
+
+def spoken(seconds: float) -> str:
+    """Return a duration in its largest unit, for example `40 s`, `12 minutes` or `3 hours`."""
+    for unit, length in (("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{round(seconds / length):,} {unit}"
+    return f"{math.ceil(seconds):,} s"
 
 
 def with_local_times(text: str) -> str:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Self
+from typing import Any, Self
 
 from temporalio.client import Client
 
@@ -29,6 +29,13 @@ class BatchStatus(BatchState):
         """Return the state together with `running` and an estimate of the time left."""
         seconds_left = _seconds_left(state, datetime.now(UTC)) if running else 0
         return cls(**state.model_dump(), running=running, seconds_left=seconds_left)
+
+
+def timing(status: BatchStatus) -> dict[str, Any]:
+    """Return what the JSON of starters says about the time that a batch takes."""
+    return status.model_dump(
+        mode="json", by_alias=True, include={"retrying", "retry_reason", "send_at", "seconds_left"}
+    )
 
 
 def _seconds_left(state: BatchState, now: datetime) -> int | None:
