@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from send_whatsapp.cli.batch_dry_run import show_dry_run
-from send_whatsapp.cli.batch_progress import follow_batch, show_counts
+from send_whatsapp.cli.batch_progress import follow_batch, show_counts, watch_hint
 from send_whatsapp.cli.file_options import (
     ColumnMap,
     Empty,
@@ -19,6 +19,7 @@ from send_whatsapp.cli.file_options import (
 )
 from send_whatsapp.cli.options import (
     AtMostOnce,
+    BatchTimeout,
     ExpiresIn,
     Fallback,
     FileUrl,
@@ -85,8 +86,9 @@ def send(
         bool, typer.Option("--resend-unknown", help="Send rows with outcome unknown again.")
     ] = False,
     rate: Annotated[
-        int | None, typer.Option(help="Rows to start per minute at most.", min=1, max=1_000_000)
-    ] = None,
+        int,
+        typer.Option(help="Rows to start per minute at most; 0: no limit.", min=0, max=1_000_000),
+    ] = 0,
     pause_after: Annotated[
         int, typer.Option(help="Pause after this many failures in a row.", min=1)
     ] = 20,
@@ -94,13 +96,15 @@ def send(
         int, typer.Option(help="Rows in flight at the same time at most.", min=1, max=1000)
     ] = 100,
     no_wait: NoWait = False,
+    timeout: BatchTimeout = None,
     as_json: Json = False,
 ) -> None:
     """Send to every row of a file. With the same key again, send only what was not sent.
 
     The options for the content apply to every row, but a row's own cell wins.
 
-    Exit codes: 0 all rows accepted, 1 some failed, 2 the file is wrong, 3 some are unknown.
+    Exit codes: 0 all rows accepted, 1 some failed, 2 the file is wrong, 3 some are unknown,
+    5 still running: --timeout has passed, or the batch is paused and nobody is at a terminal.
     """
     output = Output(as_json=as_json)
     settings = load_settings(output)
@@ -134,7 +138,7 @@ def send(
     if dry_run:
         show_dry_run(output, table.columns, rows, len(wrong))
         return
-    limits = BatchLimits(in_flight=in_flight, per_minute=rate, pause_after=pause_after)
+    limits = BatchLimits(in_flight=in_flight, per_minute=rate or None, pause_after=pause_after)
     rejected = [row.outcome() for row in wrong]
 
     async def command(session: Session) -> Exit:
@@ -158,14 +162,9 @@ def send(
         if no_wait:
             show_counts(output, state.counts)
             return Exit.ACCEPTED
-        return await follow_batch(session, key)
+        return await follow_batch(session, key, timeout)
 
-    run(command, output, interrupted=still_running(key))
-
-
-def still_running(key: str) -> str:
-    """Return the sentence for Ctrl-C while a batch is running."""
-    return f"The batch keeps running. Wait for it with: send-whatsapp batch watch {key}"
+    run(command, output, interrupted=watch_hint(key))
 
 
 def _clashes_error(clashes: list[tuple[int, int]]) -> str:

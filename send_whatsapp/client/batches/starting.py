@@ -1,12 +1,18 @@
 """Starting a batch: the run first, since its workflow id locks the key, then its parts."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 from contextlib import suppress
 
 from pydantic import AwareDatetime, BaseModel
 from temporalio.client import Client
-from temporalio.common import Priority, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.common import (
+    Priority,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
@@ -15,6 +21,7 @@ from send_whatsapp.client.batches.row_outcomes import PARTS_AT_ONCE, outcomes_up
 from send_whatsapp.client.batches.runs import BatchRun, end_parts, latest_run
 from send_whatsapp.client.batches.status import get_status
 from send_whatsapp.client.errors import KeyConflict
+from send_whatsapp.client.start_attributes import of_part, start_with_attributes
 from send_whatsapp.contract import names
 from send_whatsapp.contract.batch import BatchState, Counts, Row, RowOutcome
 from send_whatsapp.contract.parts import BatchInput, PartRequest, split
@@ -142,18 +149,23 @@ async def _start_parts(
     limit = asyncio.Semaphore(PARTS_AT_ONCE)
 
     async def start_part(number: int, part: PartRequest) -> None:
+        async def start(attributes: TypedSearchAttributes) -> None:
+            async with rpc(client):
+                await client.start_workflow(
+                    names.PART_WORKFLOW,
+                    part,
+                    id=names.part_id(batch, request.generation, number),
+                    task_queue=task_queue,
+                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                    static_summary=f"Part {number} of batch {request.key}",
+                    priority=PRIORITY,
+                    search_attributes=attributes,
+                )
+
         async with limit:
+            phones = [row["request"]["to"] for row in json.loads(part.rows_json)]
             with suppress(WorkflowAlreadyStartedError):
-                async with rpc(client):
-                    await client.start_workflow(
-                        names.PART_WORKFLOW,
-                        part,
-                        id=names.part_id(batch, request.generation, number),
-                        task_queue=task_queue,
-                        id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                        static_summary=f"Part {number} of batch {request.key}",
-                        priority=PRIORITY,
-                    )
+                await start_with_attributes(client, of_part(phones), start)
 
     await asyncio.gather(*(start_part(number, part) for number, part in enumerate(parts)))
     # The batch may have been cancelled meanwhile; then it needs no signal.

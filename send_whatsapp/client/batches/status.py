@@ -57,7 +57,10 @@ async def get_status(client: Client, key: str) -> BatchStatus:
     terminated, the counts come from the histories of its parts.
     """
     handle = client.get_workflow_handle(names.batch_id(key), result_type=BatchState)
-    described = await describe(client, handle)
+    try:
+        described = await describe(client, handle)
+    except NotFound:
+        raise NotFound(f"no batch has the key {key}") from None
     if described.workflow_type != names.BATCH_WORKFLOW:
         raise NotFound(f"no batch has the key {key}")
     status = status_name(described.status)

@@ -76,4 +76,7 @@ def _stray_quote(first: int, last: int) -> str:
         if first == last
         else f'Line {first}: a quote (") that opens here is not closed properly until line {last}'
     )
-    return f'{place}: write a quote inside a quoted cell twice (""), or remove it'
+    return (
+        f'{place}: write a quote inside a quoted cell twice (""), or remove it. --skip-invalid'
+        " cannot leave the row out, because nobody can tell where it ends"
+    )
