@@ -99,7 +99,7 @@ def _batch(found: Results) -> str:
     rows = [
         (f"{kind}, {name}", k["sends"], k["perSecond"], *k["cpuSecondsPer1000"].values())
         for kind, systems in kinds(found)
-        for name, k in systems.items()
+        for name, k in kinds(systems)
         if "perSecond" in k
     ]
     ratios = [
