@@ -60,6 +60,8 @@ async def test_the_readable_output_never_claims_delivery(cli: Cli) -> None:
         ((*TO_TEXT, "--in", "10"), "unit"),
         ((*TO_TEXT, "--expires-in", "10"), "unit"),
         ((*TO_TEXT, "--force"), "--key"),
+        ((*TO_TEXT, "--at", "0001-01-01T00:00:00+02:00"), "sendAt"),
+        ((*TO_TEXT, "--at", "9999-12-31T23:59:59-12:00"), "sendAt"),
         (("resend", "--outcome", "failed", "--force"), "--force"),
         ((*TO_TEXT, "--expires-in", ""), "--expires-in"),
         ((*TO_TEXT, "--in", "1h", "--at", "now"), "one"),
