@@ -92,7 +92,7 @@ class Terminals:
         log = self.folder / f"{page.path.name}.log"
         process = await self._start("\n".join(script), log)
         try:
-            async with asyncio.timeout(80):
+            async with asyncio.timeout(100):
                 code = await process.wait()
         finally:
             await _stop(process)
