@@ -28,7 +28,8 @@ class BatchStatus(BatchState):
     def of(cls, state: BatchState, *, running: bool) -> Self:
         """Return the state together with `running` and an estimate of the time left."""
         seconds_left = _seconds_left(state, datetime.now(UTC)) if running else 0
-        return cls(**state.model_dump(), running=running, seconds_left=seconds_left)
+        fields = state.model_dump(include=set(BatchState.model_fields))
+        return cls(**fields, running=running, seconds_left=seconds_left)
 
 
 def timing(status: BatchStatus) -> dict[str, Any]:
