@@ -36,7 +36,7 @@ with workflow.unsafe.imports_passed_through():
 GROUP_MARGIN = timedelta(seconds=15)
 """Added to the start-to-close timeout: its rows share a busy worker, and Temporal may be away."""
 
-FIRST_LOOK_S = 2.0
+FIRST_LOOK_S = 0.7
 """A group that takes longer has a slow row; the rows that have ended are read from its report, so
 that others may start in their place."""
 
