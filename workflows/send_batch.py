@@ -155,8 +155,8 @@ class SendWhatsAppBatch:
         await workflow.wait_condition(self._is_quiet)
         workflow.continue_as_new(
             self._progress.next_input(),
-            # Otherwise the new run would start with the memo that this one started with.
-            memo={STATE_MEMO: self._progress.state},
+            # Otherwise the new run would start with the state that this one started with.
+            memo={**workflow.memo(), STATE_MEMO: self._progress.state},
         )
 
     @workflow.signal(name=COMPLETE_SIGNAL)

@@ -32,6 +32,9 @@ def list_(
         ),
     ] = None,
     error_type: Annotated[ErrorType | None, typer.Option(help="Only this error type.")] = None,
+    caller: Annotated[
+        str | None, typer.Option(help="Only sends of this caller of the gateway.")
+    ] = None,
     since: Annotated[
         str | None, typer.Option(help="Only sends started within this time, for example 24h.")
     ] = None,
@@ -49,6 +52,7 @@ def list_(
         template=template,
         last4=last4,
         error_type=error_type,
+        caller=caller,
         started_after=datetime.now(UTC) - duration("--since", since) if since else None,
     )
 
@@ -73,14 +77,14 @@ def _table(found: list[ListedSend], *, on_terminal: bool) -> Table:
     table = Table(box=None)
     for name in ("started", "outcome", "kind", "to"):
         table.add_column(name, no_wrap=True)
-    for name in ("template", "error"):
+    for name in ("template", "error", "caller"):
         table.add_column(name, overflow="fold")
     table.add_column("id", overflow="fold", no_wrap=not on_terminal)
     if not on_terminal:
         table.add_column("page in the Web UI", no_wrap=True)
     for send in found:
         digits = f"...{send.last4}" if send.last4 else ""
-        cells = (send.outcome, send.kind, digits, send.template, send.error_type)
+        cells = (send.outcome, send.kind, digits, send.template, send.error_type, send.caller)
         name = send.id if send.row is None else f"{send.id} row {send.row}"
         id_ = Text(name, style=f"link {send.ui_url}" if on_terminal and send.ui_url else "")
         address = [] if on_terminal else [send.ui_url or ""]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from send_whatsapp.cli import batch, doctor, gateway, resend, send, templates
+from send_whatsapp.cli import batch, doctor, gateway, resend, send, templates, token
 from send_whatsapp.cli import list as list_command
 from send_whatsapp.cli.errors import UsageError
 from send_whatsapp.cli.output import Exit, Output
@@ -44,6 +44,7 @@ app.add_typer(batch.app, name="batch")
 app.add_typer(templates.app)
 app.add_typer(doctor.app)
 app.add_typer(gateway.app)
+app.add_typer(token.app)
 
 
 def main() -> None:

@@ -97,7 +97,7 @@ class Output:
         style = _STYLES.get(state.outcome, "red")
         self.stdout.print(f"[bold {style}]{state.outcome}[/]  ", end="")
         self.stdout.print(state.id, markup=False)
-        for line in _state_lines(state) if details else ():
+        for line in [*_state_lines(state), *_origin_lines(state)] if details else ():
             self.stdout.print(f"  {with_local_times(line)}", markup=False)
         if state.outcome == "accepted":
             self.stdout.print(
@@ -129,6 +129,9 @@ def _state_object(state: State, link: str | None) -> dict[str, Any]:
         "startedAt": state.started_at.isoformat(),
         "closedAt": state.closed_at.isoformat() if state.closed_at else None,
         "uiUrl": link,
+        "caller": state.origin.caller,
+        "startedBy": state.origin.started_by,
+        "reason": state.origin.reason,
         "progress": progress,
         "result": result,
     }
@@ -149,6 +152,13 @@ def too_late(state: State, *, utc: bool = False) -> str:
     at = state.result.timestamp if state.result else None
     sentence = f"Too late, it was sent at {at}." if at else "Too late, it was sent before."
     return sentence if utc else with_local_times(sentence)
+
+
+def _origin_lines(state: State) -> list[str]:
+    """Return who started the run, and why, if its memo says that."""
+    origin = state.origin
+    fields = {"caller": origin.caller, "started by": origin.started_by, "reason": origin.reason}
+    return [f"{name:<11} {value}" for name, value in fields.items() if value is not None]
 
 
 def _state_lines(state: State) -> list[str]:

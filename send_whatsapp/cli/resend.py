@@ -8,6 +8,7 @@ from typing import Annotated, Literal, TypeVar
 import typer
 
 from send_whatsapp.cli.errors import UsageError
+from send_whatsapp.cli.operator import Reason, operator_origin
 from send_whatsapp.cli.options import (
     DEFAULT_TIMEOUT_S,
     Json,
@@ -21,6 +22,7 @@ from send_whatsapp.cli.send import follow, still_running
 from send_whatsapp.client import sends
 from send_whatsapp.client.errors import KeyConflict
 from send_whatsapp.client.listing import ListedSend, SendFilter, list_sends
+from send_whatsapp.client.origin import Origin
 from send_whatsapp.client.state import Started, get_state
 from send_whatsapp.client.times import local_time
 from send_whatsapp.contract.errors import ErrorType
@@ -61,6 +63,7 @@ def resend(
         bool,
         typer.Option("--force", help="Send a message again that the provider has accepted."),
     ] = False,
+    reason: Reason = None,
     no_wait: NoWait = False,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
     as_json: Json = False,
@@ -81,12 +84,15 @@ def resend(
         started_after=datetime.now(UTC) - duration("--since", since) if since else None,
     )
 
+    origin = operator_origin(reason)
     interrupted = "Interrupted. See what was started with: send-whatsapp list --since 5m"
 
     async def one(session: Session) -> Exit:
         queue = session.settings.task_queue
         nonlocal interrupted
-        started = await sends.resend(session.client, id or "", force=force, task_queue=queue)
+        started = await sends.resend(
+            session.client, id or "", force=force, task_queue=queue, origin=origin
+        )
         interrupted = still_running(started.id)
         return await follow(session, started, no_wait, timeout)
 
@@ -98,7 +104,7 @@ def resend(
         ids = list(dict.fromkeys(send.id for send in reversed(found)))
         if dry_run:
             return await _show_what_would_start(session, found)
-        return await _start_all(session, ids)
+        return await _start_all(session, ids, origin)
 
     run(one if id else many, Output(as_json=as_json), interrupted=lambda: interrupted)
 
@@ -116,11 +122,13 @@ async def _show_what_would_start(session: Session, found: list[ListedSend]) -> E
     return Exit.ACCEPTED
 
 
-async def _start_all(session: Session, ids: list[str]) -> Exit:
+async def _start_all(session: Session, ids: list[str], origin: Origin) -> Exit:
     async def start(workflow_id: str) -> Started | str:
         try:
             queue = session.settings.task_queue
-            return await sends.start_again(session.client, workflow_id, task_queue=queue)
+            return await sends.start_again(
+                session.client, workflow_id, task_queue=queue, origin=origin
+            )
         except KeyConflict as error:
             return str(error)
 

@@ -7,6 +7,7 @@ import typer
 from pydantic import ValidationError
 
 from send_whatsapp.cli.errors import UsageError
+from send_whatsapp.cli.operator import Reason, operator_origin
 from send_whatsapp.cli.options import (
     DEFAULT_TIMEOUT_S,
     At,
@@ -71,6 +72,7 @@ def send(
             "--force", help="Send again under --key even if its earlier outcome is unknown."
         ),
     ] = False,
+    reason: Reason = None,
     expires_in: ExpiresIn = None,
     at: At = None,
     in_: In = None,
@@ -85,6 +87,9 @@ def send(
     output = Output(as_json=as_json)
     if force and key is None:
         raise UsageError("--force needs --key: it sends again under a key that was used before")
+    if reason is not None and not force:
+        raise UsageError("--reason needs --force: it says why a message is sent again")
+    origin = operator_origin(reason) if force else None
     fields: dict[str, Any] = {
         "to": to,
         "message": message,
@@ -123,6 +128,7 @@ def send(
             force=force,
             task_queue=session.settings.task_queue,
             region=session.settings.default_region,
+            origin=origin,
         )
         interrupted = still_running(workflow_id)
         return await follow(session, started, no_wait, timeout)

@@ -2,6 +2,7 @@
 
     NotFound
     KeyConflict
+        KeyInUse
         OutcomeUnknown
     SendFailed
         DeliveryUnknown
@@ -19,6 +20,10 @@ class NotFound(Exception):
 
 class KeyConflict(Exception):
     """The key belongs to another request, or to a run that cannot be started again."""
+
+
+class KeyInUse(KeyConflict):
+    """Somebody else has used the key; nothing else may be said about that run."""
 
 
 class OutcomeUnknown(KeyConflict):

@@ -12,6 +12,7 @@ from send_whatsapp.client.listing import (
     time_terms,
 )
 from send_whatsapp.client.newest import newest
+from send_whatsapp.client.origin import Origin
 from send_whatsapp.client.start_attributes import requested_kind
 from send_whatsapp.client.state import status_name
 from send_whatsapp.contract import attributes, names
@@ -50,6 +51,9 @@ async def listed_rows(
 async def _matching_rows(
     client: Client, part: WorkflowExecution, wanted: SendFilter, ui_url: str
 ) -> list[ListedSend]:
+    caller = (await Origin.of(part)).caller
+    if wanted.caller not in (None, caller):
+        return []
     requests = {row.key: row.request for row in await rows_of_part(client, part.id)}
     key = names.batch_key(part.id) or ""
     found = []
@@ -71,6 +75,7 @@ async def _matching_rows(
             ui_url=ui_link(ui_url, client.namespace, part.id, part.run_id),
             batch=key,
             row=row.row,
+            caller=caller,
         )
         if wanted.matches(listed):
             found.append(listed)

@@ -10,6 +10,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from send_whatsapp.client.links import ui_link
 from send_whatsapp.client.newest import newest
+from send_whatsapp.client.origin import Origin
 from send_whatsapp.client.sends import get_request
 from send_whatsapp.client.start_attributes import last_four, requested_kind
 from send_whatsapp.client.state import get_state, status_name
@@ -35,21 +36,24 @@ class SendFilter(BaseModel):
     error_type: str | None = None
     started_after: datetime | None = None
     task_queue: str | None = None
+    caller: str | None = None
 
     def matches(self, send: "ListedSend") -> bool:
-        """Return whether a send has the outcome, template and error type that are wanted."""
+        """Return whether a send has the outcome, template, error type and caller of the filter."""
         return (
             self.outcome in (None, send.outcome)
             and self.template in (None, send.template)
             and self.error_type in (None, send.error_type)
+            and self.caller in (None, send.caller)
         )
 
 
 class ListedSend(BaseModel):
     """One send in the list; `status` is Temporal's, `outcome` is ours.
 
-    `last4` are the last digits of the recipient's number. A row of a batch has the batch's key as
-    `batch`, and its line in the file as `row`; its `id` is that of the batch.
+    `last4` are the last digits of the recipient's number; `caller` is the caller of the gateway
+    that owns the send. A row of a batch has the batch's key as `batch`, and its line in the file as
+    `row`; its `id` is that of the batch.
     """
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
@@ -66,6 +70,7 @@ class ListedSend(BaseModel):
     ui_url: str | None
     batch: str | None = None
     row: int | None = None
+    caller: str | None = None
 
 
 # The status is always present and up to date, but it does not tell failed from unknown.
@@ -87,7 +92,10 @@ async def list_sends(
     """
 
     async def listed(run: WorkflowExecution) -> ListedSend | None:
-        send = await _listed(client, run, ui_url)
+        origin = await Origin.of(run)
+        if wanted.caller not in (None, origin.caller):
+            return None
+        send = await _listed(client, run, ui_url, origin)
         return send if wanted.outcome in (None, send.outcome) else None
 
     try:
@@ -130,7 +138,9 @@ def quoted(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-async def _listed(client: Client, run: WorkflowExecution, ui_url: str) -> ListedSend:
+async def _listed(
+    client: Client, run: WorkflowExecution, ui_url: str, origin: Origin
+) -> ListedSend:
     found = run.typed_search_attributes
     outcome, error_type = await _outcome(client, run)
     template, kind = found.get(attributes.TEMPLATE), found.get(attributes.KIND)
@@ -152,6 +162,7 @@ async def _listed(client: Client, run: WorkflowExecution, ui_url: str) -> Listed
         error_type=error_type,
         started_at=run.start_time,
         ui_url=ui_link(ui_url, client.namespace, run.id, run.run_id),
+        caller=origin.caller,
     )
 
 

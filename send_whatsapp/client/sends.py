@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from temporalio.client import Client
-from temporalio.common import TypedSearchAttributes, WorkflowIDReusePolicy
+from temporalio.common import Priority, TypedSearchAttributes, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -13,10 +13,12 @@ from send_whatsapp.client.descriptions import FORCED_MEMO, RESEND_MEMO, details,
 from send_whatsapp.client.errors import (
     DeliveryUnknown,
     KeyConflict,
+    KeyInUse,
     NotFound,
     OutcomeUnknown,
     SendFailed,
 )
+from send_whatsapp.client.origin import Origin
 from send_whatsapp.client.start_attributes import of_send, start_with_attributes
 from send_whatsapp.client.state import Handle, Started, State, get_state
 from send_whatsapp.contract import names
@@ -60,6 +62,7 @@ async def start_send(
     memo: dict[str, Any] | None = None,
     region: str = DEFAULT_REGION,
     now: datetime | None = None,
+    origin: Origin | None = None,
 ) -> Started:
     """Start a send, or find the run under this key; return at once.
 
@@ -68,18 +71,32 @@ async def start_send(
     `force`, which the memo of the new run records. `region` says how to read numbers without `+`
     when two requests are compared. A starter whose keys are not those of callers gives a
     `workflow_id` instead. `now` is the time on Temporal's clock, if the starter knows it; by
-    default, this machine's. Raises KeyConflict if the key belongs to another request,
-    OutcomeUnknown, InvalidKey, TemporalUnavailable.
+    default, this machine's. `origin` says who starts the send; without a caller, a run that starts
+    again keeps the caller of the earlier one. Raises KeyConflict if the key belongs to another
+    request, KeyInUse if its run belongs to another caller, OutcomeUnknown, InvalidKey,
+    TemporalUnavailable.
     """
     if workflow_id is None:
         workflow_id = names.workflow_id(key) if key is not None else names.new_workflow_id()
     return await _start_or_find(
-        client, request, workflow_id, force, task_queue, dict(memo or {}), region, now
+        client,
+        request,
+        workflow_id,
+        force,
+        task_queue,
+        dict(memo or {}),
+        region,
+        origin or Origin(),
+        now,
     )
 
 
 async def start_again(
-    client: Client, workflow_id: str, *, task_queue: str = names.DEFAULT_TASK_QUEUE
+    client: Client,
+    workflow_id: str,
+    *,
+    task_queue: str = names.DEFAULT_TASK_QUEUE,
+    origin: Origin | None = None,
 ) -> Started:
     """Start a failed or cancelled send again with its own request, under its own id.
 
@@ -89,7 +106,16 @@ async def start_again(
     request = await get_request(client, workflow_id)
     if request is None:
         raise KeyConflict(f"the request of {workflow_id} was invalid: start a correct one")
-    return await _start_or_find(client, request, workflow_id, False, task_queue, {}, DEFAULT_REGION)
+    return await _start_or_find(
+        client,
+        request,
+        workflow_id,
+        False,
+        task_queue,
+        {},
+        DEFAULT_REGION,
+        origin or Origin(),
+    )
 
 
 async def get_result(
@@ -132,8 +158,11 @@ async def resend(
     *,
     force: bool = False,
     task_queue: str = names.DEFAULT_TASK_QUEUE,
+    origin: Origin | None = None,
 ) -> Started:
     """Start a new run with the request of a closed one; its memo names the old run.
+
+    The new run belongs to the same caller; `origin` says who starts it, and why.
 
     Raises KeyConflict if the run is not closed, its request was invalid or, without `force`, the
     provider has accepted its message; NotFound, TemporalUnavailable.
@@ -150,7 +179,10 @@ async def resend(
     if request is None:
         raise KeyConflict(f"the request of {workflow_id} was invalid: start a correct one")
     again = request.model_copy(update={"send_at": None})
-    memo = {RESEND_MEMO: {"id": workflow_id, "runId": state.run_id}}
+    memo = {
+        RESEND_MEMO: {"id": workflow_id, "runId": state.run_id},
+        **(origin or Origin()).memo(keeping=state.origin.caller),
+    }
     return await start_send(client, again, task_queue=task_queue, memo=memo)
 
 
@@ -171,25 +203,30 @@ async def _start_or_find(
     task_queue: str,
     memo: dict[str, Any],
     region: str,
+    origin: Origin,
     now: datetime | None = None,
 ) -> Started:
     now = now or datetime.now(UTC)
     policy = WorkflowIDReusePolicy.REJECT_DUPLICATE
+    memo |= origin.memo()
+    again = False
     while True:
         try:
             handle = await _start(
-                client, request, workflow_id, policy, task_queue, memo, region, now
+                client, request, workflow_id, policy, task_queue, memo, region, now, origin.priority
             )
         except WorkflowAlreadyStartedError:
             pass
         else:
-            started = Started(id=workflow_id, run_id=handle.result_run_id or "")
+            started = Started(id=workflow_id, run_id=handle.result_run_id or "", again=again)
             # The id is not logged: a caller's key may be somebody's phone number.
             logger.info("send started", extra={"run_id": started.run_id})
             return started
-        existing = await _existing(client, workflow_id, request, region)
+        existing = await _existing(client, workflow_id, request, region, origin)
         if existing.outcome in ("running", "accepted"):
             return Started(id=workflow_id, run_id=existing.run_id, existing=True)
+        memo |= origin.memo(keeping=existing.origin.caller)
+        again = True
         if not existing.needs_force:
             policy = WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
         elif force:
@@ -208,13 +245,21 @@ async def _start_or_find(
 
 
 async def _existing(
-    client: Client, workflow_id: str, request: SendWhatsAppRequest, region: str
+    client: Client, workflow_id: str, request: SendWhatsAppRequest, region: str, origin: Origin
 ) -> State:
-    """Return the state of the run under this key. Raises KeyConflict if its request differs."""
+    """Return the state of the run under this key.
+
+    Raises KeyConflict if its request differs, and KeyInUse if it belongs to another caller.
+    """
+    in_use = KeyInUse(f"the key {workflow_id} is in use: nothing was started, use a new key")
     try:
         existing = await get_state(client, workflow_id)
     except NotFound as error:
+        if origin.caller is not None:
+            raise in_use from None
         raise KeyConflict(f"{error}: nothing was started, use a new key") from None
+    if not origin.may_take(existing.origin):
+        raise in_use
     before = await get_request(client, workflow_id, run_id=existing.run_id)
     if before is None or not before.is_same_message(request, region):
         raise KeyConflict(
@@ -232,6 +277,7 @@ async def _start(
     memo: dict[str, Any],
     region: str,
     now: datetime,
+    priority: Priority,
 ) -> Handle:
     delay = request.send_at - now if request.send_at else timedelta()
 
@@ -248,6 +294,7 @@ async def _start(
                 static_summary=summary(request),
                 static_details=details(request, memo),
                 memo=memo or None,
+                priority=priority,
                 search_attributes=attributes,
             )
 

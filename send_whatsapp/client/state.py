@@ -15,6 +15,7 @@ from temporalio.exceptions import ApplicationError, TerminatedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from send_whatsapp.client.errors import NotFound
+from send_whatsapp.client.origin import Origin
 from send_whatsapp.client.progress import Progress
 from send_whatsapp.contract import names
 from send_whatsapp.contract.errors import INVALID, RETRYABLE, ErrorType, outcome_of
@@ -27,18 +28,22 @@ Handle = WorkflowHandle[Any, SendWhatsAppResult]
 
 
 class Started(BaseModel):
-    """The run of a send; `existing` if the key already had this run."""
+    """The run of a send; `existing` if the key already had this run.
+
+    `again`: the key had a run before, and this one was started because of how that one ended.
+    """
 
     id: str
     run_id: str
     existing: bool = False
+    again: bool = False
 
 
 class State(BaseModel):
     """The state of a run: Temporal's status, our outcome, and progress or (once closed) result.
 
     `needs_force`: its key starts again only by force, since the outcome is unknown, or the run was
-    terminated or timed out.
+    terminated or timed out. `origin` says who started the run.
     """
 
     id: str
@@ -50,6 +55,7 @@ class State(BaseModel):
     progress: Progress | None = None
     result: SendWhatsAppResult | None = None
     needs_force: bool = False
+    origin: Origin = Origin()
 
     @classmethod
     def just_started(cls, started: Started) -> Self:
@@ -132,6 +138,7 @@ async def _state(
         progress=await Progress.of(described) if outcome == "running" else None,
         result=result,
         needs_force=outcome == "unknown" or described.status in _ENDED_FROM_OUTSIDE,
+        origin=await Origin.of(described),
     )
 
 

@@ -20,6 +20,9 @@ CONTROL_SIGNAL: Final = "control"
 PROGRESS_SIGNAL: Final = "progress"
 COMPLETE_SIGNAL: Final = "complete"
 
+CALLER_NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$"
+"""Names of the gateway's callers, which the memos of their runs have."""
+
 SEND_ACTIVITY_ID: Final = "send"
 """Activity id of the send in every SendWhatsApp run; operators use it in commands."""
 

@@ -117,8 +117,7 @@ async def run(settings: GatewaySettings) -> None:
     clock = TemporalClock(client)
     app = create_app(client, settings, tokens, webhooks, clock, stopping)
     follow = [clock.follow(time_limits.CLOCK_CHECK_S)]
-    if tokens.file:
-        follow.append(tokens.file.follow())
+    follow += [file.follow() for file in tokens.files]
     async with serving(app, settings.bind), in_background(*follow):
         logger.info("gateway listens on %s", settings.bind)
         await stopping.wait()

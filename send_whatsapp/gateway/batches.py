@@ -9,18 +9,20 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from temporalio.client import Client
 
 from send_whatsapp.client import batches
-from send_whatsapp.client.errors import KeyConflict, NotFound
+from send_whatsapp.client.errors import KeyConflict, KeyInUse, NotFound
 from send_whatsapp.client.links import ui_link
 from send_whatsapp.contract.batch_body import BatchBody, BatchOptions
 from send_whatsapp.contract.names import InvalidKey, batch_id
 from send_whatsapp.gateway import time_limits
+from send_whatsapp.gateway.access import Caller
+from send_whatsapp.gateway.audit import log_command
 from send_whatsapp.gateway.batch_rows import rows_of
 from send_whatsapp.gateway.body import typed_body
 from send_whatsapp.gateway.disconnect import while_connected
 from send_whatsapp.gateway.openapi import operations
 from send_whatsapp.gateway.openapi.operations import BatchKey
 from send_whatsapp.gateway.places import Slots
-from send_whatsapp.gateway.problems import Problem
+from send_whatsapp.gateway.problems import Problem, key_in_use
 from send_whatsapp.gateway.report import Report
 from send_whatsapp.gateway.upload.reading import Upload
 from send_whatsapp.settings import GatewaySettings
@@ -54,16 +56,23 @@ class BatchRoutes:
         """Start a batch, or send what an earlier batch with this key has not sent."""
         body = await typed_body(request, BatchBody)
         rows = rows_of(body, self._settings.default_region)
-        return await self._start(body, rows, time_limits.BATCH_START_S)
+        for row in rows:
+            request.state.access.check_content(row.request)
+        return await self._start(request, body, rows, time_limits.BATCH_START_S)
 
     async def upload(self, request: Request, key: BatchKey) -> Response:
         """Start a batch with rows that may be many; nothing is started before all have arrived."""
         upload: Upload = request.state.upload
-        return await self._start(upload.options, upload.rows, None)
+        return await self._start(request, upload.options, upload.rows, None)
 
     async def _start(
-        self, options: BatchOptions, rows: batches.AnyRows, within_s: float | None
+        self,
+        request: Request,
+        options: BatchOptions,
+        rows: batches.AnyRows,
+        within_s: float | None,
     ) -> Response:
+        caller: Caller = request.state.access
         limits = batches.BatchLimits(
             per_minute=options.per_minute,
             pause_after=options.pause_after,
@@ -79,7 +88,10 @@ class BatchRoutes:
                     resend_unknown=options.resend_unknown,
                     limits=limits,
                     task_queue=self._settings.task_queue,
+                    caller=caller.owner,
                 )
+                found = await batches.find(self._client, options.key)
+        log_command("batch start", caller.name, found.run_id)
         running = state.counts.running > 0
         response = self._batch(batches.BatchStatus.of(state, running=running), status=202)
         response.headers["Location"] = _path(options.key)
@@ -88,6 +100,7 @@ class BatchRoutes:
     async def get(self, request: Request, key: BatchKey) -> Response:
         """Return how many rows have which outcome."""
         with _batch_problems():
+            await while_connected(request, self._visible_run(request, key))
             status = await while_connected(request, batches.get_status(self._client, key))
         return self._batch(status)
 
@@ -98,6 +111,7 @@ class BatchRoutes:
         report without its end.
         """
         with _batch_problems():
+            await while_connected(request, self._visible_run(request, key))
             report = await while_connected(request, self._read_report(request.state.caller, key))
         return StreamingResponse(report.as_json(key), media_type="application/json")
 
@@ -108,23 +122,36 @@ class BatchRoutes:
                 report.add(rows)
         return report
 
-    async def pause(self, key: BatchKey) -> Response:
+    async def pause(self, request: Request, key: BatchKey) -> Response:
         """Start no further row; rows in flight end."""
         with _batch_problems():
+            run_id = await self._visible_run(request, key)
             state = await batches.pause(self._client, key)
+        log_command("batch pause", request.state.caller, run_id)
         return self._batch(batches.BatchStatus.of(state, running=True))
 
-    async def resume(self, key: BatchKey) -> Response:
+    async def resume(self, request: Request, key: BatchKey) -> Response:
         """Continue a paused batch."""
         with _batch_problems():
+            run_id = await self._visible_run(request, key)
             state = await batches.resume(self._client, key)
+        log_command("batch resume", request.state.caller, run_id)
         return self._batch(batches.BatchStatus.of(state, running=True))
 
-    async def cancel(self, key: BatchKey) -> Response:
+    async def cancel(self, request: Request, key: BatchKey) -> Response:
         """Cancel: 202, because rows in flight end first; the counts then show how they ended."""
         with _batch_problems():
+            run_id = await self._visible_run(request, key)
             state = await batches.cancel(self._client, key)
+        log_command("batch cancel", request.state.caller, run_id)
         return self._batch(batches.BatchStatus.of(state, running=True), status=202)
+
+    async def _visible_run(self, request: Request, key: str) -> str:
+        """Return the run id of a batch. Raises NotFound for one that the caller does not see."""
+        found = await batches.find(self._client, key)
+        caller: Caller = request.state.access
+        caller.check_sees(found.caller)
+        return found.run_id
 
     def _batch(self, state: batches.BatchStatus, *, status: int = 200) -> JSONResponse:
         body = {
@@ -148,6 +175,8 @@ def _batch_problems() -> Iterator[None]:
         yield
     except (NotFound, InvalidKey):
         raise Problem(404, "No batch has this key") from None
+    except KeyInUse:
+        raise key_in_use() from None
     except KeyConflict as error:
         raise Problem(409, str(error)) from None
 

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse, Response
 from temporalio.client import Client
 
 from send_whatsapp.client.links import ui_link
+from send_whatsapp.client.origin import Origin
 from send_whatsapp.client.sends import request_cancel
 from send_whatsapp.client.state import State, get_state
 from send_whatsapp.contract import names
@@ -17,6 +18,8 @@ from send_whatsapp.contract.names import InvalidKey
 from send_whatsapp.contract.phone import InvalidPhoneNumber
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.gateway import time_limits
+from send_whatsapp.gateway.access import Caller
+from send_whatsapp.gateway.audit import log_command
 from send_whatsapp.gateway.body import typed_body
 from send_whatsapp.gateway.disconnect import while_connected
 from send_whatsapp.gateway.headers import idempotency_key, preferred_wait_s
@@ -64,12 +67,13 @@ class MessageRoutes:
             workflow_id = names.workflow_id(key) if key is not None else None
         except InvalidKey as error:
             raise Problem(400, f"Idempotency-Key: {error}") from None
-        return await self.send(request, await typed_body(request, SendWhatsAppRequest), workflow_id)
+        send_request = await typed_body(request, SendWhatsAppRequest)
+        return await self.send(request, send_request, workflow_id, request.state.access.origin)
 
-    async def get(self, id: MessageId) -> Response:
+    async def get(self, request: Request, id: MessageId) -> Response:
         """Return the state of a message, with `result` once its run is closed."""
         async with rpc(self._client, time_limits.TEMPORAL_S):
-            return self._message(await get_state(self._client, id), 200)
+            return self._message(await self._visible_state(request, id), 200)
 
     async def delete(self, request: Request, id: MessageId) -> Response:
         """Cancel a message.
@@ -77,9 +81,10 @@ class MessageRoutes:
         200: nothing was sent. 202: not known yet. 409: the message can no longer be cancelled.
         """
         async with rpc(self._client, time_limits.TEMPORAL_S):
-            state = await get_state(self._client, id)
+            state = await self._visible_state(request, id)
             if running := state.outcome == "running":
                 await request_cancel(self._client, state)
+                log_command("cancel", request.state.caller, state.run_id)
         if running:
             state = await self._wait_until_closed(request, state, time_limits.CANCEL_WAIT_S)
         match state.outcome:
@@ -91,12 +96,18 @@ class MessageRoutes:
         raise Problem(409, title, id=state.id, messageStatus=state.outcome)
 
     async def send(
-        self, request: Request, send_request: SendWhatsAppRequest, workflow_id: str | None
+        self,
+        request: Request,
+        send_request: SendWhatsAppRequest,
+        workflow_id: str | None,
+        origin: Origin,
     ) -> Response:
         """Start this send and answer the HTTP request.
 
-        Raises Problem 422 if `to` is not a phone number, and what `SendStarter.start` raises.
+        Raises Problem: 422 if `to` is not a phone number, 403 for content that the caller may not
+        send; and what `SendStarter.start` raises.
         """
+        request.state.access.check_content(send_request)
         wait_s = preferred_wait_s(request.headers)
         try:
             # The worker's region may differ, so the number is handed over in E.164.
@@ -104,13 +115,20 @@ class MessageRoutes:
         except InvalidPhoneNumber as error:
             problem = FieldProblem(field="to", problem="is not a phone number", expected=str(error))
             raise invalid_fields("The request is invalid", [problem]) from None
-        state = await self._starter.start(checked, workflow_id, request.state.caller)
+        state = await self._starter.start(checked, workflow_id, request.state.caller, origin)
         if wait_s and state.outcome == "running":
             state = await self._wait_in_place(request, state, wait_s)
         closed = wait_s is not None and state.outcome != "running"
         response = self._message(state, 200 if closed else 202, with_result=closed)
         response.headers["Location"] = _path(state.id)
         return response
+
+    async def _visible_state(self, request: Request, id_: str) -> State:
+        """Return the state of a message. Raises NotFound for one that the caller does not see."""
+        state = await get_state(self._client, id_)
+        caller: Caller = request.state.access
+        caller.check_sees(state.origin.caller)
+        return state
 
     async def _wait_in_place(self, request: Request, state: State, seconds: float) -> State:
         """Wait in a place for waits, so that the caller's other requests have theirs.

@@ -10,6 +10,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from send_whatsapp.gateway import time_limits
+from send_whatsapp.gateway.access import Caller, needs_token
 from send_whatsapp.gateway.access_log import AccessLogEntry
 from send_whatsapp.gateway.body import has_body, read_body, replay
 from send_whatsapp.gateway.places import Place, Places, UnprovenPlaces
@@ -33,8 +34,8 @@ MAX_DRAIN_BYTES = 64 * 1024 * 1024
 class GatewayMiddleware:
     """Checks each request before its route is called, and logs it with the route afterwards.
 
-    A route finds in `request.state` the name of its `caller`, the `place` that it holds, and its
-    `upload` if it is the route of uploads.
+    A route finds in `request.state` the name of its `caller`, what that caller may do (`access`),
+    the `place` that it holds, and its `upload` if it is the route of uploads.
     """
 
     def __init__(
@@ -89,8 +90,10 @@ class GatewayMiddleware:
             check_local_host(scope)
         path: str = scope["path"]
         signed = self._signed.get(path)
-        if signed is None and path.startswith("/v1/"):
-            caller = entry.caller = self._caller_with_token(scope)
+        if signed is None and needs_token(scope):
+            caller = self._caller_with_token(scope)
+            entry.caller = caller.name
+            self._check(caller, scope)
             with self._place(caller) as place:
                 body = b""
                 if is_upload(scope):
@@ -108,32 +111,38 @@ class GatewayMiddleware:
             # Health probes come every few seconds: they have no caller and belong to no trace.
             await self._app(scope, replay(body, receive), send)
             return
-        caller = entry.caller = signed.caller
+        caller = signed.caller
+        entry.caller = caller.name
         signed.verify(Headers(scope=scope), body)
+        caller.check_may_call(scope)
         with self._place(caller) as place:
             await self._serve(caller, place, scope, replay(body, receive), send)
 
     async def _serve(
-        self, caller: str, place: Place, scope: Scope, receive: Receive, send: Send
+        self, caller: Caller, place: Place, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        scope["state"] |= {"caller": caller, "place": place}
+        scope["state"] |= {"caller": caller.name, "access": caller, "place": place}
         with tracing.request(scope):
             await self._app(scope, receive, send)
 
-    def _caller_with_token(self, scope: Scope) -> str:
-        """Return the name of the caller's token. Raises Problem."""
+    def _caller_with_token(self, scope: Scope) -> Caller:
+        """Return the caller whose token the request has. Raises Problem (401)."""
         authorization = [value for name, value in scope["headers"] if name == b"authorization"]
         caller = self._tokens.caller(authorization)
         if caller is None:
             headers = {"WWW-Authenticate": "Bearer"}
             raise Problem(401, "A valid bearer token is required", headers)
-        if wait_s := self._rate_limit.take(caller):
-            title = "This caller makes more requests a minute than allowed"
-            raise Problem(429, title, {"Retry-After": str(wait_s)})
         return caller
 
-    def _place(self, caller: str) -> Place:
-        place = self._places.take(caller)
+    def _check(self, caller: Caller, scope: Scope) -> None:
+        """Raise Problem: 429 for too many requests, 403 for a route that the caller may not use."""
+        if wait_s := self._rate_limit.take(caller.name, caller.requests_per_minute):
+            title = "This caller makes more requests a minute than allowed"
+            raise Problem(429, title, {"Retry-After": str(wait_s)})
+        caller.check_may_call(scope)
+
+    def _place(self, caller: Caller) -> Place:
+        place = self._places.take(caller.name)
         if place is None:
             raise unavailable_problem(
                 "This caller makes too many requests at once",

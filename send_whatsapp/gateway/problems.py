@@ -76,6 +76,11 @@ def invalid_fields(title: str, problems: Sequence[FieldProblem], limit: int = 20
     return Problem(422, title, errors=[problem.model_dump() for problem in problems[:limit]])
 
 
+def key_in_use() -> Problem:
+    """Return the 409 for a key that somebody else has used; it says nothing about that run."""
+    return Problem(409, "key in use")
+
+
 def exception_handlers() -> dict[int | type[Exception], Handler]:
     """Return the handlers that turn an exception of a route into problem details."""
 

@@ -12,14 +12,16 @@ from datetime import UTC, datetime, timedelta
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from send_whatsapp.client.errors import KeyConflict, OutcomeUnknown
+from send_whatsapp.client.errors import KeyConflict, KeyInUse, OutcomeUnknown
+from send_whatsapp.client.origin import Origin
 from send_whatsapp.client.sends import start_send
 from send_whatsapp.client.state import State, get_state
 from send_whatsapp.contract import names
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.gateway import time_limits
+from send_whatsapp.gateway.audit import log_command
 from send_whatsapp.gateway.places import Slots
-from send_whatsapp.gateway.problems import Problem, unavailable_problem
+from send_whatsapp.gateway.problems import Problem, key_in_use, unavailable_problem
 from send_whatsapp.gateway.readiness import Readiness
 from send_whatsapp.gateway.unconfirmed import UnconfirmedStarts
 from send_whatsapp.settings import GatewaySettings
@@ -51,17 +53,19 @@ class SendStarter:
         self._unconfirmed = UnconfirmedStarts(client)
 
     async def start(
-        self, request: SendWhatsAppRequest, workflow_id: str | None, caller: str
+        self, request: SendWhatsAppRequest, workflow_id: str | None, caller: str, origin: Origin
     ) -> State:
         """Start the send and return its state, or the state of the run that the id already has.
 
-        Without an id it gets a random one. Raises TemporalUnavailable, and Problem: 422 if the id
-        belongs to another request or Temporal refuses the request, 503 if too many starts wait.
+        Without an id it gets a random one. The request takes the place of `caller`, and the run is
+        that of `origin`. Raises TemporalUnavailable, and Problem: 409 if the id belongs to another
+        caller, 422 if it belongs to another request or Temporal refuses the request, 503 if too
+        many starts wait.
         """
         id_ = workflow_id or names.new_workflow_id()
         async with self._start_slot(caller):
             try:
-                state = await self._start_in_two_tries(request, id_)
+                state = await self._start_in_two_tries(request, id_, caller, origin)
             except (TemporalUnavailable, RPCError):
                 self._readiness.start_failed()
                 # A caller with a key finds the run again, perhaps through another gateway.
@@ -83,7 +87,9 @@ class SendStarter:
                 ) from None
             yield
 
-    async def _start_in_two_tries(self, request: SendWhatsAppRequest, workflow_id: str) -> State:
+    async def _start_in_two_tries(
+        self, request: SendWhatsAppRequest, workflow_id: str, caller: str, origin: Origin
+    ) -> State:
         """Start, and try once more if no answer arrives.
 
         If the first try did start the run and only its answer was lost, the second finds the run.
@@ -96,11 +102,17 @@ class SendStarter:
             now = measured or datetime.now(UTC)
             left_s = time_limits.TEMPORAL_S - (time.monotonic() - began)
             start_before = now + timedelta(seconds=left_s)
+
+            async def start() -> State:
+                return await self._start_once(
+                    request, workflow_id, caller, origin, now, start_before
+                )
+
             try:
                 async with rpc(self._client, time_limits.FIRST_TRY_S):
-                    state = await self._start_once(request, workflow_id, now, start_before)
+                    state = await start()
             except TemporalUnavailable:
-                state = await self._start_once(request, workflow_id, now, start_before)
+                state = await start()
             is_late = time.monotonic() - began > time_limits.START_IS_LATE_S
             if state.outcome == "running" and (measured is None or is_late):
                 await self._check_started_before(state, start_before)
@@ -116,6 +128,8 @@ class SendStarter:
         self,
         request: SendWhatsAppRequest,
         workflow_id: str,
+        caller: str,
+        origin: Origin,
         now: datetime,
         start_before: datetime,
     ) -> State:
@@ -128,9 +142,12 @@ class SendStarter:
                 region=self._settings.default_region,
                 memo={names.START_BEFORE_MEMO: start_before.isoformat()},
                 now=now,
+                origin=origin,
             )
         except OutcomeUnknown:
             return await get_state(self._client, workflow_id)
+        except KeyInUse:
+            raise key_in_use() from None
         except KeyConflict:
             raise Problem(422, "The Idempotency-Key belongs to another request") from None
         except RPCError as error:
@@ -140,4 +157,6 @@ class SendStarter:
             raise TemporalUnavailable(f"Temporal failed ({error.status.name})") from None
         if started.existing:
             return await get_state(self._client, started.id, run_id=started.run_id)
+        if started.again:
+            log_command("resend", caller, started.run_id)
         return State.just_started(started)

@@ -1,16 +1,15 @@
-"""Who may call the gateway: named bearer tokens, which can be replaced while it runs."""
+"""Who calls the gateway: bearer tokens of callers, which can be replaced while it runs."""
 
 import hmac
 import ipaddress
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from send_whatsapp.gateway.access import ANYBODY, Caller
+from send_whatsapp.gateway.callers_file import MIN_TOKEN_LENGTH, digest_of, read_callers
 from send_whatsapp.gateway.watched_file import WatchedFile
 from send_whatsapp.settings import GatewaySettings, SettingsError
-
-ANYBODY = "anybody"
-"""Name of every caller of a gateway without tokens."""
-
-MIN_TOKEN_LENGTH = 16
 
 _EXAMPLES = {
     "GATEWAY_TOKENS": "GATEWAY_TOKENS=crm:a-long-random-token,shop:another-long-token",
@@ -19,12 +18,15 @@ _EXAMPLES = {
 
 
 class Tokens:
-    """The tokens of the settings and of the tokens file; without any, everybody may call."""
+    """The tokens of settings, tokens file and callers file; without any, everybody may call."""
 
-    def __init__(self, fixed: dict[str, str], file: Path | None) -> None:
-        """Accept `fixed` tokens by name and those of `file`. Raises SettingsError for the file."""
+    def __init__(
+        self, fixed: dict[str, str], file: Path | None, callers_file: Path | None = None
+    ) -> None:
+        """Accept `fixed` tokens by name and those of the files. Raises SettingsError for a file."""
         self._fixed = fixed
         self.file = WatchedFile(file, read_tokens) if file else None
+        self.callers_file = WatchedFile(callers_file, read_callers) if callers_file else None
 
     @classmethod
     def from_settings(cls, settings: GatewaySettings) -> "Tokens":
@@ -33,7 +35,9 @@ class Tokens:
         Raises SettingsError if there are no tokens but other machines can connect.
         """
         file = Path(settings.tokens_file) if settings.tokens_file else None
-        tokens = cls(parse_tokens(settings.tokens.get_secret_value().split(",")), file)
+        callers_file = Path(settings.callers_file) if settings.callers_file else None
+        fixed = parse_tokens(settings.tokens.get_secret_value().split(","))
+        tokens = cls(fixed, file, callers_file)
         if tokens.everybody_may_call and not _is_loopback(settings.bind):
             raise SettingsError(
                 "GATEWAY_TOKENS is not set, and GATEWAY_BIND is not a loopback address; for example"
@@ -44,10 +48,15 @@ class Tokens:
     @property
     def everybody_may_call(self) -> bool:
         """Whether the gateway was started without tokens; it never loses them while it runs."""
-        return not self._fixed and self.file is None
+        return not self._fixed and not self.files
 
-    def caller(self, authorization: list[bytes]) -> str | None:
-        """Return the name of the token in these `Authorization` headers; None if it is invalid."""
+    @property
+    def files(self) -> list[WatchedFile[Any]]:
+        """The files that must be followed."""
+        return [file for file in (self.file, self.callers_file) if file]
+
+    def caller(self, authorization: list[bytes]) -> Caller | None:
+        """Return the owner of the token in these `Authorization` headers; None if it is invalid."""
         if self.everybody_may_call:
             return ANYBODY
         if len(authorization) != 1:
@@ -56,15 +65,20 @@ class Tokens:
         if scheme.lower() != b"bearer":
             return None
         # Compare with every token, so that the time does not reveal which one is similar.
-        matches = [
-            name
-            for name, token in self._all().items()
-            if hmac.compare_digest(token.encode(), given.strip())
-        ]
+        digest = digest_of(given.strip())
+        matches = [caller for caller, one in self._all() if hmac.compare_digest(one, digest)]
         return matches[0] if matches else None
 
-    def _all(self) -> dict[str, str]:
-        return self._fixed | ((self.file.content if self.file else None) or {})
+    def _all(self) -> Iterator[tuple[Caller, bytes]]:
+        """Yield each valid token, as its SHA-256, with its caller."""
+        # A caller has the rights of the callers file even while the tokens of the file are refused.
+        declared = self.callers_file.last_content if self.callers_file else {}
+        for caller, digests in ((self.callers_file and self.callers_file.content) or {}).values():
+            for digest in digests:
+                yield caller, digest
+        for name, token in (self._fixed | ((self.file and self.file.content) or {})).items():
+            caller = declared[name].caller if name in declared else Caller(name)
+            yield caller, digest_of(token.encode())
 
 
 def parse_tokens(entries: list[str], variable: str = "GATEWAY_TOKENS") -> dict[str, str]:

@@ -33,6 +33,11 @@ class WatchedFile(Generic[T]):
         age_s = time.monotonic() - self._read_at
         return self._content if age_s <= time_limits.TOKENS_FILE_GRACE_S else None
 
+    @property
+    def last_content(self) -> T:
+        """What the file contained when it was last right, however long ago that is."""
+        return self._content
+
     def read(self) -> None:
         """Read the file again; log an error, at most once a minute, if it is wrong."""
         try:

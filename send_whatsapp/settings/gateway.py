@@ -31,10 +31,17 @@ class GatewaySettings(StarterSettings):
         " (docs/gateway.md).",
         examples=["tokens.txt"],
     )
+    callers_file: str | None = Field(
+        None,
+        alias="GATEWAY_CALLERS_FILE",
+        description="File that declares callers, what they may do and what they see; it is read"
+        " again within 10 s of a change (docs/callers.md).",
+        examples=["callers.yaml"],
+    )
     max_requests_per_minute: Annotated[int, whole_number(1, 1_000_000)] | None = Field(
         None,
         alias="GATEWAY_MAX_REQUESTS_PER_MINUTE",
-        description="Requests per minute and token; not set: no limit.",
+        description="Requests per minute and caller; not set: no limit.",
         examples=["600"],
     )
     webhooks_file: str | None = Field(

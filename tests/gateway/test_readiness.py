@@ -8,6 +8,7 @@ from typing import Self
 import pytest
 from temporalio.client import Client
 
+from send_whatsapp.client.origin import Origin
 from send_whatsapp.client.state import get_state
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.gateway import starts, time_limits
@@ -133,9 +134,9 @@ async def test_a_start_that_would_expire_is_not_accepted_if_temporals_clock_is_u
     id_ = f"k-{uuid.uuid4()}"
     monkeypatch.setattr(starts, "datetime", shifted(-20))
     with pytest.raises(TemporalUnavailable):
-        await starter.start(request, id_, "anybody")
+        await starter.start(request, id_, "anybody", Origin())
     assert error_type(await get_state(client, id_, wait=True)) == "Expired"
     monkeypatch.setattr(starts, "datetime", datetime)
-    state = await starter.start(request, id_, "anybody")
+    state = await starter.start(request, id_, "anybody", Origin())
     assert (await get_state(client, state.id, wait=True)).outcome == "accepted"
     assert len(await provider.inbox(request.to)) == 1

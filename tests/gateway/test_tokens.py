@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client
 
+from send_whatsapp.gateway.access import Caller
 from send_whatsapp.gateway.rate_limit import RateLimit
 from send_whatsapp.gateway.tokens import Tokens, parse_tokens
 from send_whatsapp.settings import GatewaySettings, SettingsError
@@ -68,8 +69,9 @@ async def test_a_token_is_required_if_there_are_any(client: Client, harness: Sen
 ONE, TWO = "one-of-our-tokens", "two-of-our-tokens"
 
 
-def allowed(tokens: Tokens, *names: str) -> list[str | None]:
-    return [tokens.caller([f"Bearer {name}".encode()]) for name in names]
+def allowed(tokens: Tokens, *given: str) -> list[str | None]:
+    callers = [tokens.caller([f"Bearer {token}".encode()]) for token in given]
+    return [caller and caller.name for caller in callers]
 
 
 def test_a_changed_tokens_file_replaces_the_tokens(tmp_path: Path) -> None:
@@ -81,7 +83,7 @@ def test_a_changed_tokens_file_replaces_the_tokens(tmp_path: Path) -> None:
     file.write_text(f"crm:{TWO}\n")
     tokens.file.read()
     assert allowed(tokens, ONE, TWO) == [None, "crm"]
-    assert tokens.caller([f"bearer {TWO}".encode()]) == "crm"
+    assert tokens.caller([f"bearer {TWO}".encode()]) == Caller("crm")
     assert tokens.caller([f"Bearer {TWO}".encode()] * 2) is None
 
 

@@ -10,7 +10,7 @@ from send_whatsapp.client.batches.row_outcomes import (
     outcomes_by_part,
     report_row,
 )
-from send_whatsapp.client.batches.runs import exists
+from send_whatsapp.client.batches.runs import exists, find
 from send_whatsapp.client.batches.starting import BatchLimits, start
 from send_whatsapp.client.batches.status import BatchStatus, get_status, timing
 
@@ -24,6 +24,7 @@ __all__ = [
     "cancel",
     "exists",
     "failed_rows",
+    "find",
     "get_status",
     "list_batches",
     "outcomes",

@@ -3,11 +3,13 @@
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from send_whatsapp.client.errors import KeyConflict, NotFound
+from send_whatsapp.client.errors import KeyConflict, KeyInUse, NotFound
+from send_whatsapp.client.origin import Origin
 from send_whatsapp.client.state import describe, status_name
 from send_whatsapp.contract import names
 from send_whatsapp.contract.parts import BatchInput, PartControl
@@ -22,10 +24,11 @@ PARTS_END_WITHIN_S = 60.0
 
 @dataclass(frozen=True)
 class BatchRun:
-    """What the latest run of a batch was started with, and whether it is running."""
+    """What the latest run of a batch was started with, by which caller, and whether it runs."""
 
     request: BatchInput
     running: bool
+    origin: Origin
 
     @property
     def parts(self) -> list[str]:
@@ -40,7 +43,7 @@ class BatchRun:
 async def latest_run(client: Client, key: str) -> BatchRun | None:
     """Return the latest run of a batch; None if the key has none.
 
-    Raises KeyConflict if the id of the key belongs to another workflow, InvalidKey,
+    Raises KeyInUse if the id of the key belongs to another workflow, InvalidKey,
     TemporalUnavailable.
     """
     handle = client.get_workflow_handle(names.batch_id(key))
@@ -49,7 +52,7 @@ async def latest_run(client: Client, key: str) -> BatchRun | None:
     except NotFound:
         return None
     if described.workflow_type != names.BATCH_WORKFLOW:
-        raise KeyConflict(
+        raise KeyInUse(
             f"the id {handle.id} belongs to a {described.workflow_type}: nothing was started,"
             " use another key"
         )
@@ -57,7 +60,23 @@ async def latest_run(client: Client, key: str) -> BatchRun | None:
         request = await started_with(client, handle, BatchInput)
     if request is None:
         return None
-    return BatchRun(request, running=status_name(described.status) == "Running")
+    running = status_name(described.status) == "Running"
+    return BatchRun(request, running, await Origin.of(described))
+
+
+class FoundBatch(NamedTuple):
+    """The latest run of a batch, and the caller that owns it; None: no caller."""
+
+    run_id: str
+    caller: str | None
+
+
+async def find(client: Client, key: str) -> FoundBatch:
+    """Return the latest run of a batch. Raises NotFound, InvalidKey, TemporalUnavailable."""
+    described = await describe(client, client.get_workflow_handle(names.batch_id(key)))
+    if described.workflow_type != names.BATCH_WORKFLOW:
+        raise NotFound(f"no batch has the key {key}")
+    return FoundBatch(described.run_id, (await Origin.of(described)).caller)
 
 
 async def exists(client: Client, key: str) -> bool:

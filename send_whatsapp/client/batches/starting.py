@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
 from itertools import chain
+from typing import Any
 
 from pydantic import BaseModel
 from temporalio.client import Client
@@ -21,7 +22,8 @@ from send_whatsapp.client.batches.restarts import is_sending, plan_restart
 from send_whatsapp.client.batches.row_outcomes import PARTS_AT_ONCE, outcomes_up_to
 from send_whatsapp.client.batches.runs import BatchRun, end_parts, latest_run
 from send_whatsapp.client.batches.status import get_status
-from send_whatsapp.client.errors import KeyConflict
+from send_whatsapp.client.errors import KeyConflict, KeyInUse
+from send_whatsapp.client.origin import Origin
 from send_whatsapp.client.start_attributes import of_part, start_with_attributes
 from send_whatsapp.contract import names
 from send_whatsapp.contract.batch import BatchState, Counts, RowOutcome
@@ -55,20 +57,26 @@ async def start(
     is_whole_file: bool = True,
     limits: BatchLimits | None = None,
     task_queue: str = names.DEFAULT_TASK_QUEUE,
+    caller: str | None = None,
 ) -> BatchState:
     """Start a batch, finish a start that was interrupted, or send what an ended batch did not.
 
     `invalid` are the outcomes of invalid rows; they are reported and never sent. Accepted rows are
     not sent again, unknown ones only with `resend_unknown`. Nothing is sent before every row has
     reached Temporal; then the batch needs no caller. `is_whole_file=False` means that `rows`
-    are some rows of the latest file; the others keep their place in the report.
+    are some rows of the latest file; the others keep their place in the report. The batch belongs
+    to the gateway's `caller`; without one, it keeps the caller that it has.
 
-    Raises KeyConflict if a batch with other rows is running, there is nothing to send, or the id
-    belongs to another workflow; InvalidKey, TemporalUnavailable.
+    Raises KeyConflict if a batch with other rows is running or there is nothing to send, KeyInUse
+    if the id belongs to another workflow or caller; InvalidKey, TemporalUnavailable.
     """
     packed = _packed(rows)
     digest = packed.digest(invalid)
     previous = await latest_run(client, key)
+    origin = Origin(caller=caller)
+    if previous is not None:
+        _check_owner(previous, origin, key)
+    memo = origin.memo(keeping=previous.origin.caller if previous else None)
     if is_sending(previous, key, digest):
         return await get_status(client, key)
     known = await _known_outcomes(client, key, previous)
@@ -91,9 +99,9 @@ async def start(
         templates=to_send.templates,
         **limits.model_dump(),
     )
-    await _start_run(client, request, task_queue)
+    await _start_run(client, request, task_queue, memo, origin)
     await _start_parts(
-        client, request, chain(to_send.parts(limits.send_at), known_parts), task_queue
+        client, request, chain(to_send.parts(limits.send_at), known_parts), task_queue, memo
     )
     return BatchState(
         key=key,
@@ -105,6 +113,11 @@ async def start(
         ended_before=sum(part.ended for part in counts),
         part_count=len(counts),
     )
+
+
+def _check_owner(run: BatchRun, origin: Origin, key: str) -> None:
+    if not origin.may_take(run.origin):
+        raise KeyInUse(f"the key {key} is in use: nothing was started, use another key")
 
 
 def _packed(rows: AnyRows) -> PackedRows:
@@ -123,7 +136,9 @@ async def _known_outcomes(client: Client, key: str, previous: BatchRun | None) -
     return await outcomes_up_to(client, key, request.generation, request.planned_rows)
 
 
-async def _start_run(client: Client, request: BatchInput, task_queue: str) -> None:
+async def _start_run(
+    client: Client, request: BatchInput, task_queue: str, memo: dict[str, Any], origin: Origin
+) -> None:
     """Start the run unless it is running already. Raises KeyConflict if another one is."""
     key = request.key
     try:
@@ -136,10 +151,13 @@ async def _start_run(client: Client, request: BatchInput, task_queue: str) -> No
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 static_summary=f"WhatsApp batch, {_rows_to_send(request):,} rows",
+                memo=memo or None,
                 priority=PRIORITY,
             )
     except WorkflowAlreadyStartedError:
         run = await latest_run(client, key)
+        if run is not None:
+            _check_owner(run, origin, key)
         if run is None or (run.request.digest, run.request.generation) != (
             request.digest,
             request.generation,
@@ -152,7 +170,11 @@ def _rows_to_send(request: BatchInput) -> int:
 
 
 async def _start_parts(
-    client: Client, request: BatchInput, parts: Iterable[PartRequest], task_queue: str
+    client: Client,
+    request: BatchInput,
+    parts: Iterable[PartRequest],
+    task_queue: str,
+    memo: dict[str, Any],
 ) -> None:
     """Start each part, unless an interrupted start has done it, then let the batch send."""
     batch = names.batch_id(request.key)
@@ -168,6 +190,7 @@ async def _start_parts(
                     task_queue=task_queue,
                     id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                     static_summary=f"Part {number} of batch {request.key}",
+                    memo=memo or None,
                     priority=PRIORITY,
                     search_attributes=attributes,
                 )

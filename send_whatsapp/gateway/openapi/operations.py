@@ -43,7 +43,8 @@ WebhookName = Annotated[
 _PROBLEMS: Final = {
     400: "The body is not valid JSON, or the Idempotency-Key is malformed",
     401: "No valid bearer token or signature",
-    404: "Nothing has this id or key",
+    403: "This caller lacks the permission, or may not send this content",
+    404: "Nothing that this caller sees has this id or key",
     408: "The request did not arrive in time",
     409: "Too late, or the key is in use",
     413: "The body is larger than 64 KB, or 32 MB of uploaded rows",
@@ -53,7 +54,7 @@ _PROBLEMS: Final = {
     431: "The headers are larger than 32 KB, or more than 100",
     503: "Temporal does not answer or refuses, or too many requests at once; see Retry-After",
 }
-_OF_A_BODY: Final = (400, 401, 408, 413, 415, 422, 429, 431, 503)
+_OF_A_BODY: Final = (400, 401, 403, 408, 413, 415, 422, 429, 431, 503)
 
 
 def _header(description: str, **schema: Any) -> dict[str, Any]:
@@ -132,7 +133,7 @@ POST_MESSAGE: dict[str, Any] = {
     "operation_id": "send_message",
     "status_code": 202,
     "summary": "Send a message",
-    "responses": _STARTED | _problems(*_OF_A_BODY),
+    "responses": _STARTED | _problems(409, *_OF_A_BODY),
     "openapi_extra": {
         "parameters": [_KEY, _PREFER],
         "requestBody": _json_body(message_schema(), examples.REQUESTS),
@@ -151,7 +152,7 @@ GET_MESSAGE: dict[str, Any] = {
             unknown=examples.UNKNOWN,
         )
     }
-    | _problems(401, 404, 429, 503),
+    | _problems(401, 403, 404, 429, 503),
 }
 
 DELETE_MESSAGE: dict[str, Any] = {
@@ -165,7 +166,7 @@ DELETE_MESSAGE: dict[str, Any] = {
             running=examples.RUNNING,
         ),
     }
-    | _problems(401, 404, 409, 429, 503),
+    | _problems(401, 403, 404, 409, 429, 503),
 }
 
 POST_WEBHOOK: dict[str, Any] = {
@@ -174,7 +175,7 @@ POST_WEBHOOK: dict[str, Any] = {
     "summary": "Send what a declared webhook makes of the body",
     "responses": _STARTED
     | {204: {"description": "The webhook's condition does not hold: nothing is sent"}}
-    | _problems(404, *_OF_A_BODY),
+    | _problems(404, 409, *_OF_A_BODY),
     "openapi_extra": {"parameters": [_PREFER], "requestBody": _json_body({})},
 }
 
@@ -233,7 +234,7 @@ def _existing_batch(
         "operation_id": operation_id,
         "summary": summary,
         "status_code": status,
-        "responses": {status: answer} | _problems(401, 404, 409, 429, 503),
+        "responses": {status: answer} | _problems(401, 403, 404, 409, 429, 503),
     }
 
 

@@ -18,6 +18,7 @@ from send_whatsapp.contract.batch import MAX_ROWS, Row
 from send_whatsapp.contract.batch_body import BatchOptions
 from send_whatsapp.contract.errors import FieldProblem
 from send_whatsapp.gateway import time_limits
+from send_whatsapp.gateway.access import Caller
 from send_whatsapp.gateway.batch_rows import MAX_PROBLEMS, REFUSED, common_cells
 from send_whatsapp.gateway.places import Places
 from send_whatsapp.gateway.problems import Problem, unavailable_problem
@@ -51,22 +52,23 @@ class Uploads:
         self._region = region
         self._places = Places(MAX_UPLOADS_PER_CALLER, MAX_UPLOADS)
 
-    async def read(self, scope: Scope, receive: Receive, caller: str) -> Upload:
+    async def read(self, scope: Scope, receive: Receive, caller: Caller) -> Upload:
         """Return what a request uploads, once it has arrived completely.
 
-        Raises Problem: 413, 415, 422 for wrong parameters and rows, 408 and 499 if it does not
-        arrive, 503 if too many uploads are being read.
+        Raises Problem: 413, 415, 422 for wrong parameters and rows, 403 for content that the
+        caller may not send, 408 and 499 if it does not arrive, 503 if too many uploads are being
+        read.
         """
-        place = self._places.take(caller)
+        place = self._places.take(caller.name)
         if place is None:
             raise unavailable_problem(
                 "Too many uploads at once", time_limits.RETRY_AFTER_TOO_MANY_UPLOADS_S
             )
         with place:
-            return await _read_upload(scope, receive, self._region)
+            return await _read_upload(scope, receive, caller, self._region)
 
 
-async def _read_upload(scope: Scope, receive: Receive, region: str) -> Upload:
+async def _read_upload(scope: Scope, receive: Receive, caller: Caller, region: str) -> Upload:
     headers = dict(scope["headers"])
     length = headers.get(b"content-length", b"0")
     if len(length) > 9 or int(length) > MAX_UPLOAD_BYTES:
@@ -74,7 +76,7 @@ async def _read_upload(scope: Scope, receive: Receive, region: str) -> Upload:
     reader = _reader(headers.get(b"content-type", b"").decode("latin-1"))
     options = options_of(scope)
     body = UploadBody(receive)
-    return await asyncio.to_thread(_read, reader, io.BufferedReader(body), options, region)
+    return await asyncio.to_thread(_read, reader, io.BufferedReader(body), options, caller, region)
 
 
 def _reader(content_type: str) -> Callable[[io.BufferedReader], Iterator[NumberedRow]]:
@@ -92,6 +94,7 @@ def _read(
     reader: Callable[[io.BufferedReader], Iterator[NumberedRow]],
     body: io.BufferedReader,
     options: BatchOptions,
+    caller: Caller,
     region: str,
 ) -> Upload:
     """Return the upload. It reads in a thread, since checking many rows takes many seconds."""
@@ -104,6 +107,7 @@ def _read(
                 raise Problem(422, f"The upload has more than {MAX_ROWS:,} rows: split it")
             good, wrong = rows_of([numbered], common, options.key, region)
             for row in good:
+                caller.check_content(row.request)
                 rows.add(row)
                 people.add(row)
             found += [problem for row in wrong for problem in _problems(row)]

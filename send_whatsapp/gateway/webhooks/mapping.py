@@ -14,6 +14,7 @@ from send_whatsapp.contract.fields import FALLBACK_VARIABLE
 from send_whatsapp.contract.names import InvalidKey, webhook_id
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.contract.validation import problems
+from send_whatsapp.gateway.callers_file import CallerName
 from send_whatsapp.gateway.webhooks.signature import Declaration, Signature
 
 REQUEST_FIELDS = {field.alias for field in SendWhatsAppRequest.model_fields.values()}
@@ -64,6 +65,8 @@ class Webhook(Declaration):
     request: Annotated[dict[str, Expression], AfterValidator(_request_fields)]
     key: Expression
     when: Expression | None = None
+    caller: CallerName | None = None
+    """The caller that owns what the webhook sends."""
     signature: Signature | None = None
     secret: SecretStr = Field(SecretStr(""), exclude=True)
     """The value of the variable that `signature.secret` names."""

@@ -7,6 +7,8 @@ from typing import NamedTuple
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
+from send_whatsapp.client.origin import Origin
+from send_whatsapp.gateway.access import Caller
 from send_whatsapp.gateway.body import json_body
 from send_whatsapp.gateway.messages import MessageRoutes
 from send_whatsapp.gateway.openapi import operations
@@ -17,9 +19,9 @@ from send_whatsapp.gateway.webhooks.signature import InvalidSignature
 
 
 class SignedWebhook(NamedTuple):
-    """A webhook that needs a signature instead of a token, and the name of its caller."""
+    """A webhook that needs a signature instead of a token, and its caller."""
 
-    caller: str
+    caller: Caller
     webhook: Webhook
 
     def verify(self, headers: Mapping[str, str], body: bytes) -> None:
@@ -42,7 +44,9 @@ class WebhookRoutes:
     def signed(self) -> dict[str, SignedWebhook]:
         """The webhooks that need a signature, by their paths. The middleware checks them."""
         return {
-            f"/v1/webhooks/{name}": SignedWebhook(f"webhook {name}", webhook)
+            f"/v1/webhooks/{name}": SignedWebhook(
+                Caller(f"webhook {name}", may=frozenset({"send"})), webhook
+            )
             for name, webhook in self._webhooks.items()
             if webhook.signature
         }
@@ -63,4 +67,9 @@ class WebhookRoutes:
             raise invalid_fields(title, error.problems) from None
         if mapped is None:
             return Response(status_code=204)
-        return await self._messages.send(request, mapped.request, mapped.workflow_id)
+        origin = Origin(
+            caller=webhook.caller or request.state.access.owner,
+            # The ids of a webhook that signs or names its caller are its own, whoever owns a run.
+            takes_any_run=webhook.caller is not None or webhook.signature is not None,
+        )
+        return await self._messages.send(request, mapped.request, mapped.workflow_id, origin)

@@ -13,6 +13,7 @@ from send_whatsapp.client.batches.restarts import (
 )
 from send_whatsapp.client.batches.runs import BatchRun
 from send_whatsapp.client.errors import KeyConflict
+from send_whatsapp.client.origin import Origin
 from send_whatsapp.contract.batch import REJECTED, Counts, Row, RowOutcome
 from send_whatsapp.contract.parts import BatchCheckpoint, BatchInput
 from send_whatsapp.contract.request import SendWhatsAppRequest
@@ -38,7 +39,7 @@ def run(*, running: bool, generation: int = 1, **fields: Any) -> BatchRun:
     request = BatchInput(
         key="k", digest=SAME, generation=generation, parts=[Counts(running=1)], **fields
     )
-    return BatchRun(request, running=running)
+    return BatchRun(request, running=running, origin=Origin())
 
 
 @pytest.mark.parametrize(
