@@ -70,8 +70,8 @@ ONE, TWO = "one-of-our-tokens", "two-of-our-tokens"
 
 
 def allowed(tokens: Tokens, *given: str) -> list[str | None]:
-    callers = [tokens.caller([f"Bearer {token}".encode()]) for token in given]
-    return [caller and caller.name for caller in callers]
+    callers = (tokens.caller([f"Bearer {token}".encode()]) for token in given)
+    return [caller.name if caller else None for caller in callers]
 
 
 def test_a_changed_tokens_file_replaces_the_tokens(tmp_path: Path) -> None:
