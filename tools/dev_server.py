@@ -26,10 +26,8 @@ PORT, UI_PORT = 7233, 8233
 _DYNAMIC_CONFIG = {
     "history.transferProcessorMaxPollRPS": "10000",
     "history.timerProcessorMaxPollRPS": "10000",
-    # Callers of the gateway share the task queue fairly. Tasks that were queued before this was
-    # turned on are kept only with migration.
+    # Callers of the gateway share the task queue fairly.
     "matching.enableFairness": "true",
-    "matching.enableMigration": "true",
 }
 PRIVATE_UMASK = 0o077
 """New files of the server are for its user alone."""

@@ -12,7 +12,7 @@ from simulator.process import Simulator
 from tests.conftest import WorkerOn, new_phone, until
 from tests.gateway.conftest import gateway
 
-FLOOD, FEW = 200, 5
+FLOOD, FEW = 100, 3
 TOKENS = {"flood": "the-token-of-flood", "rare": "the-token-of-rare"}
 
 
@@ -34,12 +34,12 @@ async def test_a_caller_that_sends_now_and_then_does_not_wait_behind_a_flood(
         await asyncio.gather(*(send("flood", new_phone()) for _ in range(FLOOD)))
         # All of these are queued behind the flood.
         await asyncio.gather(*(send("rare", phone) for phone in rare))
-    async with worker_on(TEMPORAL_TASK_QUEUE=queue):
+    async with worker_on(TEMPORAL_TASK_QUEUE=queue, CGB_TIMEOUT="20000"):
 
         async def all_sent() -> bool:
             return len(await provider.inbox()) == FLOOD + FEW
 
-        await until(all_sent, within_s=120)
+        await until(all_sent, within_s=90)
     order = [message["phone"] for message in await provider.inbox()]
     places = sorted(order.index(phone) for phone in rare)
     # First in, first out would give them the last places.

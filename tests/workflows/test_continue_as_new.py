@@ -6,6 +6,7 @@ import pytest
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
 from send_whatsapp.client import batches
+from send_whatsapp.client.origin import CALLER_MEMO
 from send_whatsapp.contract.batch import Row
 from send_whatsapp.contract.converter import contract_plugin
 from send_whatsapp.contract.request import SendWhatsAppRequest
@@ -119,10 +120,12 @@ async def test_rows_in_the_input_are_sent_once_over_several_runs(
         {"key": batch.key, "rows": rows},
         id=batch.handle.id,
         task_queue=harness.task_queue,
+        memo={CALLER_MEMO: "shop"},
     )
     result = await started.result()
     assert result["counts"]["accepted"] == len(rows) == len(await batch.report())
     assert await run_id(batch) != started.first_execution_run_id
+    assert (await batches.find(harness.client, batch.key)).caller == "shop"
     sent = [message["phone"] for message in await provider.inbox()]
     assert sorted(sent) == sorted(row.request.to for row in batch.rows)
 
