@@ -180,7 +180,13 @@ async def _start_parts(
         for number, part in numbered:
             await start_part(number, part)
 
-    await asyncio.gather(*(start_next_parts() for _ in range(PARTS_AT_ONCE)))
+    loops = [asyncio.create_task(start_next_parts()) for _ in range(PARTS_AT_ONCE)]
+    try:
+        await asyncio.gather(*loops)
+    finally:
+        # If a part cannot be started, no later one is started either.
+        for loop in loops:
+            loop.cancel()
     # The batch may have been cancelled meanwhile; then it needs no signal.
     with suppress(RPCError):
         async with rpc(client):
