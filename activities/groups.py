@@ -5,6 +5,7 @@ A row that wants another attempt gets an activity of its own, which operators se
 
 import asyncio
 from contextlib import suppress
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 
 from pydantic import BaseModel
@@ -35,6 +36,8 @@ from send_whatsapp.contract.errors import (
     utc,
 )
 
+_current_row: ContextVar[int | None] = ContextVar("current_row", default=None)
+
 ROWS_AT_ONCE = 200
 """Rows that one worker sends at once; a few connections stay free for single sends."""
 
@@ -60,6 +63,12 @@ class SendRows(BaseModel):
     """The rows of a group."""
 
     rows: list[GroupRow]
+
+
+def log_fields() -> dict[str, int]:
+    """Return the number of the row that the current task sends, for its log lines."""
+    row = _current_row.get()
+    return {} if row is None else {"row": row}
 
 
 class GroupActivities:
@@ -223,6 +232,8 @@ class _Group:
         )
 
     async def _send(self, row: GroupRow) -> None:
+        # Each row is sent in a task of its own, so this holds for its log lines only.
+        _current_row.set(row.row)
         async with self._places:
             end = await self._attempt(row)
         if end is not None:

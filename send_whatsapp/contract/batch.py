@@ -44,14 +44,11 @@ def not_reserved(key: str) -> str:
     return key
 
 
-AllowedKey = Annotated[str, AfterValidator(not_reserved)]
-
-
 class Row(Request):
     """One recipient: the line in the file, the row's key, and the request."""
 
     row: Annotated[int, Field(ge=1)]
-    key: Annotated[AllowedKey, Field(min_length=1, max_length=500)]
+    key: Annotated[str, Field(min_length=1, max_length=500), AfterValidator(not_reserved)]
     request: Annotated[SendWhatsAppRequest, PlainSerializer(_without_defaults)]
 
 
@@ -73,7 +70,9 @@ class BatchRequest(Request):
     once. No row is sent before `send_at`.
     """
 
-    key: Annotated[AllowedKey, Field(min_length=1, max_length=MAX_BATCH_KEY_LENGTH)]
+    key: Annotated[
+        str, Field(min_length=1, max_length=MAX_BATCH_KEY_LENGTH), AfterValidator(not_reserved)
+    ]
     rows: Annotated[Rows, Field(min_length=1)]
     in_flight: Annotated[int, Field(ge=1, le=1000)] = 100
     pause_after: Annotated[int, Field(ge=1)] = 20

@@ -8,7 +8,6 @@ from send_whatsapp.contract.batch import (
     MAX_PER_MINUTE,
     MAX_ROWS,
     REJECTED,
-    AllowedKey,
     not_reserved,
 )
 from send_whatsapp.contract.fields import (
@@ -58,8 +57,9 @@ HttpPerMinute = Annotated[
 ]
 
 BatchKey = Annotated[
-    AllowedKey,
+    str,
     AfterValidator(_batch_key),
+    AfterValidator(not_reserved),
     Field(
         description="the batch's idempotency key, printable ASCII",
         json_schema_extra={
