@@ -19,7 +19,7 @@ from send_whatsapp.cli.options import (
 from send_whatsapp.cli.output import Exit, Output
 from send_whatsapp.cli.run import Session, run
 from send_whatsapp.cli.send import follow, still_running
-from send_whatsapp.client import sends
+from send_whatsapp.client import resending
 from send_whatsapp.client.errors import KeyConflict
 from send_whatsapp.client.listing import ListedSend, SendFilter, list_sends
 from send_whatsapp.client.origin import Origin
@@ -90,7 +90,7 @@ def resend(
     async def one(session: Session) -> Exit:
         queue = session.settings.task_queue
         nonlocal interrupted
-        started = await sends.resend(
+        started = await resending.resend(
             session.client, id or "", force=force, task_queue=queue, origin=origin
         )
         interrupted = still_running(started.id)
@@ -126,7 +126,7 @@ async def _start_all(session: Session, ids: list[str], origin: Origin) -> Exit:
     async def start(workflow_id: str) -> Started | str:
         try:
             queue = session.settings.task_queue
-            return await sends.start_again(
+            return await resending.start_again(
                 session.client, workflow_id, task_queue=queue, origin=origin
             )
         except KeyConflict as error:

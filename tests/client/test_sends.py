@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from send_whatsapp.client import descriptions, sends
+from send_whatsapp.client import descriptions, resending, sends
 from send_whatsapp.client.errors import (
     DeliveryUnknown,
     KeyConflict,
@@ -118,8 +118,8 @@ async def test_resend_makes_a_new_run_that_names_the_old_one(
     one, phone = key(), new_phone()
     await harness.send(one, to=phone, message="x")
     with pytest.raises(KeyConflict, match="--force"):
-        await sends.resend(harness.client, one, task_queue=harness.task_queue)
-    again = await sends.resend(harness.client, one, force=True, task_queue=harness.task_queue)
+        await resending.resend(harness.client, one, task_queue=harness.task_queue)
+    again = await resending.resend(harness.client, one, force=True, task_queue=harness.task_queue)
     assert again.id != one
     assert (await sends.get_result(harness.client, again.id)).success
     described = await harness.client.get_workflow_handle(again.id).describe()
@@ -134,13 +134,13 @@ async def test_a_running_or_invalid_run_cannot_be_resent(
     await provider.faults(Fault(route="find_contact", status=503, headers=LATER, times=1))
     await harness.start(one, message="x")
     with pytest.raises(KeyConflict, match="still running"):
-        await sends.resend(harness.client, one)
+        await resending.resend(harness.client, one)
     handle = await harness.client.start_workflow(
         "SendWhatsApp", {}, id=key(), task_queue=harness.task_queue
     )
     await get_state(harness.client, handle.id, wait=True)
     with pytest.raises(KeyConflict, match="was invalid"):
-        await sends.resend(harness.client, handle.id)
+        await resending.resend(harness.client, handle.id)
     with pytest.raises(KeyConflict, match="another request"):
         await harness.start(handle.id, message="x")
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from temporalio.client import Client
 
-from send_whatsapp.client import batches, sends
+from send_whatsapp.client import batches, resending, sends
 from send_whatsapp.client.origin import CALLER_MEMO, Origin
 from send_whatsapp.client.state import get_state
 from send_whatsapp.contract import names
@@ -204,7 +204,7 @@ async def test_a_caller_keeps_its_message_if_somebody_sends_it_again(
     assert first.outcome == "failed"
     # The operator starts it again under its key, and it fails again.
     operator = Origin(started_by="ada@laptop", reason="the account was blocked")
-    await sends.start_again(client, key, task_queue=harness.task_queue, origin=operator)
+    await resending.start_again(client, key, task_queue=harness.task_queue, origin=operator)
     second = await get_state(client, key, wait=True)
     assert second.origin == operator.model_copy(update={"caller": "shop"})
     seen = await http.get(f"/v1/messages/{key}", headers=headers_of("shop"))
@@ -216,7 +216,7 @@ async def test_a_caller_keeps_its_message_if_somebody_sends_it_again(
     (line,) = [record for record in caplog.records if record.name == "gateway.audit"]
     assert (line.__dict__["command"], line.__dict__["run_id"]) == ("resend", third.run_id)
     # A copy under a new id belongs to the caller as well.
-    copy = await sends.resend(
+    copy = await resending.resend(
         client, key, force=True, task_queue=harness.task_queue, origin=operator
     )
     assert (await get_state(client, copy.id, wait=True)).origin.caller == "shop"
