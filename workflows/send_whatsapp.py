@@ -9,7 +9,6 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.flows import FlowMatch
     from activities.messages import Send, SendFile, SendFlow, SendText
     from activities.preparation import Preparation
     from activities.sending import SendActivities
@@ -17,6 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from send_whatsapp.contract.names import SEND_WORKFLOW
     from send_whatsapp.contract.request import SendWhatsAppRequest
     from send_whatsapp.contract.result import SendWhatsAppResult
+    from send_whatsapp.contract.templates import FlowMatch
     from workflows import steps
     from workflows.sending import OutgoingMessage, send
     from workflows.start_deadline import check_start_time

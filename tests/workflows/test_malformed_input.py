@@ -64,10 +64,10 @@ CASES: dict[str, list[Payload]] = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
-async def test_the_run_fails_as_invalid_request(
-    harness: SendHarness, provider: Simulator, name: str
-) -> None:
+async def start(
+    harness: SendHarness, payloads: list[Payload], memo: dict[str, Payload] | None = None
+) -> str:
+    """Start a run with these payloads; return its workflow id."""
     workflow_id = f"malformed-{uuid.uuid4()}"
     await harness.client.workflow_service.start_workflow_execution(
         StartWorkflowExecutionRequest(
@@ -76,9 +76,18 @@ async def test_the_run_fails_as_invalid_request(
             request_id=str(uuid.uuid4()),
             workflow_type=WorkflowType(name="SendWhatsApp"),
             task_queue=TaskQueue(name=harness.task_queue),
-            input=Payloads(payloads=CASES[name]),
+            input=Payloads(payloads=payloads),
+            memo=Memo(fields=memo or {}),
         )
     )
+    return workflow_id
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_the_run_fails_as_invalid_request(
+    harness: SendHarness, provider: Simulator, name: str
+) -> None:
+    workflow_id = await start(harness, CASES[name])
     state = await get_state(harness.client, workflow_id, wait=True)
     assert (state.status, state.outcome) == ("Failed", "failed")
     error = send_error(state)
@@ -105,18 +114,7 @@ async def test_the_run_fails_as_invalid_request(
 async def test_a_start_deadline_that_is_not_a_time_fails_as_invalid_request(
     harness: SendHarness, provider: Simulator, memo: Payload
 ) -> None:
-    workflow_id = f"malformed-{uuid.uuid4()}"
-    await harness.client.workflow_service.start_workflow_execution(
-        StartWorkflowExecutionRequest(
-            namespace="default",
-            workflow_id=workflow_id,
-            request_id=str(uuid.uuid4()),
-            workflow_type=WorkflowType(name="SendWhatsApp"),
-            task_queue=TaskQueue(name=harness.task_queue),
-            input=Payloads(payloads=[payload(SOUND)]),
-            memo=Memo(fields={START_BEFORE_MEMO: memo}),
-        )
-    )
+    workflow_id = await start(harness, [payload(SOUND)], {START_BEFORE_MEMO: memo})
     error = send_error(await get_state(harness.client, workflow_id, wait=True))
     assert error.type == "InvalidRequest"
     assert "startBefore" in error.message
