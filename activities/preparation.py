@@ -8,10 +8,11 @@ from temporalio.exceptions import ApplicationError
 
 from activities.contacts import Contact, ContactActivities
 from activities.failures import map_unexpected_errors
-from activities.flows import FlowActivities, FlowMatch
+from activities.flows import FlowActivities
 from activities.provider import START_TO_CLOSE_MARGIN_S
 from activities.retries import RetryLimits
 from send_whatsapp.contract.attempts import AttemptFailure, FailedAttempt
+from send_whatsapp.contract.templates import FlowMatch
 
 LOOK_UP_WITHIN_S = 1.0
 """A lookup in the first step that takes longer continues in an activity, which operators see and

@@ -12,12 +12,12 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.flows import FlowMatch
     from activities.groups import GroupRow
     from activities.preparation import Preparation, RunSettings
     from send_whatsapp.contract.attempts import RowEnd
     from send_whatsapp.contract.batch import Row
     from send_whatsapp.contract.result import SentAs
+    from send_whatsapp.contract.templates import FlowMatch
     from workflows.part_rows import PartRows
     from workflows.row_gate import GROUP_ROWS, RowGate
     from workflows.row_groups import RowGroup
@@ -32,7 +32,7 @@ with workflow.unsafe.imports_passed_through():
         send_row,
     )
     from workflows.sending import OutgoingMessage
-    from workflows.visibility import RowVisibility, count_send, requested_kind
+    from workflows.visibility import RowVisibility, count_send
 
 
 class PartSending:
@@ -104,7 +104,7 @@ class PartSending:
             try:
                 message = first_message(row, settings, self._flow(row))
             except ApplicationError as error:
-                kind = requested_kind(row.request)
+                kind = row.request.requested_kind
                 self._end(row, failed_row(row, self._gate, error), kind, workflow.now())
                 continue
             if message is None:

@@ -9,12 +9,12 @@ from temporalio.exceptions import ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from activities.contacts import Contact
-    from activities.flows import FlowMatch
     from activities.preparation import Preparation, RunSettings
     from send_whatsapp.contract.attempts import RowEnd
     from send_whatsapp.contract.batch import Row, RowOutcome
     from send_whatsapp.contract.errors import delivery_unknown, outcome_of, utc
     from send_whatsapp.contract.names import row_activity_id
+    from send_whatsapp.contract.templates import FlowMatch
     from workflows.row_gate import RowGate
     from workflows.send_whatsapp import deliver, outgoing
     from workflows.sending import OutgoingMessage, is_lost_worker

@@ -10,7 +10,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 
 with workflow.unsafe.imports_passed_through():
     from activities.contacts import Contact, ContactActivities, Resolution, ResolveContact
-    from activities.flows import FindFlow, FlowActivities, FlowMatch
+    from activities.flows import FindFlow, FlowActivities
     from activities.preparation import (
         Preparation,
         PreparationActivities,
@@ -26,6 +26,7 @@ with workflow.unsafe.imports_passed_through():
         failure,
     )
     from send_whatsapp.contract.names import SEND_ACTIVITY_ID
+    from send_whatsapp.contract.templates import FlowMatch
 
 _OUR_TYPES = frozenset(ErrorType)
 

@@ -187,6 +187,11 @@ def row_bytes(row: Row) -> int:
     return len(row.model_dump_json(by_alias=True).encode())
 
 
+def is_full(count: int, size: int, more: int, most: int = MAX_PART_ROWS) -> bool:
+    """Return whether a part with `count` items of `size` bytes has no place for `more` bytes."""
+    return count == most or size + more > MAX_PART_BYTES
+
+
 def split(
     rows: list[Row], known: list[RowOutcome] | None = None, send_at: datetime | None = None
 ) -> list[PartRequest]:
@@ -206,7 +211,7 @@ def _groups(items: list[Item], size_of: Callable[[Item], int], most: int) -> lis
     size = 0
     for item in items:
         length = size_of(item)
-        if not groups or len(groups[-1]) == most or size + length > MAX_PART_BYTES:
+        if not groups or is_full(len(groups[-1]), size, length, most):
             groups.append([])
             size = 0
         groups[-1].append(item)
