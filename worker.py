@@ -23,6 +23,7 @@ from activities.provider import Provider
 from activities.retries import RetryLimits
 from activities.sender import Sender
 from activities.sending import SendActivities
+from callback_worker import declared_callbacks, serve_callbacks
 from send_whatsapp.cgb.client import CGBClient
 from send_whatsapp.cgb.errors import CGBError
 from send_whatsapp.settings import (
@@ -91,6 +92,7 @@ async def run(settings: WorkerSettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    declared = declared_callbacks(settings)
     runtime = start_runtime(settings.metrics_bind)
     provider_metrics = ProviderMetrics(runtime.metric_meter)
 
@@ -107,7 +109,10 @@ async def run(settings: WorkerSettings) -> None:
         activities = all_activities(
             settings, provider, monitor, provider_metrics, search_attributes=search_attributes
         )
-        async with build_worker(client, settings, activities):
+        async with (
+            serve_callbacks(client, settings, declared) as callbacks,
+            build_worker(client, settings, [*activities, callbacks.wants_event]),
+        ):
             logger.info("serving task queue %s", settings.task_queue)
             await until_stopped(stop, monitor)
             logger.info("stopping; running activities may finish")

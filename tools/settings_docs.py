@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from send_whatsapp.settings import (
+    CallbackSettings,
     GatewaySettings,
     ProcessSettings,
     StarterSettings,
@@ -71,7 +72,7 @@ AUDIENCES = (
     Audience(
         "Worker",
         "The worker and `send-whatsapp doctor` read these.",
-        (WorkerSettings,),
+        (WorkerSettings, CallbackSettings),
     ),
     Audience(
         "Every process",

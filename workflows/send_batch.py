@@ -19,7 +19,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from send_whatsapp.contract.parts import BatchInput, Flows, PartProgress, split
     from send_whatsapp.contract.templates import FlowMatch
-    from workflows import steps
+    from workflows import callbacks, steps
     from workflows.batch_progress import BatchProgress, HistoryBudget
     from workflows.batch_visibility import BatchVisibility, rows_last4
     from workflows.part_supervision import PartSupervisor
@@ -64,6 +64,7 @@ class SendWhatsAppBatch:
         watching.cancel()
         await workflow.wait_condition(self._is_quiet)
         self._show(at_once=True)
+        await callbacks.batch_ended(self._progress.state)
         return self._progress.state
 
     async def _send(self, request: BatchInput) -> None:

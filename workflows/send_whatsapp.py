@@ -12,12 +12,18 @@ with workflow.unsafe.imports_passed_through():
     from activities.messages import Send, SendFile, SendFlow, SendText
     from activities.preparation import Preparation
     from activities.sending import SendActivities
-    from send_whatsapp.contract.errors import ErrorType, expired, failure, outcome_of
+    from send_whatsapp.contract.errors import (
+        ErrorType,
+        expired,
+        failure,
+        outcome_of,
+        result_of,
+    )
     from send_whatsapp.contract.names import SEND_WORKFLOW
     from send_whatsapp.contract.request import SendWhatsAppRequest
     from send_whatsapp.contract.result import SendWhatsAppResult
     from send_whatsapp.contract.templates import FlowMatch
-    from workflows import steps
+    from workflows import callbacks, steps
     from workflows.sending import OutgoingMessage, send
     from workflows.start_deadline import check_start_time
     from workflows.steps import SINGLE_SEND, SendOptions
@@ -39,13 +45,16 @@ class SendWhatsApp:
             result = await deliver(request, visibility)
         except (asyncio.CancelledError, FailureError) as error:
             visibility.ended(outcome_of(error), error)
+            await callbacks.message_ended(outcome_of(error), result_of(error))
             raise
         visibility.ended("accepted")
+        await callbacks.message_ended("accepted", result)
         return result
 
-    def input_is_invalid(self, failure: ApplicationError) -> None:
+    async def input_is_invalid(self, failure: ApplicationError) -> None:
         """Count a run whose input is not a request; `run` is not called for it."""
         count_send(None, "failed", failure.type)
+        await callbacks.message_ended("failed", result_of(failure))
 
 
 async def deliver(

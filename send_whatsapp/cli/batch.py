@@ -15,6 +15,7 @@ from send_whatsapp.cli.batch_progress import (
     wait_for_batch,
     watch_hint,
 )
+from send_whatsapp.cli.operator import Reason, operator_origin
 from send_whatsapp.cli.options import BatchTimeout, Json
 from send_whatsapp.cli.output import Exit, Output
 from send_whatsapp.cli.report_files import check_report_file, print_report, write_report
@@ -122,8 +123,11 @@ def report(
 
 
 @app.command("retry-failed", epilog="Example: send-whatsapp batch retry-failed jan-2027")
-def retry_failed(key: Key, timeout: BatchTimeout = None, as_json: Json = False) -> None:
+def retry_failed(
+    key: Key, reason: Reason = None, timeout: BatchTimeout = None, as_json: Json = False
+) -> None:
     """Resend the rows that failed or were never sent; needs no file."""
+    origin = operator_origin(reason)
 
     async def command(session: Session) -> Exit:
         rows, invalid = await batches.failed_rows(session.client, key)
@@ -135,6 +139,7 @@ def retry_failed(key: Key, timeout: BatchTimeout = None, as_json: Json = False) 
                 invalid,
                 is_whole_file=False,
                 task_queue=session.settings.task_queue,
+                origin=origin,
             )
         return await follow_batch(session, key, timeout)
 

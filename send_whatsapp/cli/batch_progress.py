@@ -18,7 +18,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from send_whatsapp.cli.output import Exit, Output
+from send_whatsapp.cli.output import Exit, Output, origin_lines
 from send_whatsapp.cli.run import Session
 from send_whatsapp.cli.waiting import no_worker_hint
 from send_whatsapp.client import batches
@@ -45,10 +45,17 @@ def show_status(output: Output, status: BatchStatus) -> None:
     """Print the rows by outcome, and what a batch that is running waits for."""
     counts, paused = status.counts, status.paused and status.running
     hint = pause_hint(status) if paused else None
+    origin = status.origin
     more = {"total": counts.total, "paused": paused, "pauseReason": status.pause_reason}
-    lines = (counts.summary(), hint or (_outlook(status) if status.running else None))
+    more |= {"caller": origin.caller, "startedBy": origin.started_by, "reason": origin.reason}
+    lines = [
+        counts.summary(),
+        hint or (_outlook(status) if status.running else None),
+        *origin_lines(origin),
+    ]
     output.result(
-        counts.model_dump() | more | batches.timing(status), "\n".join(filter(None, lines))
+        counts.model_dump() | more | batches.timing(status) | {"callback": origin.callback},
+        "\n".join(filter(None, lines)),
     )
     if hint and output.as_json:
         output.note(hint)

@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from send_whatsapp.cli.batch_dry_run import show_dry_run
 from send_whatsapp.cli.batch_progress import follow_batch, show_counts, watch_hint
+from send_whatsapp.cli.errors import UsageError
 from send_whatsapp.cli.file_options import (
     ColumnMap,
     Empty,
@@ -19,10 +20,12 @@ from send_whatsapp.cli.file_options import (
     SheetName,
     column_map,
 )
+from send_whatsapp.cli.operator import Reason, operator_origin
 from send_whatsapp.cli.options import (
     At,
     AtMostOnce,
     BatchTimeout,
+    Callback,
     ExpiresIn,
     Fallback,
     FileUrl,
@@ -91,6 +94,8 @@ def send(
     resend_unknown: Annotated[
         bool, typer.Option("--resend-unknown", help="Send rows with outcome unknown again.")
     ] = False,
+    reason: Reason = None,
+    callback: Callback = None,
     rate: Annotated[
         int,
         typer.Option(help="Rows to start per minute at most; 0: no limit.", min=0, max=1_000_000),
@@ -115,6 +120,9 @@ def send(
     5 still running: --timeout has passed, or the batch is paused and nobody is at a terminal.
     """
     output = Output(as_json=as_json)
+    if reason is not None and not resend_unknown:
+        raise UsageError("--reason needs --resend-unknown: it says why rows are sent again")
+    origin = operator_origin(reason) if resend_unknown else None
     settings = load_settings(output)
     expires_at = from_now("--expires-in", expires_in)
     try:
@@ -173,6 +181,8 @@ def send(
                 resend_unknown=resend_unknown,
                 limits=limits,
                 task_queue=settings.task_queue,
+                callback=callback,
+                origin=origin,
             )
         except asyncio.CancelledError:
             output.fail(

@@ -15,7 +15,7 @@ MAX_REASON_LENGTH = 500
 Reason = Annotated[
     str | None,
     typer.Option(
-        help="Why the message is sent again; `status` shows it. Without numbers and texts of people"
+        help="Why it is sent again; `status` shows it. Do not write numbers or texts of people."
     ),
 ]
 

@@ -9,6 +9,7 @@ import typer
 from send_whatsapp.cli import standard_input
 from send_whatsapp.cli.errors import UsageError
 from send_whatsapp.contract.fields import FileType
+from send_whatsapp.contract.names import CALLER_NAME_PATTERN
 
 Template = Annotated[str | None, typer.Option("--template", help="Name of the template.")]
 Variables = Annotated[
@@ -45,6 +46,25 @@ AtMostOnce = Annotated[
         "--at-most-once",
         help="Never send the message twice: if it is unclear whether it was sent, end as"
         " `unknown` instead of sending it again.",
+    ),
+]
+
+
+def _callback_name(name: str | None) -> str | None:
+    if name is not None and not re.fullmatch(CALLER_NAME_PATTERN, name):
+        raise UsageError(
+            "--callback must be the name of a callback in the worker's CALLBACKS_FILE: 1 to 60"
+            " letters, digits, dots, hyphens and underscores, for example shop"
+        )
+    return name
+
+
+Callback = Annotated[
+    str | None,
+    typer.Option(
+        "--callback",
+        help="Name of the callback that hears how it ended, from the worker's CALLBACKS_FILE.",
+        callback=_callback_name,
     ),
 ]
 ExpiresIn = Annotated[

@@ -8,6 +8,7 @@ from typing import Any, Final, NoReturn
 from rich.console import Console
 from rich.table import Table
 
+from send_whatsapp.client.origin import Origin
 from send_whatsapp.client.state import State, is_invalid
 from send_whatsapp.client.times import with_local_times
 from send_whatsapp.contract.errors import ErrorType
@@ -97,7 +98,7 @@ class Output:
         style = _STYLES.get(state.outcome, "red")
         self.stdout.print(f"[bold {style}]{state.outcome}[/]  ", end="")
         self.stdout.print(state.id, markup=False)
-        for line in [*_state_lines(state), *_origin_lines(state)] if details else ():
+        for line in [*_state_lines(state), *origin_lines(state.origin)] if details else ():
             self.stdout.print(f"  {with_local_times(line)}", markup=False)
         if state.outcome == "accepted":
             self.stdout.print(
@@ -132,6 +133,7 @@ def _state_object(state: State, link: str | None) -> dict[str, Any]:
         "caller": state.origin.caller,
         "startedBy": state.origin.started_by,
         "reason": state.origin.reason,
+        "callback": state.origin.callback,
         "progress": progress,
         "result": result,
     }
@@ -154,10 +156,14 @@ def too_late(state: State, *, utc: bool = False) -> str:
     return sentence if utc else with_local_times(sentence)
 
 
-def _origin_lines(state: State) -> list[str]:
-    """Return who started the run, and why, if its memo says that."""
-    origin = state.origin
-    fields = {"caller": origin.caller, "started by": origin.started_by, "reason": origin.reason}
+def origin_lines(origin: Origin) -> list[str]:
+    """Return who started a run, why, and who hears of its end, if its memo says that."""
+    fields = {
+        "caller": origin.caller,
+        "started by": origin.started_by,
+        "reason": origin.reason,
+        "callback": origin.callback,
+    }
     return [f"{name:<11} {value}" for name, value in fields.items() if value is not None]
 
 

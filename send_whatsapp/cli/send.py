@@ -12,6 +12,7 @@ from send_whatsapp.cli.options import (
     DEFAULT_TIMEOUT_S,
     At,
     AtMostOnce,
+    Callback,
     ExpiresIn,
     Fallback,
     FileUrl,
@@ -73,6 +74,7 @@ def send(
         ),
     ] = False,
     reason: Reason = None,
+    callback: Callback = None,
     expires_in: ExpiresIn = None,
     at: At = None,
     in_: In = None,
@@ -128,6 +130,7 @@ def send(
             force=force,
             task_queue=session.settings.task_queue,
             region=session.settings.default_region,
+            callback=callback,
             origin=origin,
         )
         interrupted = still_running(workflow_id)

@@ -1,10 +1,12 @@
-"""Who started a run, for which caller and why: what the memo of the run says."""
+"""Who started a run, for which caller and why, and who hears of its end: its memo says so."""
 
 from typing import Any, Final, Self
 
 from pydantic import BaseModel
 from temporalio.client import WorkflowExecution
 from temporalio.common import Priority
+
+from send_whatsapp.contract.names import CALLBACK_MEMO
 
 CALLER_MEMO: Final = "caller"
 """Memo: the name of the gateway's caller that owns the run (docs/callers.md)."""
@@ -19,13 +21,15 @@ MAX_FAIRNESS_KEY_BYTES: Final = 64
 class Origin(BaseModel):
     """Who starts a run: the `caller` that owns it, the person that started it again, and why.
 
-    `takes_any_run`: the id belongs to more than one caller, such as that of a webhook, so a run of
-    another caller under this id is no conflict.
+    `callback` is the name of the callback that hears how the run ends. `takes_any_run`: the id
+    belongs to more than one caller, such as that of a webhook, so that a run of another caller
+    under this id is no conflict.
     """
 
     caller: str | None = None
     started_by: str | None = None
     reason: str | None = None
+    callback: str | None = None
     takes_any_run: bool = False
 
     @classmethod
@@ -35,20 +39,29 @@ class Origin(BaseModel):
             caller=await _memo_text(run, CALLER_MEMO),
             started_by=await _memo_text(run, STARTED_BY_MEMO),
             reason=await _memo_text(run, REASON_MEMO),
+            callback=await _memo_text(run, CALLBACK_MEMO),
         )
 
-    def memo(self, keeping: str | None = None) -> dict[str, Any]:
-        """Return the memo of a run with this origin.
-
-        Without a caller of its own, the run belongs to the caller `keeping`, whose message it sends
-        again.
-        """
+    def memo(self) -> dict[str, Any]:
+        """Return the memo of a run with this origin."""
         fields = {
-            CALLER_MEMO: self.caller or keeping,
+            CALLER_MEMO: self.caller,
             STARTED_BY_MEMO: self.started_by,
             REASON_MEMO: self.reason,
+            CALLBACK_MEMO: self.callback,
         }
         return {name: value for name, value in fields.items() if value is not None}
+
+    def again(self, earlier: "Origin") -> "Origin":
+        """Return the origin of a run that sends again what a run with the `earlier` origin sent.
+
+        Without a caller of its own, it keeps the earlier caller, and the earlier callback unless it
+        has another one.
+        """
+        if self.caller is not None:
+            return self
+        callback = self.callback or earlier.callback
+        return self.model_copy(update={"caller": earlier.caller, "callback": callback})
 
     def may_take(self, other: "Origin") -> bool:
         """Return whether a starter with this origin may use an id whose run has the `other`."""

@@ -59,6 +59,6 @@ async def resend(
     again = request.model_copy(update={"send_at": None})
     memo = {
         RESEND_MEMO: {"id": workflow_id, "runId": state.run_id},
-        **(origin or Origin()).memo(keeping=state.origin.caller),
+        **(origin or Origin()).again(state.origin).memo(),
     }
     return await start_send(client, again, task_queue=task_queue, memo=memo)

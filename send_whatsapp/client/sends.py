@@ -41,13 +41,16 @@ async def send(
     *,
     key: str | None = None,
     force: bool = False,
+    callback: str | None = None,
     task_queue: str = names.DEFAULT_TASK_QUEUE,
 ) -> SendWhatsAppResult:
     """Send and wait; return the result of the key's run, started now or earlier.
 
-    Raises the errors of `start_send` and `get_result`.
+    The arguments are those of `start_send`. Raises the errors of `start_send` and `get_result`.
     """
-    started = await start_send(client, request, key=key, force=force, task_queue=task_queue)
+    started = await start_send(
+        client, request, key=key, force=force, callback=callback, task_queue=task_queue
+    )
     return await get_result(client, started.id, run_id=started.run_id)
 
 
@@ -58,6 +61,7 @@ async def start_send(
     key: str | None = None,
     workflow_id: str | None = None,
     force: bool = False,
+    callback: str | None = None,
     task_queue: str = names.DEFAULT_TASK_QUEUE,
     memo: dict[str, Any] | None = None,
     region: str = DEFAULT_REGION,
@@ -68,14 +72,18 @@ async def start_send(
 
     With the same request, a running or accepted run is returned, a failed or cancelled one starts
     again; one whose outcome is unknown, or that was terminated or timed out, starts again only with
-    `force`, which the memo of the new run records. `region` says how to read numbers without `+`
-    when two requests are compared. A starter whose keys are not those of callers gives a
-    `workflow_id` instead. `now` is the time on Temporal's clock, if the starter knows it; by
-    default, this machine's. `origin` says who starts the send; without a caller, a run that starts
-    again keeps the caller of the earlier one. Raises KeyConflict if the key belongs to another
+    `force`, which the memo of the new run records. `callback` names the callback, in the worker's
+    CALLBACKS_FILE, that hears how the run ends. `region` says how to read numbers without `+` when
+    two requests are compared. A starter whose keys are not those of callers gives a `workflow_id`
+    instead. `now` is the time on Temporal's clock, if the starter knows it; by default, this
+    machine's. `origin` says who starts the send; without a caller, a run that starts again keeps
+    the caller and the callback of the earlier one. Raises KeyConflict if the key belongs to another
     request, KeyInUse if its run belongs to another caller, OutcomeUnknown, InvalidKey,
     TemporalUnavailable.
     """
+    origin = origin or Origin()
+    if callback is not None:
+        origin = origin.model_copy(update={"callback": callback})
     if workflow_id is None:
         workflow_id = names.workflow_id(key) if key is not None else names.new_workflow_id()
     return await _start_or_find(
@@ -86,7 +94,7 @@ async def start_send(
         task_queue,
         dict(memo or {}),
         region,
-        origin or Origin(),
+        origin,
         now,
     )
 
@@ -164,7 +172,7 @@ async def _start_or_find(
         existing = await _existing(client, workflow_id, request, region, origin)
         if existing.outcome in ("running", "accepted"):
             return Started(id=workflow_id, run_id=existing.run_id, existing=True)
-        memo |= origin.memo(keeping=existing.origin.caller)
+        memo |= origin.again(existing.origin).memo()
         again = True
         if not existing.needs_force:
             policy = WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY

@@ -18,8 +18,14 @@ from send_whatsapp.client.errors import NotFound
 from send_whatsapp.client.origin import Origin
 from send_whatsapp.client.progress import Progress
 from send_whatsapp.contract import names
-from send_whatsapp.contract.errors import INVALID, RETRYABLE, ErrorType, outcome_of
-from send_whatsapp.contract.result import Outcome, SendError, SendWhatsAppResult
+from send_whatsapp.contract.errors import (
+    INVALID,
+    ErrorType,
+    failed_result,
+    outcome_of,
+    result_of,
+)
+from send_whatsapp.contract.result import Outcome, SendWhatsAppResult
 from send_whatsapp.temporal.connection import NO_ANSWER, rpc
 
 _ENDED_FROM_OUTSIDE = (WorkflowExecutionStatus.TERMINATED, WorkflowExecutionStatus.TIMED_OUT)
@@ -149,10 +155,8 @@ async def _end(client: Client, handle: Handle) -> tuple[Outcome, SendWhatsAppRes
     except WorkflowFailureError as error:
         cause = error.cause
         outcome = outcome_of(cause)
-        if outcome == "cancelled":
-            return outcome, _failed("Cancelled", "Cancelled, nothing was sent")
-        if isinstance(cause, ApplicationError):
-            return outcome, _failed(cause.type or "Unknown", cause.message)
+        if outcome == "cancelled" or isinstance(cause, ApplicationError):
+            return outcome, result_of(cause)
         return await _ended_from_outside(handle, terminated=isinstance(cause, TerminatedError))
 
 
@@ -161,12 +165,12 @@ async def _ended_from_outside(
 ) -> tuple[Outcome, SendWhatsAppResult]:
     end = "was terminated" if terminated else "timed out"
     if await _had_scheduled_send(handle):
-        return "unknown", _failed(
+        return "unknown", failed_result(
             ErrorType.DELIVERY_UNKNOWN,
             f"The run {end} after its send had started, so the message may have been sent: look for"
             " it in the provider's inbox before you send it again",
         )
-    return "failed", _failed(
+    return "failed", failed_result(
         "Terminated" if terminated else "TimedOut",
         f"Nothing was sent, because the run {end} before its send: send it again with"
         " `send-whatsapp resend`, or under its key with `--force`",
@@ -190,8 +194,3 @@ async def _had_scheduled_send(handle: Handle) -> bool:
         if name in names.SEND_ACTIVITIES:
             return True
     return False
-
-
-def _failed(type_: str, message: str) -> SendWhatsAppResult:
-    error = SendError(type=type_, message=message, retryable=type_ in RETRYABLE)
-    return SendWhatsAppResult(success=False, error=error)

@@ -71,7 +71,7 @@ def _is_request(hint: Any) -> bool:
 class CountsInvalidInput(Protocol):
     """A workflow class that counts runs whose input is not a request."""
 
-    def input_is_invalid(self, failure: ApplicationError) -> None:
+    async def input_is_invalid(self, failure: ApplicationError) -> None:
         """Count the run, which is about to fail with this failure."""
 
 
@@ -88,7 +88,7 @@ class _RequestInbound(WorkflowInboundInterceptor):
             failure = _not_one_object(f"has {count} arguments" if count else "is missing")
         instance = workflow.instance()
         if isinstance(instance, CountsInvalidInput):
-            instance.input_is_invalid(failure)
+            await instance.input_is_invalid(failure)
         raise failure
 
 

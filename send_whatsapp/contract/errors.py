@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 from temporalio.exceptions import ApplicationError, is_cancelled_exception
 
-from send_whatsapp.contract.result import Outcome
+from send_whatsapp.contract.result import Outcome, SendError, SendWhatsAppResult
 
 
 class ErrorType(StrEnum):
@@ -81,6 +81,21 @@ def outcome_of(error: BaseException) -> Outcome:
         return "cancelled"
     unknown = isinstance(error, ApplicationError) and error.type == ErrorType.DELIVERY_UNKNOWN
     return "unknown" if unknown else "failed"
+
+
+def failed_result(type_: str, message: str) -> SendWhatsAppResult:
+    """Return the result of a message that was not accepted, for starters that want a value."""
+    error = SendError(type=type_, message=message, retryable=type_ in RETRYABLE)
+    return SendWhatsAppResult(success=False, error=error)
+
+
+def result_of(error: BaseException) -> SendWhatsAppResult:
+    """Return the result of a message whose run ended with this error."""
+    if is_cancelled_exception(error):
+        return failed_result("Cancelled", "Cancelled, nothing was sent")
+    if isinstance(error, ApplicationError):
+        return failed_result(error.type or "Unknown", error.message)
+    return failed_result("Unknown", "The run ended with an error that is not one of ours")
 
 
 def failure(

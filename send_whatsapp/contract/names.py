@@ -1,13 +1,15 @@
 """Names on the Temporal server: workflow types, signals, memos, and the rules for ids and keys.
 
-Four kinds of workflow ids can never be the same:
+Five kinds of workflow ids can never be the same:
 
     order-4711          a send: the caller's key itself, or a random id without a key
     webhook:shop:4711   a send of the webhook `shop`: the key that its mapping made
     batch-jan-2027      a batch
     batch-jan-2027·1·0  a part of a batch
+    callback·RUN-accepted  a callback: the run that it is about, and the event
 """
 
+import re
 import uuid
 from typing import Final
 
@@ -16,12 +18,16 @@ DEFAULT_TASK_QUEUE: Final = "send-whatsapp"
 
 BATCH_WORKFLOW: Final = "SendWhatsAppBatch"
 PART_WORKFLOW: Final = "SendWhatsAppBatchPart"
+CALLBACK_WORKFLOW: Final = "SendWhatsAppCallback"
 CONTROL_SIGNAL: Final = "control"
 PROGRESS_SIGNAL: Final = "progress"
 COMPLETE_SIGNAL: Final = "complete"
 
 CALLER_NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$"
-"""Names of the gateway's callers, which the memos of their runs have."""
+"""Names of the gateway's callers and of callbacks, which the memos of runs have."""
+
+CALLBACK_MEMO: Final = "callback"
+"""Memo: the name of the callback that hears how the run has ended (docs/callbacks.md)."""
 
 SEND_ACTIVITY_ID: Final = "send"
 """Activity id of the send in every SendWhatsApp run; operators use it in commands."""
@@ -45,7 +51,8 @@ MAX_ID_LENGTH: Final = 1000
 
 _WEBHOOK_PREFIX: Final = "webhook:"
 _BATCH_PREFIX: Final = "batch-"
-_PART_SEPARATOR: Final = "·"
+_CALLBACK_PREFIX: Final = "callback"
+_SEPARATOR: Final = "·"
 _RESERVED: Final = {_WEBHOOK_PREFIX: "webhooks", _BATCH_PREFIX: "batches"}
 
 
@@ -56,6 +63,15 @@ class InvalidKey(ValueError):
 def new_workflow_id() -> str:
     """Return a random workflow id for a send without a key."""
     return f"send-{uuid.uuid4()}"
+
+
+def key_of(id_: str) -> str | None:
+    """Return the key of the send that has this workflow id; None if the id is a random one."""
+    if re.fullmatch(r"send-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", id_):
+        return None
+    if id_.startswith(_WEBHOOK_PREFIX):
+        return id_.removeprefix(_WEBHOOK_PREFIX).partition(":")[2]
+    return id_
 
 
 def workflow_id(key: str) -> str:
@@ -94,13 +110,30 @@ def part_id(batch: str, generation: int, number: int) -> str:
 
     Keys are ASCII (see `workflow_id`), so no send and no other batch can have this id.
     """
-    return _PART_SEPARATOR.join((batch, str(generation), str(number)))
+    return _SEPARATOR.join((batch, str(generation), str(number)))
 
 
 def batch_key(id_: str) -> str | None:
     """Return the key of the batch that has this id, or a part with this id; None if none has."""
-    batch, _, _ = id_.partition(_PART_SEPARATOR)
+    batch, _, _ = id_.partition(_SEPARATOR)
     return batch.removeprefix(_BATCH_PREFIX) if batch.startswith(_BATCH_PREFIX) else None
+
+
+def callback_id(event_id: str) -> str:
+    """Return the workflow id of the callback that delivers an event.
+
+    Keys are ASCII (see `workflow_id`), so no send and no batch can have this id.
+    """
+    return f"{_CALLBACK_PREFIX}{_SEPARATOR}{event_id}"
+
+
+def callback_task_queue(task_queue: str) -> str:
+    """Return the task queue of the callbacks of what another queue sends.
+
+    Callbacks have a queue and places of their own, so that no send waits behind a slow receiver,
+    and CGB_MAX_REQUESTS_PER_MINUTE does not count them.
+    """
+    return f"{task_queue}-callbacks"
 
 
 def row_activity_id(row: int) -> str:

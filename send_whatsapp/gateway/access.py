@@ -69,7 +69,7 @@ class Caller:
     @property
     def origin(self) -> Origin:
         """The origin of what this caller starts."""
-        return Origin(caller=self.owner)
+        return Origin(caller=self.owner, callback=self.callback)
 
     def check_may_call(self, scope: Scope) -> None:
         """Raise Problem (403) unless the caller has the permission that the route needs."""

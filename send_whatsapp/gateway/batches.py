@@ -88,7 +88,7 @@ class BatchRoutes:
                     resend_unknown=options.resend_unknown,
                     limits=limits,
                     task_queue=self._settings.task_queue,
-                    caller=caller.owner,
+                    origin=caller.origin,
                 )
                 found = await batches.find(self._client, options.key)
         log_command("batch start", caller.name, found.run_id)

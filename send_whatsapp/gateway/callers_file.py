@@ -4,7 +4,6 @@ import hashlib
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -12,14 +11,13 @@ from pydantic import (
     Field,
     SecretStr,
     StringConstraints,
-    ValidationError,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from send_whatsapp.contract.names import CALLER_NAME_PATTERN
 from send_whatsapp.gateway.access import ALL_PERMISSIONS, Caller, Permission
-from send_whatsapp.settings import SettingsError
+from send_whatsapp.settings.yaml_file import read_yaml, wrong_file
 
 VARIABLE: Final = "GATEWAY_CALLERS_FILE"
 MIN_TOKEN_LENGTH: Final = 16
@@ -88,16 +86,6 @@ class DeclaredCaller(NamedTuple):
     digests: list[bytes]
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML without repeated keys, of which PyYAML would silently take the last one."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        names = [key.value for key, _ in node.value]
-        if len(names) != len(set(map(str, names))):
-            raise yaml.MarkedYAMLError(problem_mark=node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
 def digest_of(token: bytes) -> bytes:
     """Return the SHA-256 of a token. A token is random, so nobody can guess it from this."""
     return hashlib.sha256(token).digest()
@@ -105,23 +93,14 @@ def digest_of(token: bytes) -> bytes:
 
 def read_callers(path: Path) -> dict[str, DeclaredCaller]:
     """Return the callers of a file by name. Raises SettingsError, in one line, for a wrong file."""
-    try:
-        entries = _File.model_validate(yaml.load(path.read_text(), _Loader)).callers
-    except (OSError, UnicodeDecodeError):
-        raise _wrong(" cannot be read") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" (line {mark.line + 1})" if mark else ""
-        raise _wrong(f" is not valid YAML, or has a key twice{line}") from None
-    except RecursionError:
-        raise _wrong(" is nested too deeply") from None
-    except ValidationError as error:
-        raise _wrong(_first_problem(error)) from None
+    entries = read_yaml(path, _File, VARIABLE).callers
     owners: dict[bytes, str] = {}
     for name, entry in entries.items():
         for digest in entry.digests():
             if owners.setdefault(digest, name) != name:
-                raise _wrong(f": callers.{name} has the same token as callers.{owners[digest]}")
+                raise wrong_file(
+                    VARIABLE, f": callers.{name} has the same token as callers.{owners[digest]}"
+                )
     return {name: _declared(name, entry) for name, entry in entries.items()}
 
 
@@ -135,13 +114,3 @@ def _declared(name: str, entry: _Entry) -> DeclaredCaller:
         callback=entry.callback,
     )
     return DeclaredCaller(caller, entry.digests())
-
-
-def _first_problem(error: ValidationError) -> str:
-    item = error.errors(include_input=False, include_url=False)[0]
-    place = ".".join(str(part) for part in item["loc"] if part != "[key]") or "the file"
-    return f": {place}: {item['msg'][0].lower()}{item['msg'][1:]}"
-
-
-def _wrong(problem: str) -> SettingsError:
-    return SettingsError(f"{VARIABLE}{problem}; for example {VARIABLE}=examples/callers.yaml")

@@ -28,8 +28,8 @@ def unknown_variables(environ: Mapping[str, str] = os.environ) -> list[str]:
     """Return a warning for each variable that is probably a misspelt setting.
 
     All `CGB_` variables are ours, so each one must be a setting. Other programs have variables that
-    begin with `GATEWAY_`, `TEMPORAL_` and `OTEL_`: there is a warning only for names that are close
-    to one that is read.
+    begin with `GATEWAY_`, `CALLBACKS_`, `TEMPORAL_` and `OTEL_`: there is a warning only for names
+    that are close to one that is read.
     """
     known = _known()
     warnings = []
@@ -38,7 +38,7 @@ def unknown_variables(environ: Mapping[str, str] = os.environ) -> list[str]:
             if re.fullmatch(rf"{TEMPLATE_PREFIX}[A-Z0-9_]+", name):
                 continue
             similar = _closest(name, known, _SIMILAR_OURS)
-        elif name.startswith(("GATEWAY_", "TEMPORAL_", "OTEL_")):
+        elif name.startswith(("GATEWAY_", "CALLBACKS_", "TEMPORAL_", "OTEL_")):
             similar = _closest(name, known, _SIMILAR_SHARED)
             if not similar:
                 continue

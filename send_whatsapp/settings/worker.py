@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr
 
 from send_whatsapp.settings.base import ANY_NAME
-from send_whatsapp.settings.process import ProcessSettings
+from send_whatsapp.settings.callbacks import CallbackSettings
 from send_whatsapp.settings.values import (
     FLOW_ID,
     HOST_PORT,
@@ -17,7 +17,7 @@ from send_whatsapp.settings.values import (
 TEMPLATE_PREFIX = "CGB_TEMPLATE_"
 
 
-class WorkerSettings(ProcessSettings):
+class WorkerSettings(CallbackSettings):
     """Settings of the worker; `send-whatsapp doctor` reads them too."""
 
     api_url: Annotated[str, HTTP_URL_WITHOUT_CREDENTIALS] = Field(

@@ -57,15 +57,17 @@ async def start(
     is_whole_file: bool = True,
     limits: BatchLimits | None = None,
     task_queue: str = names.DEFAULT_TASK_QUEUE,
-    caller: str | None = None,
+    callback: str | None = None,
+    origin: Origin | None = None,
 ) -> BatchState:
     """Start a batch, finish a start that was interrupted, or send what an ended batch did not.
 
     `invalid` are the outcomes of invalid rows; they are reported and never sent. Accepted rows are
     not sent again, unknown ones only with `resend_unknown`. Nothing is sent before every row has
     reached Temporal; then the batch needs no caller. `is_whole_file=False` means that `rows`
-    are some rows of the latest file; the others keep their place in the report. The batch belongs
-    to the gateway's `caller`; without one, it keeps the caller that it has.
+    are some rows of the latest file; the others keep their place in the report. `callback` names
+    the callback, in the worker's CALLBACKS_FILE, that hears how the batch ends. `origin` says who
+    starts the batch; without a caller, it keeps the caller and the callback that it has.
 
     Raises KeyConflict if a batch with other rows is running or there is nothing to send, KeyInUse
     if the id belongs to another workflow or caller; InvalidKey, TemporalUnavailable.
@@ -73,10 +75,12 @@ async def start(
     packed = _packed(rows)
     digest = packed.digest(invalid)
     previous = await latest_run(client, key)
-    origin = Origin(caller=caller)
+    origin = origin or Origin()
+    if callback is not None:
+        origin = origin.model_copy(update={"callback": callback})
     if previous is not None:
         _check_owner(previous, origin, key)
-    memo = origin.memo(keeping=previous.origin.caller if previous else None)
+        origin = origin.again(previous.origin)
     if is_sending(previous, key, digest):
         return await get_status(client, key)
     known = await _known_outcomes(client, key, previous)
@@ -104,9 +108,14 @@ async def start(
         templates=to_send.templates,
         **limits.model_dump(),
     )
-    await _start_run(client, request, task_queue, memo, origin)
+    await _start_run(client, request, task_queue, origin)
     await _start_parts(
-        client, request, chain(to_send.parts(limits.send_at), known_parts), task_queue, memo
+        client,
+        request,
+        chain(to_send.parts(limits.send_at), known_parts),
+        task_queue,
+        # A part tells nobody how it has ended: its batch does.
+        origin.model_copy(update={"callback": None}).memo(),
     )
     if is_running:
         return await get_status(client, key)
@@ -143,9 +152,7 @@ async def _known_outcomes(client: Client, key: str, previous: BatchRun | None) -
     return await outcomes_up_to(client, key, request.generation, request.planned_rows)
 
 
-async def _start_run(
-    client: Client, request: BatchInput, task_queue: str, memo: dict[str, Any], origin: Origin
-) -> None:
+async def _start_run(client: Client, request: BatchInput, task_queue: str, origin: Origin) -> None:
     """Start the run unless it is running already. Raises KeyConflict if another one is."""
     key = request.key
     try:
@@ -158,7 +165,7 @@ async def _start_run(
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 static_summary=f"WhatsApp batch, {_rows_to_send(request):,} rows",
-                memo=memo or None,
+                memo=origin.memo() or None,
                 priority=PRIORITY,
             )
     except WorkflowAlreadyStartedError:

@@ -10,6 +10,7 @@ from temporalio.client import Client
 from send_whatsapp.client.batches.row_outcomes import outcomes_by_part, outcomes_of_run
 from send_whatsapp.client.batches.runs import latest_run
 from send_whatsapp.client.errors import NotFound
+from send_whatsapp.client.origin import Origin
 from send_whatsapp.client.state import describe, status_name
 from send_whatsapp.contract import names
 from send_whatsapp.contract.batch import BatchState, Counts, RowOutcome
@@ -20,17 +21,19 @@ class BatchStatus(BatchState):
     """The state of a batch; `running` is true while a row of it may still be sent or end.
 
     `seconds_left` is an estimate of the time until all rows have ended; None if nothing tells.
+    `origin` says who started the latest run of the batch.
     """
 
     running: bool
     seconds_left: int | None = None
+    origin: Origin = Origin()
 
     @classmethod
-    def of(cls, state: BatchState, *, running: bool) -> Self:
+    def of(cls, state: BatchState, *, running: bool, origin: Origin | None = None) -> Self:
         """Return the state together with `running` and an estimate of the time left."""
         seconds_left = _seconds_left(state, datetime.now(UTC)) if running else 0
         fields = state.model_dump(include=set(BatchState.model_fields))
-        return cls(**fields, running=running, seconds_left=seconds_left)
+        return cls(**fields, running=running, seconds_left=seconds_left, origin=origin or Origin())
 
 
 def timing(status: BatchStatus) -> dict[str, Any]:
@@ -73,14 +76,15 @@ async def get_status(client: Client, key: str) -> BatchStatus:
     if described.workflow_type != names.BATCH_WORKFLOW:
         raise NotFound(f"no batch has the key {key}")
     status = status_name(described.status)
+    origin = await Origin.of(described)
     if status == "Completed":
         run = client.get_workflow_handle(handle.id, run_id=described.run_id, result_type=BatchState)
         async with rpc(client):
             # Without following a run that has been started since.
-            return BatchStatus.of(await run.result(follow_runs=False), running=False)
+            return BatchStatus.of(await run.result(follow_runs=False), running=False, origin=origin)
     reported = await described.memo_value(names.STATE_MEMO, None, type_hint=BatchState)
     if status == "Running" and reported is not None:
-        return BatchStatus.of(reported, running=True)
+        return BatchStatus.of(reported, running=True, origin=origin)
     return await _status_from_parts(client, key)
 
 
@@ -106,7 +110,8 @@ async def _status_from_parts(client: Client, key: str) -> BatchStatus:
         send_at=request.send_at,
         part_count=len(request.planned_parts),
     )
-    return BatchStatus.of(state, running=run.running or counts.running > 0)
+    running = run.running or counts.running > 0
+    return BatchStatus.of(state, running=running, origin=run.origin)
 
 
 async def _count(parts: AsyncIterator[list[RowOutcome]]) -> Counts:

@@ -1,0 +1,1 @@
+"""Callbacks: the file that declares them, and the HTTP calls to their receivers."""
