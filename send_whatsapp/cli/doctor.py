@@ -1,7 +1,7 @@
 """The command `doctor`: checks everything that a send needs, and says what to correct."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, NamedTuple
 
 import typer
@@ -71,6 +71,9 @@ async def _findings() -> AsyncIterator[Finding]:
         yield Finding(True, "settings: all values are valid")
     for warning in unknown_variables():
         yield Finding(False, f"settings: {warning}")
+    if not problems:
+        for finding in _callbacks():
+            yield finding
     if not TemporalSettings.problems():
         async for finding in _temporal(_task_queue()):
             yield finding
@@ -82,6 +85,14 @@ async def _findings() -> AsyncIterator[Finding]:
 def _wrong_settings() -> list[str]:
     kinds = (WorkerSettings, GatewaySettings, TemporalSettings)
     return list(dict.fromkeys(problem for kind in kinds for problem in kind.problems()))
+
+
+def _callbacks() -> Iterator[Finding]:
+    # Imported here because it would delay the start of all other commands.
+    from send_whatsapp.cli.doctor_callbacks import check_callbacks
+
+    for ok, line in check_callbacks():
+        yield Finding(ok, line)
 
 
 def _task_queue() -> str:

@@ -72,7 +72,7 @@ def create_app(
         total=min(places.MAX_WAITS, third),
     )
     message_routes = MessageRoutes(client, settings, starter, waits, stopping)
-    webhook_routes = WebhookRoutes(webhooks, message_routes)
+    webhook_routes = WebhookRoutes(webhooks, message_routes, tokens)
     message_routes.add_to(app)
     webhook_routes.add_to(app)
     BatchRoutes(client, settings).add_to(app)

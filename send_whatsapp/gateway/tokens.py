@@ -69,6 +69,11 @@ class Tokens:
         matches = [caller for caller, one in self._all() if hmac.compare_digest(one, digest)]
         return matches[0] if matches else None
 
+    def callback_of(self, name: str) -> str | None:
+        """Return the callback of the caller that has this name in the callers file, if any."""
+        declared = self.callers_file.last_content.get(name) if self.callers_file else None
+        return declared.caller.callback if declared else None
+
     def _all(self) -> Iterator[tuple[Caller, bytes]]:
         """Yield each valid token, as its SHA-256, with its caller."""
         # A caller has the rights of the callers file even while the tokens of the file are refused.

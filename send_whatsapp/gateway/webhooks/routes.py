@@ -14,6 +14,7 @@ from send_whatsapp.gateway.messages import MessageRoutes
 from send_whatsapp.gateway.openapi import operations
 from send_whatsapp.gateway.openapi.operations import WebhookName
 from send_whatsapp.gateway.problems import Problem, invalid_fields
+from send_whatsapp.gateway.tokens import Tokens
 from send_whatsapp.gateway.webhooks.mapping import InvalidWebhookBody, Webhook
 from send_whatsapp.gateway.webhooks.signature import InvalidSignature
 
@@ -35,10 +36,16 @@ class SignedWebhook(NamedTuple):
 class WebhookRoutes:
     """The routes under /v1/webhooks."""
 
-    def __init__(self, webhooks: Mapping[str, Webhook], messages: MessageRoutes) -> None:
-        """Serve `webhooks` by name; `messages` starts and answers what they send."""
+    def __init__(
+        self, webhooks: Mapping[str, Webhook], messages: MessageRoutes, tokens: Tokens
+    ) -> None:
+        """Serve `webhooks` by name; `messages` starts and answers what they send.
+
+        `tokens` knows the callers that webhooks name.
+        """
         self._webhooks = webhooks
         self._messages = messages
+        self._tokens = tokens
 
     @property
     def signed(self) -> dict[str, SignedWebhook]:
@@ -67,9 +74,16 @@ class WebhookRoutes:
             raise invalid_fields(title, error.problems) from None
         if mapped is None:
             return Response(status_code=204)
-        origin = Origin(
-            caller=webhook.caller or request.state.access.owner,
-            # The ids of a webhook that signs or names its caller are its own, whoever owns a run.
-            takes_any_run=webhook.caller is not None or webhook.signature is not None,
+        return await self._messages.send(
+            request, mapped.request, mapped.workflow_id, self._origin(webhook, request.state.access)
         )
-        return await self._messages.send(request, mapped.request, mapped.workflow_id, origin)
+
+    def _origin(self, webhook: Webhook, access: Caller) -> Origin:
+        """Return the origin of what a webhook sends; `access` is who called it."""
+        origin = access.origin
+        if webhook.caller is not None:
+            callback = self._tokens.callback_of(webhook.caller)
+            origin = Origin(caller=webhook.caller, callback=callback)
+        # The ids of a webhook that signs or names its caller are its own, whoever owns a run.
+        takes_any_run = webhook.caller is not None or webhook.signature is not None
+        return origin.model_copy(update={"takes_any_run": takes_any_run})
