@@ -24,6 +24,7 @@ from temporalio.runtime import Runtime
 
 import worker as worker_module
 from activities.key_monitor import KeyMonitor
+from callback_worker import declared_callbacks, serve_callbacks
 from send_whatsapp.cgb.client import CGBClient
 from send_whatsapp.client import sends
 from send_whatsapp.client.state import Started, State, get_state
@@ -171,7 +172,10 @@ def worker_on(
                 meters,
                 search_attributes=search_attributes,
             )
-            async with worker_module.build_worker(client, settings, activities):
+            async with (
+                serve_callbacks(client, settings, declared_callbacks(settings)) as callbacks,
+                worker_module.build_worker(client, settings, [*activities, callbacks.wants_event]),
+            ):
                 yield SendHarness(client, settings)
 
     return run
@@ -201,6 +205,8 @@ def worker_process(server: DevServer, worker_log: Path) -> ProcessOn:
             "CGB_TIMEOUT": str(settings.timeout_ms),
             "CGB_RETRY_ATTEMPTS": str(settings.retry_attempts),
             "TEMPORAL_TASK_QUEUE": settings.task_queue,
+            "CALLBACKS_FILE": settings.callbacks_file or "",
+            "CALLBACKS_ALLOW_PRIVATE": settings.callbacks_allow_private,
             "LOG_FORMAT": "json",
         }
         with worker_log.open("ab") as log:
