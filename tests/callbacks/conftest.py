@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -54,8 +53,9 @@ class Receiver:
     def answer(self, *statuses: int, headers: str = "") -> None:
         """Answer the next calls with these statuses."""
         for status in statuses:
-            head = f"HTTP/1.1 {status} x\r\n{headers}content-length: 2\r\n\r\n"
-            self.answers.append(head.encode() + b"ok")
+            body = "" if status == 204 else "ok"
+            head = f"HTTP/1.1 {status} x\r\n{headers}content-length: {len(body)}\r\n\r\n"
+            self.answers.append((head + body).encode())
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -110,7 +110,3 @@ def file_of(tmp_path: Path) -> FileOf:
         return {"CALLBACKS_FILE": str(file), "CALLBACKS_ALLOW_PRIVATE": "true"}
 
     return declare
-
-
-def pretty(event: Any) -> str:
-    return json.dumps(event, indent=1)
