@@ -74,7 +74,8 @@ class CallbackActivities:
             raise self._not_delivered(f"The receiver {error}") from None
         if status == HTTPStatus.GONE:
             raise ApplicationError(
-                "The receiver answered 410, which means that it wants no more of this event",
+                "The receiver answered 410, so this event is not delivered to it again: if that is"
+                f" wrong, correct it and run `send-whatsapp callback replay {event.id}`",
                 type=GONE,
                 non_retryable=True,
             )

@@ -46,18 +46,24 @@ class SendWhatsAppCallback:
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
-            failure = _failure(error)
-            _ended(event, "gone" if failure.type == GONE else "not_delivered", failure.message)
-            raise failure from None
+            failed = _failure(event, error)
+            _ended(event, "gone" if failed.type == GONE else "not_delivered", failed.message)
+            raise failed from None
         _ended(event, "delivered", f"The receiver answered {status}")
         return status
 
 
-def _failure(error: ActivityError) -> ApplicationError:
-    if isinstance(error.cause, ApplicationError):
-        return error.cause
+def _failure(event: CallbackEvent, error: ActivityError) -> ApplicationError:
+    """Return the failure of the run, which says what to do."""
+    last = error.cause
+    if isinstance(last, ApplicationError) and last.type == GONE:
+        return last
+    reason = last.message if isinstance(last, ApplicationError) else "The worker was lost"
     return ApplicationError(
-        "The worker was lost in the last attempt", type=NOT_DELIVERED, non_retryable=True
+        f"{reason}, and no attempt is left: once the receiver works, run"
+        f" `send-whatsapp callback replay {event.id}`",
+        type=NOT_DELIVERED,
+        non_retryable=True,
     )
 
 

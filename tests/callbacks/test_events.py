@@ -12,9 +12,10 @@ from send_whatsapp.contract import names
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from simulator.faults import Fault
 from simulator.process import Simulator
-from tests.callbacks.conftest import FileOf, Receiver
+from tests.callbacks.conftest import FileOf
 from tests.conftest import SendHarness, WorkerOn, new_phone, until
 from tests.workflows.conftest import rows
+from tools.callback_receiver import Receiver
 
 NOT_FOUND = {"template": "none", "message": None}
 

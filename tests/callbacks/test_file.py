@@ -7,8 +7,8 @@ import yaml
 
 from send_whatsapp.callbacks.file import ALL_EVENTS, load_callbacks
 from send_whatsapp.settings import SettingsError
-from tests.callbacks.conftest import SECRET
 from tests.conftest import ROOT
+from tools.callback_receiver import SECRET
 
 URL = "https://shop.example.com/hook?a=b"
 

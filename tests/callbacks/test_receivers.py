@@ -11,7 +11,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from send_whatsapp.callbacks.file import ALL_EVENTS, Callback
 from send_whatsapp.callbacks.receivers import NoAnswer, Receivers
-from tests.callbacks.conftest import SECRET, Receiver
+from tools.callback_receiver import SECRET, Receiver
 from tools.dev_server import free_port
 
 OTHER_SECRET = Webhook(b"another secret of enough bytes")
