@@ -12,6 +12,7 @@ from send_whatsapp.cli.options import Json
 from send_whatsapp.cli.output import Exit, Output
 from send_whatsapp.contract.names import DEFAULT_TASK_QUEUE
 from send_whatsapp.settings import (
+    CallbackSettings,
     GatewaySettings,
     ProcessSettings,
     SettingsError,
@@ -71,7 +72,7 @@ async def _findings() -> AsyncIterator[Finding]:
         yield Finding(True, "settings: all values are valid")
     for warning in unknown_variables():
         yield Finding(False, f"settings: {warning}")
-    if not problems:
+    if not (CallbackSettings.problems() or GatewaySettings.problems()):
         for finding in _callbacks():
             yield finding
     if not TemporalSettings.problems():

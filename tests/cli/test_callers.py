@@ -1,6 +1,7 @@
 """Callers on the command line: `list` finds their sends, `status` says who started one, and why."""
 
 import uuid
+from pathlib import Path
 
 import pytest
 from temporalio.client import Client
@@ -72,9 +73,30 @@ async def test_status_shows_who_forced_a_message_and_why(
         ("resend", "some-id", "--reason", "x" * 501),
         ("resend", "some-id", "--reason", "two\nlines"),
         ("send", "--to", "+1234567890", "--message", "x", "--reason", "no force"),
+        ("batch", "send", "none.csv", "--key", "k", "--reason", "nothing is sent again"),
+        ("batch", "retry-failed", "k", "--reason", " "),
     ],
 )
 async def test_a_wrong_reason_is_refused(cli: Cli, arguments: tuple[str, ...]) -> None:
     refused = await cli(*arguments)
     assert refused.code == 2
     assert "--reason" in refused.err
+
+
+async def test_batch_status_shows_who_sent_rows_again_and_why(cli: Cli, tmp_path: Path) -> None:
+    key, file = f"b-{uuid.uuid4()}", tmp_path / "people.csv"
+    file.write_text(f"to,message\n{new_phone()},x\n{new_phone()},y\n")
+    wrong = tmp_path / "wrong.csv"
+    wrong.write_text(f"to,template\n{new_phone()},none\n")
+    assert (await cli("batch", "send", str(wrong), "--key", key)).code == 1
+    assert (await cli("batch", "status", key, "--json")).json["startedBy"] is None
+    why = "the flow is there now"
+    done = await cli("batch", "retry-failed", key, "--reason", why)
+    assert done.code == 1, done.err
+    shown = await cli("batch", "status", key, "--json")
+    assert (shown.json["reason"], "@" in shown.json["startedBy"]) == (why, True)
+    assert f"reason      {why}" in (await cli("batch", "status", key)).out
+    why = "the inbox does not have them"
+    again = ("batch", "send", str(file), "--key", key, "--resend-unknown", "--reason", why)
+    assert (await cli(*again)).code == 1
+    assert (await cli("batch", "status", key, "--json")).json["reason"] == why

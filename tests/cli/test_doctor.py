@@ -1,5 +1,7 @@
 """The command `doctor`: it names what is wrong, and nothing else."""
 
+from pathlib import Path
+
 import pytest
 
 from simulator.process import Simulator
@@ -69,6 +71,52 @@ async def test_with_json_the_doctor_prints_each_check(cli: Cli, provider: Simula
     checks = {each["check"]: each["ok"] for each in done.json["checks"]}
     assert checks.keys() >= {"settings", "Temporal", "worker", "provider key", "flows"}
     assert set(checks.values()) == {True}
+
+
+CALLERS = """
+callers:
+  shop: {token: the-token-of-shop, callback: shop}
+  crm: {token: the-token-of-crm-, callback: orders}
+  support: {token: the-token-of-support}
+"""
+CALLBACKS = "callbacks: {shop: {url: 'https://shop.example.com/', secret_file: secret}}"
+
+
+@pytest.mark.parametrize(
+    ("callers", "callbacks", "findings"),
+    [
+        (None, CALLBACKS, {"CALLBACKS_FILE declares shop": True}),
+        (CALLERS, CALLBACKS, {"the caller crm uses orders": False, "declares shop": True}),
+        (CALLERS, None, {"the caller crm uses orders": False, "caller shop uses shop": False}),
+        (CALLERS, "callbacks: {shop: {}}", {"CALLBACKS_FILE: callbacks.shop.url": False}),
+        ("callers: {shop: {}}", CALLBACKS, {"GATEWAY_CALLERS_FILE: callers.shop": False}),
+        ("callers: {shop: {token: the-token-of-shop}}", None, {}),
+    ],
+)
+async def test_the_doctor_names_callbacks_that_callers_use_and_the_worker_lacks(
+    cli: Cli,
+    provider: Simulator,
+    tmp_path: Path,
+    callers: str | None,
+    callbacks: str | None,
+    findings: dict[str, bool],
+) -> None:
+    (tmp_path / "secret").write_text("whsec_" + "A" * 44)
+    variables = {"CGB_API_URL": provider.url, "CGB_API_KEY": provider.key}
+    for name, content in (("GATEWAY_CALLERS_FILE", callers), ("CALLBACKS_FILE", callbacks)):
+        if content is not None:
+            (tmp_path / name).write_text(content)
+            variables[name] = str(tmp_path / name)
+    done = await cli("doctor", "--json", **variables)
+    found = {
+        each["message"]: each["ok"]
+        for each in done.json["checks"]
+        if each["check"] == "callbacks" or "_FILE" in each["message"]
+    }
+    assert len(found) == len(findings), found
+    for part, ok in findings.items():
+        assert [seen for message, seen in found.items() if part in message] == [ok], found
+    assert done.code == (0 if all(findings.values()) else 4)
 
 
 @pytest.mark.parametrize("seconds", [-5, 60])
