@@ -62,7 +62,7 @@ generate: setup ## Write docs/schema, docs/settings.md and .env.example from the
 	@$(BIN)/python -m tools.settings_docs
 
 histories: setup temporal ## Record the histories of tests/replay again, after a workflow change
-	@$(BIN)/python -m pytest -q -n 0 tests/replay/capture.py
+	@$(BIN)/python -m pytest -q -n 0 tests/replay/capture.py tests/replay/capture_callbacks.py
 
 screenshots: setup temporal ## Take the pictures in docs/images from a real run (needs chromium)
 	@$(BIN)/python -m tools.screenshots

@@ -15,17 +15,22 @@ from temporalio.worker import Replayer, WorkflowReplayResult
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from temporalio.workflow import NondeterminismError
 
+from activities.callbacks import GONE
 from send_whatsapp.contract.converter import contract_plugin
 from send_whatsapp.contract.errors import ErrorType
 from tests.replay.capture import CASES, HISTORIES
+from tests.replay.capture_callbacks import MESSAGES
 from worker import WORKFLOWS
+from workflows.send_callback import SendWhatsAppCallback
 
 FILES = sorted(HISTORIES.glob("*.json"))
 
 
 async def replay(content: dict[str, Any]) -> WorkflowReplayResult:
     replayer = Replayer(
-        workflows=WORKFLOWS, plugins=[contract_plugin()], workflow_runner=SandboxedWorkflowRunner()
+        workflows=[*WORKFLOWS, SendWhatsAppCallback],
+        plugins=[contract_plugin()],
+        workflow_runner=SandboxedWorkflowRunner(),
     )
     history = WorkflowHistory.from_json("replayed", json.dumps(content))
     return await replayer.replay_workflow(history, raise_on_replay_failure=False)
@@ -55,11 +60,12 @@ def test_a_captured_history_is_complete_and_contains_the_flags_of_the_sdk(path: 
 def test_every_path_and_every_error_type_has_a_history() -> None:
     stems = {path.stem for path in FILES}
     assert set(CASES) <= stems
+    assert {f"callback-{name}" for name in (*MESSAGES, "batch", "delivered")} <= stems
     assert {f"cancelled-{how}" for how in ("too-late", "between-attempts")} <= stems
     ends = [json.loads(path.read_text())["events"][-1] for path in FILES]
     failures = [e["workflowExecutionFailedEventAttributes"] for e in ends if _failed(e)]
     types = {f["failure"]["applicationFailureInfo"]["type"] for f in failures}
-    assert types == set(ErrorType)
+    assert types == {*ErrorType, GONE}
 
 
 @pytest.mark.parametrize(
@@ -68,6 +74,7 @@ def test_every_path_and_every_error_type_has_a_history() -> None:
         ("text", {"activityType": {"name": "send_file"}}),
         ("text", {"activityId": "another"}),
         ("template", {"activityType": {"name": "send_text"}}),
+        ("callback-delivered", {"activityType": {"name": "send_text"}}),
     ],
 )
 async def test_the_replay_of_a_history_with_other_steps_fails(
@@ -76,6 +83,14 @@ async def test_the_replay_of_a_history_with_other_steps_fails(
     content = json.loads((HISTORIES / f"{name}.json").read_text())
     scheduled = "activityTaskScheduledEventAttributes"
     [e[scheduled] for e in content["events"] if scheduled in e][-1].update(change)
+    assert isinstance((await replay(content)).replay_failure, NondeterminismError)
+
+
+async def test_the_id_of_a_callback_is_part_of_the_replay() -> None:
+    content = json.loads((HISTORIES / "callback-accepted.json").read_text())
+    started = "startChildWorkflowExecutionInitiatedEventAttributes"
+    [initiated] = [event[started] for event in content["events"] if started in event]
+    initiated["workflowId"] += "-another"
     assert isinstance((await replay(content)).replay_failure, NondeterminismError)
 
 
