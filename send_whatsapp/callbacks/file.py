@@ -110,8 +110,8 @@ def _read_secrets(name: str, path: Path) -> tuple[Webhook, ...]:
         raise wrong_file(
             VARIABLE,
             f": callbacks.{name}.secret_file must hold {_SECRET_PREFIX} and the base64 of at least"
-            f" {MIN_SECRET_BYTES} random bytes (one secret a line), which `openssl rand -base64 32`"
-            " makes",
+            f" {MIN_SECRET_BYTES} random bytes (one secret a line), for example from"
+            " `head -c 32 /dev/urandom | base64`",
         )
     return tuple(secret for secret in secrets if secret)
 

@@ -52,7 +52,7 @@ def test_every_command_that_a_page_shows_exists(page: Page) -> None:
 
 @each_page
 def test_every_setting_that_a_page_names_exists(page: Page) -> None:
-    named = set(re.findall(r"\b(?:CGB|GATEWAY|TEMPORAL|METRICS|LOG)_[A-Z_]+", page.text))
+    named = set(re.findall(r"\b(?:CGB|GATEWAY|CALLBACKS|TEMPORAL|METRICS|LOG)_[A-Z_]+", page.text))
     assert {name for name in named - SETTINGS if not name.startswith("CGB_TEMPLATE_")} == set()
 
 
