@@ -84,9 +84,9 @@ async def test_the_typescript_of_the_page_and_the_library_accept_only_what_we_si
     call: Call, tmp_path: Path
 ) -> None:
     require_program("npm")
-    flags = ("--ignore-scripts", "--no-audit", "--no-fund")
     (tmp_path / "package.json").write_text('{"type": "module"}')
-    code, _, err = await run("npm", "install", *flags, *PACKAGES, cwd=tmp_path)
+    install = ("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund")
+    code, _, err = await run(*install, *PACKAGES, cwd=tmp_path)
     if code != 0 and not os.environ.get("CI"):
         pytest.skip(f"npm reaches no packages: {err[-500:]}")
     assert code == 0, err

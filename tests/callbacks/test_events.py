@@ -3,6 +3,7 @@
 import uuid
 from typing import Any
 
+import jsonschema
 import pytest
 from temporalio.api.enums.v1 import EventType
 
@@ -10,6 +11,8 @@ from send_whatsapp.client import batches, resending, sends
 from send_whatsapp.client.state import get_state
 from send_whatsapp.contract import names
 from send_whatsapp.contract.request import SendWhatsAppRequest
+from send_whatsapp.gateway.openapi.events import event_webhooks
+from send_whatsapp.gateway.openapi.schemas import REFERENCE, component_schemas
 from simulator.faults import Fault
 from simulator.process import Simulator
 from tests.callbacks.conftest import FileOf
@@ -17,6 +20,7 @@ from tests.conftest import SendHarness, WorkerOn, new_phone, until
 from tests.workflows.conftest import rows
 from tools.callback_receiver import Receiver
 
+SCHEMAS = component_schemas()
 NOT_FOUND = {"template": "none", "message": None}
 
 
@@ -27,6 +31,14 @@ async def start(harness: SendHarness, callback: str | None = "shop", **fields: A
         harness.client, request, key=key, callback=callback, task_queue=harness.task_queue
     )
     return key
+
+
+def is_documented(event: Any) -> None:
+    """Check that an event is as the OpenAPI document says."""
+    operation = event_webhooks(REFERENCE)["callback"]["post"]
+    schema = operation["requestBody"]["content"]["application/json"]["schema"]
+    document = schema | {"components": {"schemas": SCHEMAS}}
+    jsonschema.Draft202012Validator(document).validate(event)
 
 
 async def end(harness: SendHarness, key: str) -> str:
@@ -61,6 +73,7 @@ async def test_a_receiver_hears_the_outcome_of_a_message(
         await until(lambda: receiver.calls)
         [call] = receiver.calls
         event = call.event
+        is_documented(event)
         assert event.pop("timestamp").endswith("Z")
         assert event == {
             "type": f"message.{outcome}",
@@ -106,6 +119,7 @@ async def test_a_batch_tells_its_counts_and_its_rows_tell_nothing(
         handle = harness.client.get_workflow_handle(names.batch_id(key))
         await handle.result()
         [call] = receiver.calls
+        is_documented(call.event)
         assert call.event["type"] == "batch.completed"
         assert call.event["data"] == {
             "id": f"batch-{key}",

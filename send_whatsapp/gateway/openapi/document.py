@@ -7,7 +7,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from send_whatsapp.gateway.openapi.schemas import component_schemas
+from send_whatsapp.gateway.openapi.events import event_webhooks
+from send_whatsapp.gateway.openapi.schemas import REFERENCE, component_schemas
 from send_whatsapp.gateway.webhooks import Webhook
 
 _BEARER = "bearer"
@@ -50,6 +51,7 @@ def openapi_document(
                 operation["security"] = token
             if is_webhook and signatures:
                 operation["security"] = [*signatures, *(token or [{}])]
+    document["webhooks"] = event_webhooks(REFERENCE)
     document["components"] = {"schemas": component_schemas()}
     if schemes:
         document["components"]["securitySchemes"] = schemes

@@ -12,6 +12,7 @@ from send_whatsapp.contract.errors import FieldProblem
 from send_whatsapp.contract.fields import Delivery, FileType, Variables
 from send_whatsapp.contract.result import Outcome
 from send_whatsapp.contract.schema import request_schema, result_schema
+from send_whatsapp.gateway.openapi.events import EVENTS
 
 REFERENCE = "#/components/schemas/{model}"
 
@@ -118,7 +119,7 @@ def component_schemas() -> dict[str, Any]:
     """Return the schemas by name."""
     answers = (MessageState, BatchState, BatchReport, Health, Readiness, ProblemDetails)
     _, generated = models_json_schema(
-        [(model, "validation") for model in (BatchBody, *answers)],
+        [(model, "validation") for model in (BatchBody, *answers, *EVENTS)],
         by_alias=True,
         ref_template=REFERENCE,
     )
@@ -134,6 +135,8 @@ def component_schemas() -> dict[str, Any]:
     }
     schemas["Result"] = result
     schemas["MessageState"]["properties"]["result"] = _reference("Result")
+    schemas["MessageEventData"]["properties"]["result"] = _reference("Result")
+    schemas["MessageEventData"]["required"].append("result")
     for name, schema in schemas.items():
         schema["title"] = name
         schema["properties"] = {n: _named(field) for n, field in schema["properties"].items()}
