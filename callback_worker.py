@@ -1,7 +1,6 @@
-"""The worker of callbacks, beside the worker of sends in the same process."""
+"""The worker of callbacks, beside the worker of messages in the same process."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Mapping
 from datetime import timedelta
 
 from temporalio.client import Client
@@ -23,29 +22,21 @@ def declared_callbacks(settings: WorkerSettings) -> Mapping[str, Callback]:
     return load_callbacks(settings.callbacks_file, allow_private=_allows_private(settings))
 
 
-@asynccontextmanager
-async def serve_callbacks(
-    client: Client, settings: WorkerSettings, callbacks: Mapping[str, Callback]
-) -> AsyncIterator[CallbackActivities]:
-    """Deliver callbacks until the block ends; return their activities.
-
-    The worker of sends needs `wants_event` of these. Without callbacks, nothing is served: events
-    that an earlier worker has started wait for a worker that knows their callback.
-    """
-    async with AsyncExitStack() as stack:
-        receivers = Receivers(allow_private=_allows_private(settings))
-        await stack.enter_async_context(receivers)
-        activities = CallbackActivities(callbacks, receivers)
-        if callbacks:
-            await stack.enter_async_context(build_callback_worker(client, settings, activities))
-        yield activities
+def receivers_for(settings: WorkerSettings) -> Receivers:
+    """Return what calls the receivers; it opens nothing before the first call."""
+    return Receivers(allow_private=_allows_private(settings))
 
 
-def build_callback_worker(
+def build_callback_workers(
     client: Client, settings: WorkerSettings, activities: CallbackActivities
-) -> Worker:
-    """Return the worker of the task queue of callbacks."""
-    return Worker(
+) -> list[Worker]:
+    """Return the worker of the task queue of callbacks; none without callbacks.
+
+    Events that an earlier worker has started then wait for a worker that knows their callback.
+    """
+    if not activities.are_declared:
+        return []
+    worker = Worker(
         client,
         task_queue=callback_task_queue(settings.task_queue),
         workflows=[SendWhatsAppCallback],
@@ -56,6 +47,7 @@ def build_callback_worker(
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=5),
         graceful_shutdown_timeout=timedelta(seconds=TIMEOUT_S + SHUTDOWN_MARGIN_S),
     )
+    return [worker]
 
 
 def _allows_private(settings: WorkerSettings) -> bool:

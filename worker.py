@@ -13,6 +13,7 @@ from temporalio.runtime import Runtime
 from temporalio.worker import PollerBehaviorAutoscaling, UnsandboxedWorkflowRunner, Worker
 
 from activities import groups
+from activities.callbacks import CallbackActivities
 from activities.contacts import ContactActivities
 from activities.flows import FlowActivities
 from activities.groups import REPORT_EVERY_S, GroupActivities
@@ -23,7 +24,7 @@ from activities.provider import Provider
 from activities.retries import RetryLimits
 from activities.sender import Sender
 from activities.sending import SendActivities
-from callback_worker import declared_callbacks, serve_callbacks
+from callback_worker import build_callback_workers, declared_callbacks, receivers_for
 from send_whatsapp.cgb.client import CGBClient
 from send_whatsapp.cgb.errors import CGBError
 from send_whatsapp.settings import (
@@ -37,6 +38,7 @@ from send_whatsapp.telemetry.metrics import ProviderMetrics
 from send_whatsapp.temporal import connection
 from send_whatsapp.temporal.process import exit_now
 from send_whatsapp.temporal.search_attributes import register_search_attributes
+from send_whatsapp.temporal.workers import running
 from workflows.send_batch import SendWhatsAppBatch
 from workflows.send_part import SendWhatsAppBatchPart
 from workflows.send_whatsapp import SendWhatsApp
@@ -101,7 +103,10 @@ async def run(settings: WorkerSettings) -> None:
         tracing.provider_call(route, status, seconds)
 
     key = settings.api_key.get_secret_value()
-    async with CGBClient(settings.api_url, key, observe=observe) as provider:
+    async with (
+        CGBClient(settings.api_url, key, observe=observe) as provider,
+        receivers_for(settings) as receivers,
+    ):
         monitor = KeyMonitor(provider, settings.timeout_s)
         await check_key(monitor)
         client = await connect(runtime)
@@ -109,9 +114,10 @@ async def run(settings: WorkerSettings) -> None:
         activities = all_activities(
             settings, provider, monitor, provider_metrics, search_attributes=search_attributes
         )
-        async with (
-            serve_callbacks(client, settings, declared) as callbacks,
+        callbacks = CallbackActivities(declared, receivers)
+        async with running(
             build_worker(client, settings, [*activities, callbacks.wants_event]),
+            *build_callback_workers(client, settings, callbacks),
         ):
             logger.info("serving task queue %s", settings.task_queue)
             await until_stopped(stop, monitor)

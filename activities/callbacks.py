@@ -45,6 +45,11 @@ class CallbackActivities:
         self._receivers = receivers
         self._delays_s = delays_s
 
+    @property
+    def are_declared(self) -> bool:
+        """Whether the worker's file declares any callback."""
+        return bool(self._callbacks)
+
     @activity.defn
     async def wants_event(self, wanted: WantsEvent) -> bool:
         """Return whether the receiver wants this event; log a warning for an unknown callback."""

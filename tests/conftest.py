@@ -23,8 +23,9 @@ from temporalio.client import Client
 from temporalio.runtime import Runtime
 
 import worker as worker_module
+from activities.callbacks import CallbackActivities
 from activities.key_monitor import KeyMonitor
-from callback_worker import declared_callbacks, serve_callbacks
+from callback_worker import build_callback_workers, declared_callbacks, receivers_for
 from send_whatsapp.cgb.client import CGBClient
 from send_whatsapp.client import sends
 from send_whatsapp.client.state import Started, State, get_state
@@ -35,6 +36,7 @@ from send_whatsapp.settings import WorkerSettings
 from send_whatsapp.telemetry import metrics
 from send_whatsapp.telemetry.metrics import ProviderMetrics
 from send_whatsapp.temporal.search_attributes import register_search_attributes
+from send_whatsapp.temporal.workers import running
 from simulator.process import Simulator, simulator
 from tools.dev_server import DevServer, dev_server
 from tools.temporal_cli import NoServer
@@ -164,7 +166,10 @@ def worker_on(
         settings = settings_for(**changes)
         meters = ProviderMetrics(runtime.metric_meter)
         key = settings.api_key.get_secret_value()
-        async with CGBClient(settings.api_url, key, observe=meters.provider_call) as provider:
+        async with (
+            CGBClient(settings.api_url, key, observe=meters.provider_call) as provider,
+            receivers_for(settings) as receivers,
+        ):
             activities = worker_module.all_activities(
                 settings,
                 provider,
@@ -172,9 +177,10 @@ def worker_on(
                 meters,
                 search_attributes=search_attributes,
             )
-            async with (
-                serve_callbacks(client, settings, declared_callbacks(settings)) as callbacks,
+            callbacks = CallbackActivities(declared_callbacks(settings), receivers)
+            async with running(
                 worker_module.build_worker(client, settings, [*activities, callbacks.wants_event]),
+                *build_callback_workers(client, settings, callbacks),
             ):
                 yield SendHarness(client, settings)
 

@@ -1,5 +1,6 @@
 """Starts the callback of a run that has ended, if the memo of the run names one."""
 
+import re
 from datetime import timedelta
 
 from temporalio import workflow
@@ -37,12 +38,15 @@ async def batch_ended(state: BatchState) -> None:
 
 
 def _callback() -> str | None:
-    """Return the name in the memo; None if the run has none."""
+    """Return the name in the memo; None if the run has none, "" if it is not a name."""
     try:
         name = workflow.memo_value(names.CALLBACK_MEMO, None)
     except Exception:  # anybody may start a run with any memo
         return ""
-    return name if name is None or isinstance(name, str) else ""
+    if name is None:
+        return None
+    is_name = isinstance(name, str) and re.fullmatch(names.CALLER_NAME_PATTERN, name)
+    return name if is_name else ""
 
 
 async def _start(event: CallbackEvent) -> None:
@@ -78,7 +82,7 @@ async def _start_if_wanted(event: CallbackEvent) -> None:
 
 
 async def _is_wanted(event: CallbackEvent) -> bool:
-    """Return whether the receiver wants this event; True if no worker could say so."""
+    """Return whether the receiver wants this event; True if no worker can tell."""
     try:
         return await workflow.execute_local_activity_method(
             CallbackActivities.wants_event,
@@ -88,4 +92,4 @@ async def _is_wanted(event: CallbackEvent) -> bool:
             summary="Read whether the callback wants this event",
         )
     except (ActivityError, ApplicationError):
-        return True
+        return event.callback != ""

@@ -15,7 +15,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.callbacks import ATTEMPTS, RETRY_DELAYS_S, CallbackActivities
-from callback_worker import build_callback_worker, declared_callbacks
+from callback_worker import build_callback_workers, declared_callbacks
 from send_whatsapp.callbacks.receivers import Receivers
 from send_whatsapp.contract import names
 from send_whatsapp.contract.callback import CallbackEvent, message_event
@@ -63,7 +63,8 @@ async def delivering(
     settings = WorkerSettings.load({"CGB_API_KEY": "key", "TEMPORAL_TASK_QUEUE": queue} | files)
     async with Receivers(allow_private=True, timeout_s=timeout_s) as receivers:
         activities = CallbackActivities(declared_callbacks(settings), receivers, delays_s)
-        async with build_callback_worker(client, settings, activities):
+        [worker] = build_callback_workers(client, settings, activities)
+        async with worker:
             yield Delivery(client, settings)
 
 

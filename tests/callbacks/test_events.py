@@ -19,6 +19,7 @@ from tests.callbacks.conftest import FileOf
 from tests.conftest import SendHarness, WorkerOn, new_phone, until
 from tests.workflows.conftest import rows
 from tools.callback_receiver import Receiver
+from workflows import send_batch
 
 SCHEMAS = component_schemas()
 NOT_FOUND = {"template": "none", "message": None}
@@ -139,6 +140,35 @@ async def test_a_batch_tells_its_counts_and_its_rows_tell_nothing(
 
 def _template_only(request: SendWhatsAppRequest) -> SendWhatsAppRequest:
     return SendWhatsAppRequest(to=request.to, template="none")
+
+
+async def test_a_batch_that_continues_as_new_tells_its_end_once(
+    worker_on: WorkerOn,
+    receiver: Receiver,
+    file_of: FileOf,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(send_batch, "STEPS_PER_RUN", 1)
+    async with worker_on(**file_of(shop=receiver.url)) as harness:
+        key = str(uuid.uuid4())
+        limits = batches.BatchLimits(per_minute=60)
+        queue = harness.task_queue
+        await batches.start(
+            harness.client, key, rows(4), [], callback="shop", limits=limits, task_queue=queue
+        )
+        handle = harness.client.get_workflow_handle(names.batch_id(key))
+        first = (await handle.describe()).run_id
+
+        async def has_continued() -> bool:
+            await batches.set_rate(harness.client, key, 120)
+            return (await handle.describe()).run_id != first
+
+        await until(has_continued)
+        assert (await batches.set_rate(harness.client, key, None)).counts.ended < 4
+        await until(lambda: receiver.calls)
+        assert (await batches.get_status(harness.client, key)).counts.accepted == 4
+    [call] = receiver.calls
+    assert call.event["data"]["runId"] != first
 
 
 async def test_a_batch_keeps_its_callback_when_it_starts_again(
