@@ -1,5 +1,6 @@
 """The named schemas of the OpenAPI document: bodies, answers, and what they consist of."""
 
+import json
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -148,14 +149,27 @@ def _named(field: dict[str, Any]) -> dict[str, Any]:
 
     Client generators would make a type of their own for each field.
     """
-    field = {key: value for key, value in field.items() if key != "title"}
+    field = _optional({key: value for key, value in field.items() if key != "title"})
     choices = [choice for choice in field.get("anyOf", [field]) if choice != _NULL]
     for name, schema in _SHARED.items():
         if len(choices) == 1 and _meaning(choices[0]) == _meaning(schema):
             is_null_allowed = _NULL in field.get("anyOf", []) or None in field.get("enum", [])
             reference = _reference(name)
             named = {"anyOf": [reference, _NULL]} if is_null_allowed else reference
-            return named | {key: field[key] for key in ("description", "default") if key in field}
+            about = field.get("description")
+            return named | ({"description": about} if about else {})
+    return field
+
+
+def _optional(field: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a field with its default in the description.
+
+    Some generators (openapi-typescript) make clients that must give every field with a default.
+    """
+    default = field.pop("default", None)
+    if default is not None:
+        shown = default if isinstance(default, str) else json.dumps(default)
+        field["description"] = f"{field.get('description', '')} (default: {shown})".strip()
     return field
 
 
