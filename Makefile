@@ -8,7 +8,8 @@ SIMULATOR_PORT ?= 9090
 .DEFAULT_GOAL := help
 
 .PHONY: help demo test check setup system-packages temporal server worker gateway simulator \
-	generate histories screenshots bench load batch-proof callback-proof chaos format lock clean
+	generate histories screenshots bench load batch-proof callback-proof api-fuzz chaos format \
+	lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 17
@@ -75,6 +76,9 @@ load: setup temporal ## Send bursts of 2,000 requests to the gateway and count t
 
 batch-proof: setup temporal ## Send 5,000 rows, four times, while workers are killed and the server restarts
 	@$(BIN)/python -m bench.batch_proof
+
+api-fuzz: setup temporal ## Call the gateway with generated requests (schemathesis, 2 minutes)
+	@$(BIN)/python -m tools.api_fuzz $(ARGS)
 
 callback-proof: setup temporal ## Send 1,000 messages with callbacks while workers are killed (3 minutes)
 	@$(BIN)/python -m tools.callback_proof

@@ -23,6 +23,7 @@ from tools.fault_injector import worker_environment
 
 WORKERS = 2
 KILL_EVERY_S = 2.0
+SERVES = b"serving task queue"
 STARTS_AT_ONCE = 20
 LOST_WITHIN_S = 120.0
 """Time in which an event arrives after the last kill: an attempt that was lost ends after 15 s, and
@@ -61,7 +62,7 @@ async def prove(
     started = time.monotonic()
     async with running(Receiver(fails_first=True)) as receiver:
         settings = dict(environment) | _declare(receiver, folder)
-        killer = _Killer(settings, folder / "worker.log")
+        killer = _Killer(settings, folder)
         killing = asyncio.create_task(killer.run())
         try:
             expected = await _send(client, settings["TEMPORAL_TASK_QUEUE"], messages)
@@ -85,37 +86,46 @@ async def prove(
 
 
 class _Killer:
-    """Runs workers, and kills one after the other until `stop` is set."""
+    """Runs workers, and kills one after the other until `stop` is set.
 
-    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
+    The next one is killed after all have served for a while, so that messages are sent between.
+    """
+
+    def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
         self._environment = environment
-        self._log = log
-        self._workers = [self._start() for _ in range(WORKERS)]
+        self._logs = [folder / f"worker-{number}.log" for number in range(WORKERS)]
+        self._workers = [self._start(log) for log in self._logs]
         self.kills = 0
         self.stop = False
 
     async def run(self) -> None:
         while not self.stop:
+            if not all(SERVES in log.read_bytes() for log in self._logs):
+                await asyncio.sleep(0.1)
+                continue
             await asyncio.sleep(KILL_EVERY_S)
             index = self.kills % WORKERS
-            self._workers[index].kill()
-            self._workers[index].wait()
-            self._workers[index] = self._start()
+            self._end(self._workers[index])
+            self._workers[index] = self._start(self._logs[index])
             self.kills += 1
 
     def end(self) -> None:
         for worker in self._workers:
-            worker.kill()
-            worker.wait()
+            self._end(worker)
 
-    def _start(self) -> "subprocess.Popen[bytes]":
-        with self._log.open("ab") as log:
+    def _start(self, log: Path) -> "subprocess.Popen[bytes]":
+        with log.open("wb") as sink:
             return subprocess.Popen(
                 [sys.executable, str(ROOT / "worker.py")],
                 env=dict(self._environment),
-                stdout=log,
-                stderr=log,
+                stdout=sink,
+                stderr=sink,
             )
+
+    @staticmethod
+    def _end(worker: "subprocess.Popen[bytes]") -> None:
+        worker.kill()
+        worker.wait()
 
 
 def _declare(receiver: Receiver, folder: Path) -> dict[str, str]:

@@ -101,7 +101,8 @@ _PREFER: Final = {
     "name": "Prefer",
     "in": "header",
     "description": "wait=N: answer when the run is closed, at the latest after N seconds",
-    "schema": {"type": "string", "maxLength": 1000},
+    # Others are ignored, as RFC 7240 says.
+    "schema": {"type": "string"},
     "example": "wait=10",
 }
 _KEY: Final = {
