@@ -80,7 +80,7 @@ batch-proof: setup temporal ## Send 5,000 rows, four times, while workers are ki
 api-fuzz: setup temporal ## Call the gateway with generated requests (schemathesis, 2 minutes)
 	@$(BIN)/python -m tools.api_fuzz $(ARGS)
 
-callback-proof: setup temporal ## Send 1,000 messages with callbacks while workers are killed (3 minutes)
+callback-proof: setup temporal ## Send 1,000 messages with callbacks while workers are killed (5 minutes)
 	@$(BIN)/python -m tools.callback_proof
 
 chaos: setup temporal ## Send 300 messages while everything fails (5 minutes; ARGS="--seed 1")

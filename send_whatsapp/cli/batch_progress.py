@@ -50,8 +50,8 @@ def show_status(output: Output, status: BatchStatus) -> None:
     more |= {"caller": origin.caller, "startedBy": origin.started_by, "reason": origin.reason}
     lines = [
         counts.summary(),
-        hint or (_outlook(status) if status.running else None),
         *origin_lines(origin),
+        hint or (_outlook(status) if status.running else None),
     ]
     output.result(
         counts.model_dump() | more | batches.timing(status) | {"callback": origin.callback},
