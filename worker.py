@@ -24,10 +24,12 @@ from activities.sender import Sender
 from activities.sending import SendActivities
 from send_whatsapp.cgb.client import CGBClient
 from send_whatsapp.cgb.errors import CGBError
+from send_whatsapp.contract.catalogue import Catalogue
 from send_whatsapp.settings import (
     SettingsError,
     TemporalSettings,
     WorkerSettings,
+    load_catalogue,
     unknown_variables,
 )
 from send_whatsapp.telemetry import logs, metrics, tracing
@@ -90,6 +92,7 @@ async def run(settings: WorkerSettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    catalogue = load_catalogue(settings.templates_file)
     runtime = start_runtime(settings.metrics_bind)
     provider_metrics = ProviderMetrics(runtime.metric_meter)
 
@@ -104,7 +107,12 @@ async def run(settings: WorkerSettings) -> None:
         client = await connect(runtime)
         search_attributes = await register_search_attributes(client)
         activities = all_activities(
-            settings, provider, monitor, provider_metrics, search_attributes=search_attributes
+            settings,
+            provider,
+            monitor,
+            provider_metrics,
+            catalogue,
+            search_attributes=search_attributes,
         )
         async with build_worker(client, settings, activities):
             logger.info("serving task queue %s", settings.task_queue)
@@ -163,6 +171,7 @@ def all_activities(
     client: CGBClient,
     monitor: KeyMonitor,
     provider_metrics: ProviderMetrics,
+    catalogue: Catalogue,
     *,
     search_attributes: bool,
 ) -> Sequence[Any]:
@@ -181,6 +190,7 @@ def all_activities(
     flows = FlowActivities(
         provider,
         configured=settings.templates,
+        catalogue=catalogue,
         cache_timeout_s=settings.cache_timeout_s,
         on_cache=provider_metrics.cache,
     )
@@ -190,6 +200,7 @@ def all_activities(
     preparation = PreparationActivities(
         contacts,
         flows,
+        catalogue,
         timeout_s=settings.timeout_s,
         retry=RetryLimits(attempts=settings.retry_attempts + 1, retry_for_s=settings.retry_for_s),
         search_attributes=search_attributes,

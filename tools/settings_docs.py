@@ -12,6 +12,7 @@ from send_whatsapp.settings import (
     GatewaySettings,
     ProcessSettings,
     StarterSettings,
+    TemplateSettings,
     TemporalSettings,
     TracingSettings,
     WorkerSettings,
@@ -71,7 +72,7 @@ AUDIENCES = (
     Audience(
         "Worker",
         "The worker and `send-whatsapp doctor` read these.",
-        (WorkerSettings,),
+        (WorkerSettings, TemplateSettings),
     ),
     Audience(
         "Every process",

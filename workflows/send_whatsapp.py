@@ -9,14 +9,20 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.flows import FlowMatch
     from activities.messages import Send, SendFile, SendFlow, SendText
     from activities.preparation import Preparation
     from activities.sending import SendActivities
-    from send_whatsapp.contract.errors import ErrorType, expired, failure, outcome_of
+    from send_whatsapp.contract.errors import (
+        ErrorType,
+        expired,
+        failure,
+        invalid_request,
+        outcome_of,
+    )
     from send_whatsapp.contract.names import SEND_WORKFLOW, START_BEFORE_MEMO
     from send_whatsapp.contract.request import SendWhatsAppRequest
     from send_whatsapp.contract.result import SendWhatsAppResult
+    from send_whatsapp.contract.templates import FlowMatch
     from workflows import steps
     from workflows.sending import OutgoingMessage, send
     from workflows.steps import SINGLE_SEND, SendOptions
@@ -106,17 +112,22 @@ async def prepare(
     visibility: RunVisibility | RowVisibility,
     preparation: Preparation | None = None,
 ) -> Preparation:
-    """Return what a worker knows about the recipient; fail if `to` is not a phone number."""
+    """Return what a worker knows about the recipient; fail if the request is not valid."""
     visibility.waits_for("Prepares the send.")
     now = workflow.now()
     is_later = request.send_at is not None and request.send_at > now
     is_expired = request.expires_at is not None and request.expires_at <= now
     prepared = preparation or await steps.prepare(
-        request.to, request.template, look_up=not is_later and not is_expired
+        request.to,
+        request.template,
+        request.template_variables,
+        look_up=not is_later and not is_expired,
     )
     visibility.prepared(prepared)
     if prepared.invalid is not None:
         raise failure(ErrorType.INVALID_PHONE_NUMBER, prepared.invalid)
+    if prepared.wrong_variables:
+        raise invalid_request(prepared.wrong_variables)
     return prepared
 
 

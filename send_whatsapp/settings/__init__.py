@@ -7,6 +7,8 @@ from send_whatsapp.settings.base import SettingsError
 from send_whatsapp.settings.gateway import GatewaySettings
 from send_whatsapp.settings.process import ProcessSettings, TracingSettings
 from send_whatsapp.settings.starters import StarterSettings
+from send_whatsapp.settings.templates import TemplateSettings
+from send_whatsapp.settings.templates_file import load_catalogue
 from send_whatsapp.settings.temporal import TemporalSettings
 from send_whatsapp.settings.worker import WorkerSettings, unknown_variables
 
@@ -15,8 +17,10 @@ __all__ = [
     "ProcessSettings",
     "SettingsError",
     "StarterSettings",
+    "TemplateSettings",
     "TemporalSettings",
     "TracingSettings",
     "WorkerSettings",
+    "load_catalogue",
     "unknown_variables",
 ]
