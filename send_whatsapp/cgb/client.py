@@ -14,7 +14,7 @@ import httpx
 from send_whatsapp.cgb import responses
 from send_whatsapp.cgb.body import MAX_BODY
 from send_whatsapp.cgb.errors import Unavailable
-from send_whatsapp.cgb.responses import Account, Flow, Response
+from send_whatsapp.cgb.responses import Account, CustomField, Flow, Response
 from send_whatsapp.cgb.transport import TRANSPORT_ERRORS, track_progress, transport
 
 logger = logging.getLogger(__name__)
@@ -93,6 +93,16 @@ class CGBClient:
         """Return all flows of the account."""
         route = "GET /accounts/flows"
         return responses.flows(await self._call("list the flows", route, "accounts/flows", budget))
+
+    async def custom_fields(self, budget: Budget) -> list[CustomField]:
+        """Return the custom fields of the account."""
+        response = await self._call(
+            "list the custom fields",
+            "GET /accounts/custom_fields",
+            "accounts/custom_fields",
+            budget,
+        )
+        return responses.custom_fields(response)
 
     async def find_contact(self, phone: str, budget: Budget) -> str | None:
         """Return the id of the contact whose phone is exactly `phone`, or None."""

@@ -51,6 +51,14 @@ class Flow:
 
 
 @dataclass(frozen=True)
+class CustomField:
+    """A field of all contacts. `type` is the provider's number for its type, 0 for text."""
+
+    name: str
+    type: int | None
+
+
+@dataclass(frozen=True)
 class Account:
     """The account that a key belongs to."""
 
@@ -105,6 +113,25 @@ def flows(response: Response) -> list[Flow]:
         if flow_id is None or not isinstance(entry.get("name"), str):
             _not_understood(response, "with a flow without an id or a name")
         found.append(Flow(flow_id, entry["name"]))
+    return found
+
+
+def custom_fields(response: Response) -> list[CustomField]:
+    """Return the account's custom fields.
+
+    Raises CGBError, also if an entry has no name.
+    """
+    entries = _json(response)
+    if not isinstance(entries, list):
+        _object(response, entries)
+        _not_understood(response, "without a list of custom fields")
+    found = []
+    for entry in entries:
+        name = entry.get("name") if isinstance(entry, dict) else None
+        if not isinstance(name, str):
+            _not_understood(response, "with a custom field without a name")
+        type_ = entry.get("type")
+        found.append(CustomField(name, type_ if type(type_) is int else None))
     return found
 
 

@@ -8,6 +8,7 @@ import typer
 
 from send_whatsapp.cli.batch_dry_run import show_dry_run
 from send_whatsapp.cli.batch_progress import follow_batch, show_counts
+from send_whatsapp.cli.dry_run import Templates
 from send_whatsapp.cli.file_options import (
     ColumnMap,
     Empty,
@@ -37,6 +38,7 @@ from send_whatsapp.client import batches
 from send_whatsapp.client.batches import BatchLimits
 from send_whatsapp.client.recipients.cells import Cells, FileError, WrongRow
 from send_whatsapp.client.recipients.files import read
+from send_whatsapp.client.recipients.listed_variables import with_listed_variables
 from send_whatsapp.client.recipients.placeholders import unfilled_placeholders
 from send_whatsapp.client.recipients.reading import HiddenRows, ReadOptions
 from send_whatsapp.client.recipients.row_fields import EMPTY_VARIABLE, EmptyCells
@@ -125,14 +127,16 @@ def send(
         output.fail(Exit.INVALID, str(error))
     if unfilled := unfilled_placeholders(common, {*table.columns, *table.columns.values()}):
         output.fail(Exit.INVALID, f"Nothing was sent: {unfilled[0]}")
+    templates = Templates.load(output)
     rows, wrong = rows_of(table.rows, common, key, region, empty_cells)
+    rows, wrong = with_listed_variables(rows, wrong, templates.catalogue)
     rows, clashes = each_person_once(rows, key, duplicates)
     if clashes and duplicates == Duplicates.REFUSE:
         output.fail(Exit.INVALID, _clashes_error(clashes))
     if wrong and not skip_invalid:
         output.fail(Exit.INVALID, _wrong_rows_error(wrong))
     if dry_run:
-        show_dry_run(output, table.columns, rows, len(wrong))
+        show_dry_run(output, table.columns, rows, len(wrong), templates)
         return
     limits = BatchLimits(in_flight=in_flight, per_minute=rate, pause_after=pause_after)
     rejected = [row.outcome() for row in wrong]
@@ -185,5 +189,10 @@ def _wrong_rows_error(wrong: list[WrongRow]) -> str:
     return (
         f"Nothing was sent, because {len(wrong):,} rows cannot be sent:\n{listed}\n"
         "Correct them, or leave them out with --skip-invalid"
-        + (", or leave only the empty variables out with --empty-cells skip" if empty else "")
+        + (
+            ", or leave only the empty variables out with --empty-cells skip (not for a template"
+            " whose variables are listed in TEMPLATES_FILE)"
+            if empty
+            else ""
+        )
     )

@@ -8,9 +8,16 @@ import typer
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from send_whatsapp.cli.doctor_catalogue import compare
 from send_whatsapp.cli.output import Exit, Output
+from send_whatsapp.contract.catalogue import NO_CATALOGUE, Catalogue
 from send_whatsapp.contract.names import DEFAULT_TASK_QUEUE
-from send_whatsapp.settings import SettingsError, WorkerSettings, unknown_variables
+from send_whatsapp.settings import (
+    SettingsError,
+    WorkerSettings,
+    load_catalogue,
+    unknown_variables,
+)
 from send_whatsapp.temporal.clock import MAX_DIFFERENCE_S, TemporalClock
 from send_whatsapp.temporal.connection import TemporalUnavailable, connect
 from send_whatsapp.temporal.process import exit_now
@@ -29,7 +36,7 @@ class Finding(NamedTuple):
 
 @app.command(epilog="Example: send-whatsapp doctor")
 def doctor() -> None:
-    """Check the settings, Temporal, the worker, the provider key and the flows.
+    """Check the settings, Temporal, the worker, the provider key, flows and templates.
 
     The exit code is 4 if anything is wrong.
     """
@@ -49,8 +56,10 @@ async def _check() -> Exit:
 
 async def _findings() -> AsyncIterator[Finding]:
     settings: WorkerSettings | None = None
+    catalogue = NO_CATALOGUE
     try:
         settings = WorkerSettings.load()
+        catalogue = load_catalogue(settings.templates_file)
         yield Finding(True, "settings: all values are valid")
     except SettingsError as error:
         yield Finding(False, f"settings: {error}")
@@ -59,7 +68,7 @@ async def _findings() -> AsyncIterator[Finding]:
     async for finding in _temporal(settings.task_queue if settings else DEFAULT_TASK_QUEUE):
         yield finding
     if settings:
-        async for finding in _provider(settings):
+        async for finding in _provider(settings, catalogue):
             yield finding
 
 
@@ -103,7 +112,7 @@ async def _search_attributes(client: Client) -> Finding:
     return Finding(True, "search attributes: all are registered")
 
 
-async def _provider(settings: WorkerSettings) -> AsyncIterator[Finding]:
+async def _provider(settings: WorkerSettings, catalogue: Catalogue) -> AsyncIterator[Finding]:
     # Imported here because it would delay the start of all other commands.
     from send_whatsapp.cgb.client import Budget, CGBClient
     from send_whatsapp.cgb.errors import CGBError, Unauthorized
@@ -114,6 +123,9 @@ async def _provider(settings: WorkerSettings) -> AsyncIterator[Finding]:
             account = await client.account(Budget.of(settings.timeout_s, "doctor"))
             yield Finding(True, f"provider key: belongs to account {account.name or account.id}")
             flows = await client.flows(Budget.of(settings.timeout_s, "doctor"))
+            fields = []
+            if catalogue.templates:
+                fields = await client.custom_fields(Budget.of(settings.timeout_s, "doctor"))
         except Unauthorized:
             yield Finding(False, "provider key: refused; correct CGB_API_KEY")
             return
@@ -129,3 +141,6 @@ async def _provider(settings: WorkerSettings) -> AsyncIterator[Finding]:
             yield Finding(
                 False, f"CGB_TEMPLATE_{name}: the account has no flow {flow_id}; correct the id"
             )
+    types = {field.name: field.type for field in fields}
+    for ok, line in compare(catalogue, settings.templates, flows, types):
+        yield Finding(ok, line)

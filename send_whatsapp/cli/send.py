@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
+from send_whatsapp.cli.dry_run import show_send
 from send_whatsapp.cli.errors import UsageError
 from send_whatsapp.cli.options import (
     DEFAULT_TIMEOUT_S,
@@ -71,6 +72,10 @@ def send(
     in_: Annotated[
         str | None, typer.Option("--in", help="Send after this time, for example 10m.")
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Show what would be sent, without starting anything."),
+    ] = False,
     no_wait: NoWait = False,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
     as_json: Json = False,
@@ -103,6 +108,9 @@ def send(
     except InvalidPhoneNumber as error:
         message = f"Correct the phone number in --to: {error}"
         output.fail(Exit.INVALID, message, error_type=ErrorType.INVALID_PHONE_NUMBER)
+    if dry_run:
+        show_send(output, request, key)
+        return
 
     async def command(session: Session) -> Exit:
         started = await sends.start_send(

@@ -38,7 +38,7 @@ async def harness(worker_on: WorkerOn) -> AsyncIterator[SendHarness]:
 
 
 @pytest.mark.parametrize(("variables", "problem"), CASES)
-@pytest.mark.parametrize("more", [{}, {"sendAt": "2999-01-01T00:00:00Z"}, {"message": "Hello"}])
+@pytest.mark.parametrize("more", [{}, {"message": "Hello"}], ids=["alone", "fallback"])
 async def test_wrong_variables_are_refused_before_any_call(
     harness: SendHarness,
     provider: Simulator,
@@ -91,10 +91,11 @@ async def test_a_configured_flow_wins_over_the_catalogue(
     assert result.flow_id == "1752250957766"
 
 
-async def test_a_start_from_another_sdk_is_refused_alike(
-    client: Client, harness: SendHarness, provider: Simulator
+@pytest.mark.parametrize("more", [{}, {"sendAt": "2999-01-01T00:00:00Z"}], ids=["now", "later"])
+async def test_a_start_from_another_sdk_is_refused_at_once(
+    client: Client, harness: SendHarness, provider: Simulator, more: dict[str, str]
 ) -> None:
-    body = {"to": new_phone(), "template": "visa_approved", "variables": {"name": "Ada"}}
+    body = {"to": new_phone(), "template": "visa_approved", "variables": {"name": "Ada"}} | more
     with pytest.raises(WorkflowFailureError) as failed:
         await client.execute_workflow(
             SEND_WORKFLOW, body, id=new_phone(), task_queue=harness.task_queue
