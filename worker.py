@@ -16,6 +16,8 @@ from activities.contacts import ContactActivities
 from activities.flows import FlowActivities
 from activities.groups import REPORT_EVERY_S, GroupActivities
 from activities.key_monitor import KeyMonitor
+from activities.opt_out import OptOutRules, OptOuts
+from activities.opt_out_changes import OptOutActivities
 from activities.parts import PartActivities
 from activities.preparation import PreparationActivities
 from activities.provider import Provider
@@ -40,10 +42,11 @@ from send_whatsapp.temporal.search_attributes import register_search_attributes
 from workflows.send_batch import SendWhatsAppBatch
 from workflows.send_part import SendWhatsAppBatchPart
 from workflows.send_whatsapp import SendWhatsApp
+from workflows.set_opt_out import SetOptOut
 
 logger = logging.getLogger("worker")
 
-WORKFLOWS: Sequence[type] = (SendWhatsApp, SendWhatsAppBatch, SendWhatsAppBatchPart)
+WORKFLOWS: Sequence[type] = (SendWhatsApp, SendWhatsAppBatch, SendWhatsAppBatchPart, SetOptOut)
 
 SHUTDOWN_MARGIN_S = 10
 """Seconds that a running activity gets after the deadline of its calls when the worker stops."""
@@ -180,8 +183,11 @@ def all_activities(
     provider = Provider(client, key, monitor, settings.timeout_s, provider_metrics.rate_limit_wait)
     # A limit on activities is a limit on requests only if each activity makes one request.
     one_request = settings.max_requests_per_minute is not None
+    rules = OptOutRules(settings.opt_out, settings.opt_out_tag, settings.opt_out_cache_s)
+    opt_outs = OptOuts(provider, rules)
     contacts = ContactActivities(
         provider,
+        opt_outs,
         region=settings.default_region,
         cache_timeout_s=settings.cache_timeout_s,
         one_request=one_request,
@@ -194,9 +200,10 @@ def all_activities(
         cache_timeout_s=settings.cache_timeout_s,
         on_cache=provider_metrics.cache,
     )
-    sender = Sender(provider, contacts)
+    sender = Sender(provider, contacts, opt_outs)
     sends = SendActivities(sender)
     groups = GroupActivities(sender, contacts)
+    changes = OptOutActivities(provider, opt_outs)
     preparation = PreparationActivities(
         contacts,
         flows,
@@ -220,12 +227,19 @@ def all_activities(
         groups.read_group,
         groups.stop_group,
         PartActivities().part_status,
+        changes.find_opt_out_tag,
+        changes.create_opt_out_tag,
+        changes.add_opt_out_tag,
+        changes.remove_opt_out_tag,
+        changes.read_opt_out,
     ]
 
 
 def build_worker(client: Client, settings: WorkerSettings, activities: Sequence[Any]) -> Worker:
     """Return the worker of the task queue, with every workflow and these activities."""
     per_minute = settings.max_requests_per_minute
+    # A send may have to ask whether the person has opted out, and then makes two requests.
+    requests = 2 if settings.opt_out == "respect" else 1
     return Worker(
         client,
         task_queue=settings.task_queue,
@@ -239,7 +253,7 @@ def build_worker(client: Client, settings: WorkerSettings, activities: Sequence[
         # After a worker is killed, its runs wait this long before another worker takes them.
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=5),
         graceful_shutdown_timeout=timedelta(seconds=settings.timeout_s + SHUTDOWN_MARGIN_S),
-        max_task_queue_activities_per_second=per_minute / 60 if per_minute else None,
+        max_task_queue_activities_per_second=per_minute / 60 / requests if per_minute else None,
         # Eager activities do not pass through the task queue, so its rate limit misses them.
         disable_eager_activity_execution=per_minute is not None,
         # Otherwise the reports of a group are held back for half a minute.

@@ -134,5 +134,5 @@ class PreparationActivities:
                 except ApplicationError as error:
                     prepared.failed_lookup = AttemptFailure.of(error)
             if contact_id is not None:
-                prepared.contact = Contact(to=prepared.to, contact_id=contact_id)
+                prepared.contact = self._contacts.contact(prepared.to, contact_id)
             return prepared

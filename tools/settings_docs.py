@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 
 from send_whatsapp.settings import (
     GatewaySettings,
+    OptOutSettings,
     ProcessSettings,
     StarterSettings,
     TemplateSettings,
@@ -72,7 +73,7 @@ AUDIENCES = (
     Audience(
         "Worker",
         "The worker and `send-whatsapp doctor` read these.",
-        (WorkerSettings, TemplateSettings),
+        (WorkerSettings, TemplateSettings, OptOutSettings),
     ),
     Audience(
         "Every process",

@@ -54,7 +54,8 @@ def first_message(
     is_later = request.send_at is not None and request.send_at > workflow.now()
     if settings.one_request or is_later or (request.template is not None and flow is None):
         return None
-    return outgoing(request, "", flow, Preparation(**dict(settings)))
+    nobody_yet = Contact(to=request.to, contact_id="")
+    return outgoing(request, nobody_yet, flow, Preparation(**dict(settings)))
 
 
 def next_attempt(end: RowEnd, settings: RunSettings, flow: FlowMatch | None) -> Preparation:

@@ -9,6 +9,7 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
+    from activities.contacts import Contact
     from activities.messages import Send, SendFile, SendFlow, SendText
     from activities.preparation import Preparation
     from activities.sending import SendActivities
@@ -91,7 +92,7 @@ async def deliver(
         ),
     )
 
-    message = outgoing(request, contact.contact_id, flow, prepared)
+    message = outgoing(request, contact, flow, prepared)
     visibility.sending(message.kind)
     visibility.waits_for(f"{message.summary}.", prepared)
     accepted = await send(message, prepared, options)
@@ -132,16 +133,18 @@ async def prepare(
 
 
 def outgoing(
-    request: SendWhatsAppRequest, contact_id: str, flow: FlowMatch | None, prepared: Preparation
+    request: SendWhatsAppRequest, contact: Contact, flow: FlowMatch | None, prepared: Preparation
 ) -> OutgoingMessage:
     """Return the message to send; fail if there is nothing to send."""
     common = Send(
-        contact_id=contact_id,
+        contact_id=contact.contact_id,
         delivery=request.delivery,
         retry=prepared.retry,
         origin_run_id=workflow.info().original_execution_run_id,
         expires_at=request.expires_at,
         failed_attempt=prepared.failed_send,
+        may_write_at=contact.may_write_at,
+        ignore_opt_out=request.ignore_opt_out,
     ).model_dump()
     if request.template is not None and flow and flow.flow_id:
         variables = request.template_variables

@@ -23,6 +23,7 @@ from send_whatsapp.cli.options import (
     ExpiresIn,
     Fallback,
     FileUrl,
+    IgnoreOptOut,
     Json,
     KindOfFile,
     Message,
@@ -62,6 +63,7 @@ def send(
     file_url: FileUrl = None,
     file_type: KindOfFile = None,
     at_most_once: AtMostOnce = False,
+    ignore_opt_out: IgnoreOptOut = False,
     expires_in: ExpiresIn = None,
     columns: ColumnMap = None,
     header_row: HeaderRow = None,
@@ -115,6 +117,7 @@ def send(
         "delivery": "at_most_once" if at_most_once else None,
         "variables": name_values("--var", variables)
         | ({FALLBACK_VARIABLE: fallback} if fallback is not None else {}),
+        "ignoreOptOut": ignore_opt_out,
         "expiresAt": expires_at.isoformat(timespec="milliseconds") if expires_at else None,
     }
     common = {name: value for name, value in common.items() if value}

@@ -13,6 +13,7 @@ from send_whatsapp.cli.options import (
     ExpiresIn,
     Fallback,
     FileUrl,
+    IgnoreOptOut,
     Json,
     KindOfFile,
     Message,
@@ -54,6 +55,7 @@ def send(
     file_url: FileUrl = None,
     file_type: KindOfFile = None,
     at_most_once: AtMostOnce = False,
+    ignore_opt_out: IgnoreOptOut = False,
     key: Annotated[
         str | None,
         typer.Option(help="Idempotency key, which becomes the workflow id: one key, one send."),
@@ -97,6 +99,7 @@ def send(
         "delivery": "at_most_once" if at_most_once else "at_least_once",
         "sendAt": at if in_ is None else from_now("--in", in_),
         "expiresAt": from_now("--expires-in", expires_in),
+        "ignoreOptOut": ignore_opt_out,
     }
     try:
         # The worker's region may differ, so the number is handed over in E.164.

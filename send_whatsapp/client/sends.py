@@ -253,6 +253,8 @@ def _details(request: SendWhatsAppRequest, memo: dict[str, Any]) -> str:
         details.append(f"Not sent before {utc(request.send_at)}.")
     if request.expires_at:
         details.append(f"Not sent after {utc(request.expires_at)}.")
+    if request.ignore_opt_out:
+        details.append("Sent even if the person has opted out (ignoreOptOut).")
     if FORCED_MEMO in memo:
         details.append("Started by force after a run that may have sent the message.")
     if RESEND_MEMO in memo:

@@ -93,6 +93,9 @@ class BatchBody(BatchContent):
         "at_least_once", description="what to do if nobody can know whether a send went out"
     )
     expires_at: Time | None = Field(None, description="do not send after this time (ISO 8601)")
+    ignore_opt_out: bool = Field(
+        False, description="send even to people who have opted out, for example legal notices"
+    )
     per_minute: PerMinute | None = Field(None, description="how many rows start in a minute")
     pause_after: Annotated[int, Field(ge=1, le=MAX_ROWS)] = Field(
         20, description="how many failures in a row pause the batch"

@@ -103,7 +103,8 @@ def _message(description: str, **examples: Any) -> dict[str, Any]:
     return {"model": Message, "description": description, "content": content}
 
 
-def _json_body(schema: dict[str, Any], **examples: Any) -> dict[str, Any]:
+def json_body(schema: dict[str, Any], **examples: Any) -> dict[str, Any]:
+    """Return what the document says about a JSON body."""
     content = {"schema": schema} | ({"examples": _examples(examples)} if examples else {})
     return {"required": True, "content": {"application/json": content}}
 
@@ -123,7 +124,8 @@ _PROBLEMS = {
 }
 
 
-def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return what the document says about these error answers."""
     return {
         status: {
             "description": _PROBLEMS[status],
@@ -152,7 +154,7 @@ def _header(name: str, description: str, example: str) -> dict[str, Any]:
     }
 
 
-_PREFER = _header(
+PREFER = _header(
     "Prefer", "wait=N: answer when the run is closed, at the latest after N seconds", "wait=10"
 )
 _KEY = _header(
@@ -162,7 +164,7 @@ _KEY = _header(
     '"order-4711"',
 )
 # The middleware checks the token; this only adds it to the document.
-_WITH_TOKEN: list[Any] = [Security(HTTPBearer(auto_error=False))]
+WITH_TOKEN: list[Any] = [Security(HTTPBearer(auto_error=False))]
 
 _STARTED = {
     202: _message("The run has started, or exists under this key", running=_RUNNING),
@@ -171,12 +173,12 @@ _STARTED = {
 
 POST_MESSAGE: dict[str, Any] = {
     "status_code": 202,
-    "dependencies": _WITH_TOKEN,
+    "dependencies": WITH_TOKEN,
     "summary": "Send a message",
-    "responses": _STARTED | _problems(400, 401, 408, 413, 415, 422, 429, 431, 503),
+    "responses": _STARTED | problems(400, 401, 408, 413, 415, 422, 429, 431, 503),
     "openapi_extra": {
-        "parameters": [_KEY, _PREFER],
-        "requestBody": _json_body(request_schema(), **REQUESTS),
+        "parameters": [_KEY, PREFER],
+        "requestBody": json_body(request_schema(), **REQUESTS),
     },
 }
 
@@ -190,8 +192,8 @@ GET_MESSAGE: dict[str, Any] = {
             unknown=_UNKNOWN,
         )
     }
-    | _problems(401, 404, 429, 503),
-    "dependencies": _WITH_TOKEN,
+    | problems(401, 404, 429, 503),
+    "dependencies": WITH_TOKEN,
 }
 
 DELETE_MESSAGE: dict[str, Any] = {
@@ -200,8 +202,8 @@ DELETE_MESSAGE: dict[str, Any] = {
         200: _message("Cancelled: nothing was sent", cancelled=_CANCELLED),
         202: _message("Cancellation is requested; the run has not ended yet", running=_RUNNING),
     }
-    | _problems(401, 404, 409, 429, 503),
-    "dependencies": _WITH_TOKEN,
+    | problems(401, 404, 409, 429, 503),
+    "dependencies": WITH_TOKEN,
 }
 
 POST_WEBHOOK: dict[str, Any] = {
@@ -209,19 +211,19 @@ POST_WEBHOOK: dict[str, Any] = {
     "summary": "Send what a declared webhook makes of the body",
     "responses": _STARTED
     | {204: {"description": "The webhook's condition does not hold: nothing is sent"}}
-    | _problems(400, 401, 404, 408, 413, 415, 422, 429, 431, 503),
+    | problems(400, 401, 404, 408, 413, 415, 422, 429, 431, 503),
     "openapi_extra": {
-        "parameters": [_PREFER],
-        "requestBody": _json_body({"type": "object"}),
+        "parameters": [PREFER],
+        "requestBody": json_body({"type": "object"}),
     },
 }
 
 POST_BATCH: dict[str, Any] = {
     "status_code": 202,
-    "dependencies": _WITH_TOKEN,
+    "dependencies": WITH_TOKEN,
     "summary": "Start a batch, or continue it",
-    "responses": _problems(400, 401, 408, 409, 413, 415, 422, 429, 431, 503),
-    "openapi_extra": {"requestBody": _json_body(batch_body_schema(), **BATCHES)},
+    "responses": problems(400, 401, 408, 409, 413, 415, 422, 429, 431, 503),
+    "openapi_extra": {"requestBody": json_body(batch_body_schema(), **BATCHES)},
 }
 
 
@@ -229,8 +231,8 @@ def _existing_batch(summary: str, status_code: int = 200) -> dict[str, Any]:
     return {
         "summary": summary,
         "status_code": status_code,
-        "dependencies": _WITH_TOKEN,
-        "responses": _problems(401, 404, 409, 429, 503),
+        "dependencies": WITH_TOKEN,
+        "responses": problems(401, 404, 409, 429, 503),
     }
 
 
@@ -242,6 +244,6 @@ CANCEL_BATCH = _existing_batch("Cancel a batch", status_code=202)
 
 READY: dict[str, Any] = {
     "summary": "200 if a message could be started now; `warning` if the clocks differ",
-    "responses": _problems(503),
+    "responses": problems(503),
 }
 HEALTHY: dict[str, Any] = {"summary": "200 while the process serves"}

@@ -5,6 +5,7 @@ docs/settings.md and .env.example are generated from these classes (`make genera
 
 from send_whatsapp.settings.base import SettingsError
 from send_whatsapp.settings.gateway import GatewaySettings
+from send_whatsapp.settings.opt_out import OptOutSettings
 from send_whatsapp.settings.process import ProcessSettings, TracingSettings
 from send_whatsapp.settings.starters import StarterSettings
 from send_whatsapp.settings.templates import TemplateSettings
@@ -14,6 +15,7 @@ from send_whatsapp.settings.worker import WorkerSettings, unknown_variables
 
 __all__ = [
     "GatewaySettings",
+    "OptOutSettings",
     "ProcessSettings",
     "SettingsError",
     "StarterSettings",

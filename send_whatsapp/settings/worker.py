@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
+from send_whatsapp.settings.opt_out import OptOutSettings
 from send_whatsapp.settings.templates import TEMPLATE_PREFIX, TemplateSettings
 from send_whatsapp.settings.values import (
     HOST_PORT,
@@ -17,7 +18,7 @@ from send_whatsapp.settings.values import (
 )
 
 
-class WorkerSettings(TemplateSettings):
+class WorkerSettings(OptOutSettings, TemplateSettings):
     """Settings of the worker; `send-whatsapp doctor` reads them too."""
 
     api_url: Annotated[str, HTTP_URL_WITHOUT_CREDENTIALS] = Field(
