@@ -203,7 +203,6 @@ def all_activities(
     sender = Sender(provider, contacts, opt_outs)
     sends = SendActivities(sender)
     groups = GroupActivities(sender, contacts)
-    changes = OptOutActivities(provider, opt_outs)
     preparation = PreparationActivities(
         contacts,
         flows,
@@ -227,11 +226,7 @@ def all_activities(
         groups.read_group,
         groups.stop_group,
         PartActivities().part_status,
-        changes.find_opt_out_tag,
-        changes.create_opt_out_tag,
-        changes.add_opt_out_tag,
-        changes.remove_opt_out_tag,
-        changes.read_opt_out,
+        *OptOutActivities(provider, opt_outs).all(),
     ]
 
 

@@ -190,6 +190,7 @@ class _Group:
     async def _send(self, row: GroupRow) -> None:
         end = await self._attempt(row)
         if end is not None:
+            end.failed_at = None if end.accepted else utc(datetime.now(UTC))
             self._ends[row.row] = end
 
     async def _attempt(self, row: GroupRow) -> RowEnd | None:

@@ -1,7 +1,7 @@
 """The activities that change somebody's opt-out: each makes one provider call."""
 
-from collections.abc import Awaitable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 from temporalio import activity
@@ -58,6 +58,16 @@ class OptOutActivities:
         self._provider = provider
         self._opt_outs = opt_outs
         self._state = ContactState(provider.client)
+
+    def all(self) -> Sequence[Callable[..., Any]]:
+        """Return every activity."""
+        return (
+            self.find_opt_out_tag,
+            self.create_opt_out_tag,
+            self.add_opt_out_tag,
+            self.remove_opt_out_tag,
+            self.read_opt_out,
+        )
 
     @activity.defn
     async def find_opt_out_tag(self, request: OfAccount) -> FoundTag:

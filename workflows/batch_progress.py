@@ -31,6 +31,7 @@ class BatchProgress:
         self._planned = request.planned_parts
         self.checkpoint = request.checkpoint or BatchCheckpoint(per_minute=request.per_minute)
         self._not_started = sum(self._planned[self.checkpoint.started_parts :], Counts())
+        self._ended_before = sum(part.ended for part in self._planned)
 
     @property
     def running(self) -> Sequence[str]:
@@ -66,6 +67,9 @@ class BatchProgress:
             cancelled=checkpoint.cancelled,
             complete=checkpoint.complete,
             per_minute=checkpoint.per_minute,
+            send_at=self._request.send_at,
+            started_at=checkpoint.started_at,
+            ended_before=self._ended_before,
             part_count=len(self._planned),
         )
 

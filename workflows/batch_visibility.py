@@ -41,6 +41,8 @@ def _explanation(state: BatchState) -> str:
         return f". Paused: {state.pause_reason}. `send-whatsapp batch resume` continues it"
     if not state.complete:
         return ". Waits until the starter has started every part"
+    if state.send_at and not state.started_at:
+        return f". Starts at {state.send_at.isoformat()}"
     if state.retrying:
         return f". {state.retrying:,} of them wait for another attempt: {state.retry_reason}"
     return ""

@@ -1,7 +1,8 @@
 """SendWhatsAppBatch: lets the parts of a batch send, a few at a time, and shows its progress."""
 
 import asyncio
-from datetime import timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
@@ -71,6 +72,7 @@ class SendWhatsAppBatch:
         self._show(at_once=True)
         await self._start_given_rows(request)
         await self._wait_for_parts()
+        await self._wait_until(request.send_at)
         await self._look_up_templates(request.templates, settings)
         await self._run_parts()
 
@@ -78,7 +80,7 @@ class SendWhatsAppBatch:
         """Start the parts of rows that the input of the batch contains."""
         if not request.rows or self._progress.checkpoint.complete:
             return
-        for number, part in enumerate(split(request.rows)):
+        for number, part in enumerate(split(request.rows, send_at=request.send_at)):
             try:
                 await workflow.start_child_workflow(
                     PART_WORKFLOW,
@@ -99,6 +101,15 @@ class SendWhatsAppBatch:
             )
         except TimeoutError:
             self._cancel_parts()
+
+    async def _wait_until(self, send_at: datetime | None) -> None:
+        """Wait for the time at which the batch may start, unless it is cancelled earlier."""
+        checkpoint = self._progress.checkpoint
+        if send_at is not None and checkpoint.started_at is None:
+            wait = max(timedelta(milliseconds=1), send_at - workflow.now())
+            with suppress(TimeoutError):
+                await workflow.wait_condition(lambda: checkpoint.cancelled, timeout=wait)
+        checkpoint.started_at = checkpoint.started_at or workflow.now()
 
     async def _look_up_templates(self, templates: list[str], settings: RunSettings) -> None:
         """Look up each template once for all rows; if that fails, each row looks it up itself."""

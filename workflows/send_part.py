@@ -1,7 +1,7 @@
 """SendWhatsAppBatchPart: up to 250 rows of a batch, with an outcome for each."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import FailureError, is_cancelled_exception
@@ -17,7 +17,8 @@ with workflow.unsafe.imports_passed_through():
     from workflows.row_gate import RowGate
 
 STARTS_WITHIN = timedelta(days=90)
-"""A part that gets no control message from its batch ends after this time and sends nothing."""
+"""A part that its batch does not start within this time, or within this time after `send_at`, ends
+and sends nothing."""
 
 
 @workflow.defn(name=PART_WORKFLOW)
@@ -34,7 +35,7 @@ class SendWhatsAppBatchPart:
     @workflow.run
     async def run(self, request: PartRequest) -> list[RowOutcome]:
         """Return the outcome of each row."""
-        await self._wait_for_batch()
+        await self._wait_for_batch(request.send_at)
         rows = request.unpacked()
         self._rows = PartRows(rows, request.known)
         reporting = asyncio.create_task(self._report_to_batch())
@@ -53,10 +54,12 @@ class SendWhatsAppBatchPart:
         """Return the rows that have ended."""
         return list(self._rows.ended)
 
-    async def _wait_for_batch(self) -> None:
+    async def _wait_for_batch(self, send_at: datetime | None) -> None:
+        later = send_at - workflow.now() if send_at else timedelta()
         try:
             await workflow.wait_condition(
-                lambda: self._gate.control is not None, timeout=STARTS_WITHIN
+                lambda: self._gate.control is not None,
+                timeout=STARTS_WITHIN + max(later, timedelta()),
             )
         except TimeoutError:
             self._gate.stop("its batch never started")

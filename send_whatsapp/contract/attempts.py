@@ -87,7 +87,8 @@ class RowEnd(BaseModel):
     """How the first attempt of a row ended: accepted, failed at its lookup, or failed to send.
 
     Without any of the three the row did not start. A failure with a retry delay wants another
-    attempt. `to` is the number in E.164, `contact_id` the recipient, as far as they are known.
+    attempt. `to` is the number in E.164, `contact_id` the recipient, as far as they are known;
+    `failed_at` is the time of the failure (UTC, ISO 8601).
     """
 
     row: int
@@ -96,6 +97,7 @@ class RowEnd(BaseModel):
     accepted: Accepted | None = None
     failed_lookup: AttemptFailure | None = None
     failed_send: FailedAttempt | None = None
+    failed_at: str | None = None
 
     @property
     def failure(self) -> AttemptFailure | None:

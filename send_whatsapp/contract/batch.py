@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
 
+from send_whatsapp.contract.fields import Time
 from send_whatsapp.contract.names import MAX_BATCH_KEY_LENGTH
 from send_whatsapp.contract.request import Request, SendWhatsAppRequest
 from send_whatsapp.contract.result import Outcome
@@ -56,7 +57,7 @@ class BatchRequest(Request):
 
     `pause_after` consecutive failures within one part pause the batch; `per_minute` limits how many
     rows start in a minute (None: no limit). At most `in_flight` rows are in their first attempt at
-    once.
+    once. No row is sent before `send_at`.
     """
 
     key: Annotated[str, Field(min_length=1, max_length=MAX_BATCH_KEY_LENGTH)]
@@ -64,6 +65,7 @@ class BatchRequest(Request):
     in_flight: Annotated[int, Field(ge=1, le=1000)] = 100
     pause_after: Annotated[int, Field(ge=1)] = 20
     per_minute: PerMinute | None = None
+    send_at: Time | None = None
 
 
 class PerMinuteUpdate(BatchModel):
@@ -144,7 +146,8 @@ class BatchState(BatchModel):
 
     `generation` counts the starts under this key; `part_count` (in JSON: `parts`) is the number of
     parts. Nothing is sent until the batch is `complete`: every part has reached Temporal. Of the
-    running rows, `retrying` wait for another attempt, because of `retry_reason`.
+    running rows, `retrying` wait for another attempt, because of `retry_reason`. No row is sent
+    before `send_at`; rows are sent since `started_at`, before which `ended_before` rows had ended.
     """
 
     key: str
@@ -157,4 +160,7 @@ class BatchState(BatchModel):
     cancelled: bool = False
     complete: bool = False
     per_minute: int | None = None
+    send_at: Time | None = None
+    started_at: Time | None = None
+    ended_before: int = 0
     part_count: int = Field(0, alias="parts")

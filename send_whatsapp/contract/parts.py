@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import (
@@ -16,6 +17,7 @@ from pydantic import (
 
 from send_whatsapp.contract.batch import BatchModel, BatchRequest, Counts, Row, RowOutcome, Rows
 from send_whatsapp.contract.errors import invalid_request
+from send_whatsapp.contract.fields import Time
 from send_whatsapp.contract.request import Request
 from send_whatsapp.contract.validation import problems, refusal
 
@@ -53,6 +55,7 @@ def _as_json(rows: Any) -> Any:
 class PartRequest(Request):
     """Input of one part: rows to send, and rows whose outcome is known already.
 
+    `send_at` is the time at which the batch will let the part start, if the batch starts later.
     `rows` is a list in JSON. In memory it stays JSON text, `rows_json`, a tenth of the objects'
     size: the parts of a long batch wait in the workers' memory until they may start.
     """
@@ -61,11 +64,12 @@ class PartRequest(Request):
         "[]", alias="rows"
     )
     known: list[RowOutcome] = Field(default_factory=list)
+    send_at: Time | None = None
 
     @classmethod
-    def of(cls, rows: list[Row]) -> Self:
+    def of(cls, rows: list[Row], send_at: datetime | None = None) -> Self:
         """Return the part that sends these rows."""
-        return cls.model_validate({"rows": rows})
+        return cls.model_validate({"rows": rows, "send_at": send_at})
 
     def unpacked(self) -> list[Row]:
         """Return the rows to send. Raises the failure `InvalidRequest`."""
@@ -136,6 +140,7 @@ class BatchCheckpoint(BatchModel):
     pause_reason: str | None = None
     cancelled: bool = False
     complete: bool = False
+    started_at: Time | None = None
     flows: Flows | None = None
 
 
@@ -177,10 +182,12 @@ def row_bytes(row: Row) -> int:
     return len(row.model_dump_json(by_alias=True).encode())
 
 
-def split(rows: list[Row], known: list[RowOutcome] | None = None) -> list[PartRequest]:
+def split(
+    rows: list[Row], known: list[RowOutcome] | None = None, send_at: datetime | None = None
+) -> list[PartRequest]:
     """Return parts within the limits above: first those that send `rows`, then those of `known`."""
     return [
-        *(PartRequest.of(group) for group in _groups(rows, row_bytes, MAX_PART_ROWS)),
+        *(PartRequest.of(group, send_at) for group in _groups(rows, row_bytes, MAX_PART_ROWS)),
         *(PartRequest(known=group) for group in _groups(known or [], _outcome_bytes, MAX_KNOWN)),
     ]
 

@@ -2,26 +2,22 @@
 
 import asyncio
 import json
-import os
 import re
-import subprocess
-import sys
 import uuid
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
-    AbstractContextManager,
     asynccontextmanager,
-    contextmanager,
     suppress,
 )
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from temporalio.api.workflow.v1 import PendingActivityInfo
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowHandle
 from temporalio.runtime import Runtime
 from temporalio.worker import Worker
 
@@ -31,57 +27,17 @@ from send_whatsapp.cgb.client import CGBClient
 from send_whatsapp.client import batches
 from send_whatsapp.client.state import Started, get_state
 from send_whatsapp.contract.batch import BatchState, Counts, Row, RowOutcome
-from send_whatsapp.contract.names import batch_id
+from send_whatsapp.contract.names import batch_id, part_id
+from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.settings import WorkerSettings, load_catalogue
 from send_whatsapp.telemetry.metrics import ProviderMetrics
 from simulator.process import Simulator
-from tests.conftest import ROOT, SendHarness, new_phone, until
+from tests.conftest import SendHarness, new_phone, until
 from tools.dev_server import DevServer
 from tools.temporal_cli import INSTALLED
 from workflows.send_whatsapp import SendWhatsApp
 
-WorkerProcess = subprocess.Popen[bytes]
 Operator = Callable[..., Awaitable[None]]
-ProcessOn = Callable[..., AbstractContextManager[WorkerProcess]]
-
-
-@pytest.fixture
-def worker_log(tmp_path: Path) -> Path:
-    return tmp_path / "worker.log"
-
-
-@pytest.fixture
-def worker_process(server: DevServer, worker_log: Path) -> ProcessOn:
-    """Return a context manager that runs `worker.py` with these settings.
-
-    `address` and `api_url` lead it through relays; its log, JSON, goes to `worker_log`.
-    """
-
-    @contextmanager
-    def run(
-        settings: WorkerSettings, *, address: str = server.address, api_url: str | None = None
-    ) -> Iterator[WorkerProcess]:
-        kept = {n: v for n, v in os.environ.items() if not n.startswith(("CGB_", "TEMPORAL_"))}
-        environment = kept | {
-            "TEMPORAL_ADDRESS": address,
-            "CGB_API_URL": api_url or settings.api_url,
-            "CGB_API_KEY": settings.api_key.get_secret_value(),
-            "CGB_TIMEOUT": str(settings.timeout_ms),
-            "CGB_RETRY_ATTEMPTS": str(settings.retry_attempts),
-            "TEMPORAL_TASK_QUEUE": settings.task_queue,
-            "LOG_FORMAT": "json",
-        }
-        with worker_log.open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, str(ROOT / "worker.py")], env=environment, stdout=log, stderr=log
-            )
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait()
-
-    return run
 
 
 @pytest.fixture
@@ -210,15 +166,20 @@ class Batch:
         self.harness, self.rows, self.key = harness, rows, f"b-{uuid.uuid4()}"
         self.handle = harness.client.get_workflow_handle(batch_id(self.key))
 
-    async def start(self, **limits: int) -> BatchState:
+    async def start(self, **limits: int | datetime) -> BatchState:
         return await batches.start(
             self.harness.client,
             self.key,
             self.rows,
             [],
-            limits=batches.BatchLimits(**limits),
+            limits=batches.BatchLimits.model_validate(limits),
             task_queue=self.harness.task_queue,
         )
+
+    @property
+    def part(self) -> WorkflowHandle[Any, Any]:
+        """The first part."""
+        return self.harness.client.get_workflow_handle(part_id(batch_id(self.key), 1, 0))
 
     async def status(self) -> batches.BatchStatus:
         return await batches.get_status(self.harness.client, self.key)
@@ -242,3 +203,35 @@ class Batch:
     async def outcomes(self, within_s: float = 60) -> list[str]:
         """Wait until the batch has ended; return the outcome of each row."""
         return [row.outcome for row in await self.report(within_s)]
+
+
+def rows(count: int, **fields: Any) -> list[Row]:
+    """Return texts to new people, sent at most once unless `fields` say otherwise."""
+    return [
+        Row(
+            row=number,
+            key=f"k{number}",
+            request=SendWhatsAppRequest.model_validate(
+                {"to": new_phone(), "message": "x", "delivery": "at_most_once", **fields}
+            ),
+        )
+        for number in range(2, count + 2)
+    ]
+
+
+async def until_arrived(provider: Simulator, count: int) -> None:
+    """Wait for so many messages."""
+
+    async def have_arrived() -> bool:
+        return len(await provider.inbox()) >= count
+
+    await until(have_arrived)
+
+
+async def until_sent(provider: Simulator, count: int) -> None:
+    """Wait for so many requests to send, answered or not."""
+
+    async def were_sent() -> bool:
+        return len(await provider.requests("send_text")) >= count
+
+    await until(were_sent)

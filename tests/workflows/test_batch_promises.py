@@ -1,6 +1,7 @@
 """What batches promise if something ends from outside: no row is lost, doubled or misreported."""
 
 import uuid
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,52 +10,21 @@ from temporalio.exceptions import ApplicationError
 
 from bench.batch_proof import prove
 from send_whatsapp.client import batches
-from send_whatsapp.contract.batch import BatchRequest, Row
-from send_whatsapp.contract.names import batch_id, part_id
-from send_whatsapp.contract.request import SendWhatsAppRequest
+from send_whatsapp.contract.batch import BatchRequest
+from send_whatsapp.contract.names import batch_id
 from simulator.faults import Fault
 from simulator.process import Simulator
 from tests.conftest import SendHarness, WorkerOn, new_phone, until
-from tests.workflows.conftest import Batch
+from tests.workflows.conftest import Batch, rows, until_arrived, until_sent
 
 RETRY_AFTER_A_MINUTE = Fault(route="send_text", status=429, headers={"retry-after": "60"})
 
 
-def rows(count: int, **fields: Any) -> list[Row]:
-    return [
-        Row(
-            row=number,
-            key=f"k{number}",
-            request=SendWhatsAppRequest.model_validate(
-                {"to": new_phone(), "message": "x", "delivery": "at_most_once", **fields}
-            ),
-        )
-        for number in range(2, count + 2)
-    ]
-
-
-async def until_arrived(provider: Simulator, count: int) -> None:
-    async def have_arrived() -> bool:
-        return len(await provider.inbox()) >= count
-
-    await until(have_arrived)
-
-
-async def until_sent(provider: Simulator, count: int) -> None:
-    """Wait for so many requests to send, answered or not."""
-
-    async def were_sent() -> bool:
-        return len(await provider.requests("send_text")) >= count
-
-    await until(were_sent)
-
-
 async def until_retrying(batch: Batch, count: int) -> None:
     """Wait until so many sends of the first part wait for their next attempt."""
-    handle = batch.harness.client.get_workflow_handle(part_id(batch_id(batch.key), 1, 0))
 
     async def are_waiting() -> bool:
-        pending = (await handle.describe()).raw_description.pending_activities
+        pending = (await batch.part.describe()).raw_description.pending_activities
         return sum(activity.attempt > 1 for activity in pending) >= count
 
     await until(are_waiting)
@@ -67,8 +37,7 @@ async def test_the_rows_of_a_terminated_part_follow_from_its_history(
     await provider.faults(Fault(route="send_text", kind="hang", skip=5))
     await batch.start(in_flight=40)
     await until_sent(provider, 15)
-    part = part_id(batch_id(batch.key), 1, 0)
-    await harness.client.get_workflow_handle(part).terminate()
+    await batch.part.terminate()
     report = await batch.report()
     outcomes = [row.outcome for row in report]
     sent = {message["phone"] for message in await provider.inbox()}
@@ -103,6 +72,35 @@ async def test_a_batch_cancelled_in_the_web_ui_reports_what_was_not_sent(
     await batch.handle.cancel()
     outcomes = await batch.outcomes()
     assert (outcomes.count("accepted"), outcomes.count("cancelled")) == (10, 20)
+
+
+async def test_a_batch_that_starts_later_sends_nothing_before(
+    harness: SendHarness, provider: Simulator
+) -> None:
+    batch = Batch(harness, rows(5))
+    start = datetime.now(UTC) + timedelta(seconds=4)
+    await batch.start(send_at=start)
+    await until(lambda: waits_until(batch, start))
+    assert set(await batch.outcomes()) == {"accepted"}
+    first = min(request["at"] for request in await provider.requests())
+    assert first >= start.timestamp()
+
+
+async def test_a_batch_that_is_cancelled_before_its_start_sends_nothing(
+    harness: SendHarness, provider: Simulator
+) -> None:
+    batch = Batch(harness, rows(5))
+    start = datetime.now(UTC) + timedelta(days=200)
+    await batch.start(send_at=start)
+    await until(lambda: waits_until(batch, start))
+    await batches.cancel(harness.client, batch.key)
+    assert set(await batch.outcomes()) == {"cancelled"}
+    assert await provider.requests() == []
+
+
+async def waits_until(batch: Batch, start: datetime) -> bool:
+    state = await batch.status()
+    return state.send_at == start and state.started_at is None and state.counts.running == 5
 
 
 async def test_rows_start_at_the_rate_which_may_change_while_the_batch_runs(

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 
-from pydantic import BaseModel
+from pydantic import AwareDatetime, BaseModel
 from temporalio.client import Client
 from temporalio.common import Priority, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
@@ -25,11 +25,15 @@ PRIORITY = Priority(priority_key=4)
 
 
 class BatchLimits(BaseModel):
-    """Rows in flight, rows started a minute (None: no limit), and failures that pause the batch."""
+    """When and how fast rows are sent, and how many failures in a row pause the batch.
+
+    `in_flight` rows at once, `per_minute` rows a minute (None: no limit), none before `send_at`.
+    """
 
     in_flight: int = 100
     per_minute: int | None = None
     pause_after: int = 20
+    send_at: AwareDatetime | None = None
 
 
 async def start(
@@ -63,7 +67,8 @@ async def start(
     )
     if plan is None:
         return await get_status(client, key)
-    parts = split(plan.rows, plan.known)
+    limits = limits or BatchLimits()
+    parts = split(plan.rows, plan.known, limits.send_at)
     if not parts:
         raise KeyConflict(f"the batch {key} has no rows")
     templates = [row.request.template for row in plan.rows if row.request.template]
@@ -73,7 +78,7 @@ async def start(
         digest=digest,
         parts=[part.counts for part in parts],
         templates=list(dict.fromkeys(templates)),
-        **(limits or BatchLimits()).model_dump(),
+        **limits.model_dump(),
     )
     await _start_run(client, request, task_queue)
     await _start_parts(client, request, parts, task_queue)
@@ -82,6 +87,9 @@ async def start(
         generation=plan.generation,
         counts=sum(request.parts, Counts()),
         complete=True,
+        per_minute=request.per_minute,
+        send_at=request.send_at,
+        ended_before=sum(part.ended for part in request.parts),
         part_count=len(parts),
     )
 

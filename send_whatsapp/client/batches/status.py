@@ -1,6 +1,8 @@
 """The status of a batch."""
 
+import math
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Self
 
 from temporalio.client import Client
@@ -14,14 +16,38 @@ from send_whatsapp.contract.batch import BatchState, Counts, RowOutcome
 
 
 class BatchStatus(BatchState):
-    """The state of a batch; `running` is true while a row of it may still be sent or end."""
+    """The state of a batch; `running` is true while a row of it may still be sent or end.
+
+    `seconds_left` is an estimate of the time until all rows have ended; None if nothing tells.
+    """
 
     running: bool
+    seconds_left: int | None = None
 
     @classmethod
     def of(cls, state: BatchState, *, running: bool) -> Self:
-        """Return the state together with `running`."""
-        return cls(**state.model_dump(), running=running)
+        """Return the state together with `running` and an estimate of the time left."""
+        seconds_left = _seconds_left(state, datetime.now(UTC)) if running else 0
+        return cls(**state.model_dump(), running=running, seconds_left=seconds_left)
+
+
+def _seconds_left(state: BatchState, now: datetime) -> int | None:
+    """Estimate the time until all rows have ended, from the rate, the start and the speed so far.
+
+    None while a batch is paused, and while neither a rate nor rows that have ended say how fast it
+    is.
+    """
+    if state.paused:
+        return None
+    left = state.counts.running
+    at_rate = left * 60 / state.per_minute if state.per_minute else None
+    until_start, at_speed = 0.0, None
+    if state.started_at is None:
+        until_start = max(0.0, (state.send_at - now).total_seconds()) if state.send_at else 0.0
+    elif ended := state.counts.ended - state.ended_before:
+        at_speed = left * (now - state.started_at).total_seconds() / ended
+    known = [seconds for seconds in (at_rate, at_speed) if seconds is not None]
+    return math.ceil(until_start + max(known)) if known else None
 
 
 async def get_status(client: Client, key: str) -> BatchStatus:
@@ -55,15 +81,17 @@ async def _status_from_parts(client: Client, key: str) -> BatchStatus:
     else:
         counts = await _count(outcomes_by_part(client, key))
         counts += Counts(cancelled=max(0, request.planned_rows - counts.total))
-    return BatchStatus(
+    state = BatchState(
         key=key,
         generation=request.generation,
         counts=counts,
         cancelled=not run.running,
         complete=True,
+        per_minute=request.per_minute,
+        send_at=request.send_at,
         part_count=len(request.planned_parts),
-        running=run.running or counts.running > 0,
     )
+    return BatchStatus.of(state, running=run.running or counts.running > 0)
 
 
 async def _count(parts: AsyncIterator[list[RowOutcome]]) -> Counts:

@@ -1,0 +1,53 @@
+"""The estimate of the time until a batch has ended."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from send_whatsapp.client.batches.status import BatchStatus
+from send_whatsapp.contract.batch import BatchState, Counts
+
+
+def ago(seconds: float) -> datetime:
+    return datetime.now(UTC) - timedelta(seconds=seconds)
+
+
+def seconds_left(**fields: Any) -> int | None:
+    state = BatchState(key="k", generation=1, complete=True, **fields)
+    return BatchStatus.of(state, running=True).seconds_left
+
+
+@pytest.mark.parametrize(
+    ("fields", "least", "most"),
+    [
+        pytest.param({"per_minute": 60, "started_at": ago(0)}, 100, 100, id="the rate"),
+        pytest.param({"per_minute": 60, "send_at": ago(-50)}, 149, 150, id="start and rate"),
+        pytest.param({"per_minute": 60, "send_at": ago(50)}, 100, 100, id="a start in the past"),
+    ],
+)
+def test_rate_and_start_bound_the_time_left(fields: dict[str, Any], least: int, most: int) -> None:
+    left = seconds_left(counts=Counts(running=100), **fields)
+    assert left is not None
+    assert least <= left <= most
+
+
+def test_the_speed_so_far_does_not_count_rows_of_an_earlier_start() -> None:
+    counts = Counts(accepted=150, running=100)
+    left = seconds_left(counts=counts, ended_before=100, started_at=ago(10))
+    assert left is not None
+    assert 20 <= left <= 22
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"started_at": ago(5)}, {"send_at": ago(-5)}, {"paused": True, "per_minute": 60}],
+    ids=["nothing sent", "just started", "starts later", "paused"],
+)
+def test_without_a_rate_or_a_speed_the_time_left_is_not_known(fields: dict[str, Any]) -> None:
+    assert seconds_left(counts=Counts(running=100), **fields) is None
+
+
+def test_an_ended_batch_has_no_time_left() -> None:
+    state = BatchState(key="k", generation=1, complete=True, counts=Counts(accepted=3))
+    assert BatchStatus.of(state, running=False).seconds_left == 0
