@@ -3,16 +3,14 @@
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from send_whatsapp.contract.fields import UnicodeText
+from send_whatsapp.contract.fields import PhoneText
 from send_whatsapp.contract.request import Request
 
 
 class SetOptOutRequest(Request):
     """Input of the workflow `SetOptOut`: a phone number, and whether the person has opted out."""
 
-    to: UnicodeText = Field(
-        description="phone number in any usual notation, for example +1234567890"
-    )
+    to: PhoneText = Field(description="phone number in any usual notation, for example +1234567890")
     opted_out: bool
 
 

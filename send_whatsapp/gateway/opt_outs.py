@@ -13,26 +13,21 @@ from send_whatsapp.client.links import ui_link
 from send_whatsapp.client.opt_outs import OptOutHandle, opt_out_result, start_opt_out
 from send_whatsapp.contract import names
 from send_whatsapp.contract.errors import FieldProblem
-from send_whatsapp.contract.fields import UnicodeText
 from send_whatsapp.contract.opt_out import SetOptOutRequest, SetOptOutResult
 from send_whatsapp.contract.phone import InvalidPhoneNumber, to_e164
-from send_whatsapp.contract.request import Request as StrictModel
 from send_whatsapp.contract.result import SendError
-from send_whatsapp.gateway import openapi_opt_outs, time_limits
+from send_whatsapp.gateway import time_limits
 from send_whatsapp.gateway.body import typed_body
 from send_whatsapp.gateway.disconnect import while_connected
 from send_whatsapp.gateway.headers import preferred_wait_s
+from send_whatsapp.gateway.openapi import operations
+from send_whatsapp.gateway.openapi.operations import PhoneNumber
+from send_whatsapp.gateway.openapi.schemas import OptOutBody
 from send_whatsapp.gateway.places import Places
 from send_whatsapp.gateway.problems import invalid_fields
 from send_whatsapp.settings import GatewaySettings
 from send_whatsapp.temporal.clock import TemporalClock
 from send_whatsapp.temporal.connection import TemporalUnavailable, rpc
-
-
-class OptOutBody(StrictModel):
-    """The body of POST: whose opt-out to add."""
-
-    to: UnicodeText
 
 
 class OptOutRoutes:
@@ -48,15 +43,15 @@ class OptOutRoutes:
 
     def add_to(self, app: FastAPI) -> None:
         """Serve the routes."""
-        app.post("/v1/opt-outs", **openapi_opt_outs.POST_OPT_OUT)(self.post)
-        app.delete("/v1/opt-outs/{number}", **openapi_opt_outs.DELETE_OPT_OUT)(self.delete)
+        app.post("/v1/opt-outs", **operations.POST_OPT_OUT)(self.post)
+        app.delete("/v1/opt-outs/{number}", **operations.DELETE_OPT_OUT)(self.delete)
 
     async def post(self, request: Request) -> Response:
         """Start to add the tag for opt-outs. With `Prefer: wait=N`, wait for the end."""
         body = await typed_body(request, OptOutBody)
         return await self._change(request, body.to, opted_out=True)
 
-    async def delete(self, request: Request, number: str) -> Response:
+    async def delete(self, request: Request, number: PhoneNumber) -> Response:
         """Start to remove the tag for opt-outs. With `Prefer: wait=N`, wait for the end."""
         return await self._change(request, number, opted_out=False)
 
