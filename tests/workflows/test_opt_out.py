@@ -77,6 +77,17 @@ async def test_the_tag_can_have_another_name(worker_on: WorkerOn, provider: Simu
         assert succeeded(await harness.send(to=phones[1], message="x"))
 
 
+async def test_opt_outs_are_respected_with_a_limit_on_requests(
+    worker_on: WorkerOn, provider: Simulator
+) -> None:
+    phones = new_phone(), new_phone()
+    await provider.change_contact(phones[0], **TAGGED)
+    limit = {"CGB_MAX_REQUESTS_PER_MINUTE": "60000", "OPT_OUT_CACHE": "0"}
+    async with worker_on(OPT_OUT="respect", **limit) as harness:
+        assert error_type(await harness.send(to=phones[0], message="x")) == "OptedOut"
+        assert succeeded(await harness.send(to=phones[1], message="x"))
+
+
 async def test_without_the_setting_everybody_is_written_to_and_no_call_is_added(
     worker_on: WorkerOn, provider: Simulator
 ) -> None:
