@@ -11,7 +11,17 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import batches, comparison, latency, report, scale, slow_provider, soak, throughput
+from bench import (
+    batches,
+    comparison,
+    latency,
+    report,
+    scale,
+    slow_provider,
+    soak,
+    standalone,
+    throughput,
+)
 from bench.figures import Results
 from bench.peers import speed, truth
 from bench.peers.systems import PEERS, PLAIN
@@ -28,6 +38,7 @@ FULL: dict[str, Part] = {
     "latency": lambda stage: latency.measure(stage, sends=100),
     "throughput": lambda stage: throughput.measure(stage, sends=1500),
     "comparison": lambda stage: comparison.measure(stage, sends=200),
+    "standalone": lambda stage: standalone.measure(stage, sends=300),
     "slowProvider": lambda stage: slow_provider.measure(stage, sends=1000),
     "burst": lambda stage: throughput.burst(stage, sends=5000),
     "batch": lambda stage: batches.measure(stage, rows=5000),
@@ -49,6 +60,7 @@ QUICK: dict[str, Part] = {
     "latency": lambda stage: latency.measure(stage, sends=2),
     "throughput": lambda stage: throughput.measure(stage, sends=10),
     "comparison": lambda stage: comparison.measure(stage, sends=5),
+    "standalone": lambda stage: standalone.measure(stage, sends=5),
     "burst": lambda stage: throughput.burst(stage, sends=20),
     "batch": lambda stage: batches.measure(stage, rows=20),
     "batchSoak": lambda stage: batches.soak(stage, rows=20),

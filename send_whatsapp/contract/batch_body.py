@@ -1,8 +1,8 @@
 """The body of a batch over HTTP: content for all rows, and rows that may differ from it."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from send_whatsapp.contract.batch import MAX_PER_MINUTE, MAX_ROWS, REJECTED
 from send_whatsapp.contract.fields import (
@@ -15,6 +15,7 @@ from send_whatsapp.contract.fields import (
     Text,
     Time,
     Variables,
+    check_order,
 )
 from send_whatsapp.contract.names import MAX_BATCH_KEY_LENGTH, MAX_KEY_LENGTH, InvalidKey, batch_id
 from send_whatsapp.contract.request import Request
@@ -106,11 +107,10 @@ class BatchRecipient(BatchContent):
     )
 
 
-class BatchBody(BatchContent):
-    """A batch: its key, the content of all rows, the rows, and how fast they are sent."""
+class BatchOptions(BatchContent):
+    """A batch without its rows: its key, the content of all rows, and how fast they are sent."""
 
     key: BatchKey
-    rows: Annotated[list[BatchRecipient], Field(min_length=1)]
     delivery: Delivery = Field(
         "at_least_once", description="what to do if nobody can know whether a send went out"
     )
@@ -124,6 +124,18 @@ class BatchBody(BatchContent):
     pause_after: Annotated[int, Field(ge=1, le=MAX_ROWS)] = Field(
         20, description="how many failures in a row pause the batch"
     )
+    send_at: Time | None = Field(None, description="start the batch at this time (ISO 8601)")
     resend_unknown: bool = Field(
         False, description="whether rows with an unknown outcome are sent again"
     )
+
+    @model_validator(mode="after")
+    def _starts_before_it_expires(self) -> Self:
+        check_order(self.send_at, self.expires_at)
+        return self
+
+
+class BatchBody(BatchOptions):
+    """A batch: its key, the content of all rows, the rows, and how fast they are sent."""
+
+    rows: Annotated[list[BatchRecipient], Field(min_length=1)]

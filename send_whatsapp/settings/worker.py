@@ -1,15 +1,11 @@
-"""Settings of the worker, and warnings about misspelt ones."""
+"""Settings of the worker."""
 
-import difflib
-import os
-import re
-from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import Field, SecretStr
 
 from send_whatsapp.settings.opt_out import OptOutSettings
-from send_whatsapp.settings.templates import TEMPLATE_PREFIX, TemplateSettings
+from send_whatsapp.settings.templates import TemplateSettings
 from send_whatsapp.settings.values import (
     HOST_PORT,
     HTTP_URL_WITHOUT_CREDENTIALS,
@@ -78,18 +74,3 @@ class WorkerSettings(OptOutSettings, TemplateSettings):
     def timeout_s(self) -> float:
         """Deadline of all provider calls of one activity together, in seconds."""
         return self.timeout_ms / 1000
-
-
-def unknown_variables(environ: Mapping[str, str] = os.environ) -> list[str]:
-    """Return a warning for each `CGB_` variable that is not a setting."""
-    known = [field.alias for field in WorkerSettings.model_fields.values() if field.alias]
-    warnings = []
-    for name in sorted(environ):
-        if not name.startswith("CGB_") or name in known:
-            continue
-        if re.fullmatch(rf"{TEMPLATE_PREFIX}[A-Z0-9_]+", name):
-            continue
-        similar = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"; did you mean {similar[0]}?" if similar else ""
-        warnings.append(f"{name} is not a setting and is ignored{hint}")
-    return warnings

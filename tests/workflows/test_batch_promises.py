@@ -250,7 +250,8 @@ async def test_a_batch_from_another_sdk_that_is_cancelled_at_once_reports_every_
 
 
 @pytest.mark.timeout(300)
-async def test_kills_and_a_restart_break_no_promise() -> None:
-    found = await prove(300, kills=1, restarts=1, delivery="at_most_once")
+@pytest.mark.parametrize("slow_ms", [0, 3000], ids=["quick provider", "with slow rows"])
+async def test_kills_and_a_restart_break_no_promise(slow_ms: int) -> None:
+    found = await prove(300, kills=1, restarts=1, delivery="at_most_once", slow_ms=slow_ms)
     assert not found["broken"], found
     assert found["incidentsLeft"] == 0
