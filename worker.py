@@ -16,6 +16,8 @@ from activities.contacts import ContactActivities
 from activities.flows import FlowActivities
 from activities.groups import REPORT_EVERY_S, GroupActivities
 from activities.key_monitor import KeyMonitor
+from activities.opt_out import OptOutRules, OptOuts
+from activities.opt_out_changes import OptOutActivities
 from activities.parts import PartActivities
 from activities.preparation import PreparationActivities
 from activities.provider import Provider
@@ -24,10 +26,12 @@ from activities.sender import Sender
 from activities.sending import SendActivities
 from send_whatsapp.cgb.client import CGBClient
 from send_whatsapp.cgb.errors import CGBError
+from send_whatsapp.contract.catalogue import Catalogue
 from send_whatsapp.settings import (
     SettingsError,
     TemporalSettings,
     WorkerSettings,
+    load_catalogue,
     unknown_variables,
 )
 from send_whatsapp.telemetry import logs, metrics, tracing
@@ -38,10 +42,11 @@ from send_whatsapp.temporal.search_attributes import register_search_attributes
 from workflows.send_batch import SendWhatsAppBatch
 from workflows.send_part import SendWhatsAppBatchPart
 from workflows.send_whatsapp import SendWhatsApp
+from workflows.set_opt_out import SetOptOut
 
 logger = logging.getLogger("worker")
 
-WORKFLOWS: Sequence[type] = (SendWhatsApp, SendWhatsAppBatch, SendWhatsAppBatchPart)
+WORKFLOWS: Sequence[type] = (SendWhatsApp, SendWhatsAppBatch, SendWhatsAppBatchPart, SetOptOut)
 
 SHUTDOWN_MARGIN_S = 10
 """Seconds that a running activity gets after the deadline of its calls when the worker stops."""
@@ -90,6 +95,7 @@ async def run(settings: WorkerSettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    catalogue = load_catalogue(settings.templates_file)
     runtime = start_runtime(settings.metrics_bind)
     provider_metrics = ProviderMetrics(runtime.metric_meter)
 
@@ -104,7 +110,12 @@ async def run(settings: WorkerSettings) -> None:
         client = await connect(runtime)
         search_attributes = await register_search_attributes(client)
         activities = all_activities(
-            settings, provider, monitor, provider_metrics, search_attributes=search_attributes
+            settings,
+            provider,
+            monitor,
+            provider_metrics,
+            catalogue,
+            search_attributes=search_attributes,
         )
         async with build_worker(client, settings, activities):
             logger.info("serving task queue %s", settings.task_queue)
@@ -163,6 +174,7 @@ def all_activities(
     client: CGBClient,
     monitor: KeyMonitor,
     provider_metrics: ProviderMetrics,
+    catalogue: Catalogue,
     *,
     search_attributes: bool,
 ) -> Sequence[Any]:
@@ -171,8 +183,11 @@ def all_activities(
     provider = Provider(client, key, monitor, settings.timeout_s, provider_metrics.rate_limit_wait)
     # A limit on activities is a limit on requests only if each activity makes one request.
     one_request = settings.max_requests_per_minute is not None
+    rules = OptOutRules(settings.opt_out, settings.opt_out_tag, settings.opt_out_cache_s)
+    opt_outs = OptOuts(provider, rules)
     contacts = ContactActivities(
         provider,
+        opt_outs,
         region=settings.default_region,
         cache_timeout_s=settings.cache_timeout_s,
         one_request=one_request,
@@ -181,15 +196,17 @@ def all_activities(
     flows = FlowActivities(
         provider,
         configured=settings.templates,
+        catalogue=catalogue,
         cache_timeout_s=settings.cache_timeout_s,
         on_cache=provider_metrics.cache,
     )
-    sender = Sender(provider, contacts)
+    sender = Sender(provider, contacts, opt_outs)
     sends = SendActivities(sender)
     groups = GroupActivities(sender, contacts)
     preparation = PreparationActivities(
         contacts,
         flows,
+        catalogue,
         timeout_s=settings.timeout_s,
         retry=RetryLimits(attempts=settings.retry_attempts + 1, retry_for_s=settings.retry_for_s),
         search_attributes=search_attributes,
@@ -209,12 +226,15 @@ def all_activities(
         groups.read_group,
         groups.stop_group,
         PartActivities().part_status,
+        *OptOutActivities(provider, opt_outs).all(),
     ]
 
 
 def build_worker(client: Client, settings: WorkerSettings, activities: Sequence[Any]) -> Worker:
     """Return the worker of the task queue, with every workflow and these activities."""
     per_minute = settings.max_requests_per_minute
+    # A send may have to ask whether the person has opted out, and then makes two requests.
+    requests = 2 if settings.opt_out == "respect" else 1
     return Worker(
         client,
         task_queue=settings.task_queue,
@@ -228,7 +248,7 @@ def build_worker(client: Client, settings: WorkerSettings, activities: Sequence[
         # After a worker is killed, its runs wait this long before another worker takes them.
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=5),
         graceful_shutdown_timeout=timedelta(seconds=settings.timeout_s + SHUTDOWN_MARGIN_S),
-        max_task_queue_activities_per_second=per_minute / 60 if per_minute else None,
+        max_task_queue_activities_per_second=per_minute / 60 / requests if per_minute else None,
         # Eager activities do not pass through the task queue, so its rate limit misses them.
         disable_eager_activity_execution=per_minute is not None,
         # Otherwise the reports of a group are held back for half a minute.

@@ -1,9 +1,7 @@
 """Flow lookup: from a template's name to the provider's flow, cached."""
 
-import re
 import time
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Mapping
 
 from cachetools import TTLCache
 from pydantic import BaseModel
@@ -17,14 +15,13 @@ from activities.single_flight import SingleFlight
 from send_whatsapp.cgb.client import Budget
 from send_whatsapp.cgb.errors import CGBError
 from send_whatsapp.cgb.responses import Flow
+from send_whatsapp.contract.catalogue import Catalogue
+from send_whatsapp.contract.templates import FlowMatch, match, variable_name
 
 REFRESH_INTERVAL_S = 5.0
 """Minimum seconds between refreshes caused by a template missing from the cached list."""
 
 _FLOWS = "flows"
-_SEPARATORS = re.compile(r"[\s_-]+")
-
-MatchedBy = Literal["configured", "exact", "case-insensitive", "partial"]
 
 
 class FindFlow(BaseModel):
@@ -34,49 +31,10 @@ class FindFlow(BaseModel):
     retry: RetryLimits
 
 
-class FlowMatch(BaseModel):
-    """The result of a lookup: the flow and how it matched, or the reason why no flow matches."""
-
-    flow_id: str | None = None
-    matched_by: MatchedBy | None = None
-    reason: str | None = None
-
-
-def variable_name(template: str) -> str:
-    """Return `<NAME>` of the setting `CGB_TEMPLATE_<NAME>` that maps a template to a flow."""
-    return re.sub(r"[^A-Z0-9]+", "_", template.upper())
-
-
-def match(template: str, flows: Sequence[Flow]) -> FlowMatch:
-    """Return the flow that a template name means; the first step with one match wins.
-
-    Exact name; the same name if case, spaces, `-` and `_` are ignored; the one flow whose name
-    contains each word of the template. Several matches at a step are no match, and the reason
-    lists them (docs/request.md, "Templates").
-    """
-    folded, words = _folded(template), set(_words(template))
-    steps: list[tuple[MatchedBy, list[Flow]]] = [
-        ("exact", [f for f in flows if f.name == template]),
-        ("case-insensitive", [f for f in flows if folded and _folded(f.name) == folded]),
-        ("partial", [f for f in flows if words and words <= set(_words(f.name))]),
-    ]
-    ambiguous = None
-    for step, hits in steps:
-        if len(hits) == 1:
-            return FlowMatch(flow_id=hits[0].id, matched_by=step)
-        if hits and ambiguous is None:
-            ambiguous = hits
-    if ambiguous:
-        names = ", ".join(f'"{_shown(f.name)}"' for f in ambiguous[:5])
-        more = f" and {len(ambiguous) - 5} more" if len(ambiguous) > 5 else ""
-        return FlowMatch(reason=f"several flows match the template: {names}{more}")
-    return FlowMatch(reason="no flow matches the template")
-
-
 class FlowActivities:
     """Looks templates up; holds the configured mappings and the cache of the flow list.
 
-    `configured` maps names from `CGB_TEMPLATE_<NAME>` to flow ids.
+    `configured` maps names from `CGB_TEMPLATE_<NAME>` to flow ids, and wins over the catalogue.
     """
 
     def __init__(
@@ -84,21 +42,26 @@ class FlowActivities:
         provider: Provider,
         *,
         configured: Mapping[str, str],
+        catalogue: Catalogue,
         cache_timeout_s: float,
         on_cache: OnCache = lambda cache, hit: None,
     ) -> None:
         self._provider = provider
         self._configured = configured
+        self._catalogue = catalogue
         self._on_cache = on_cache
         self._list: TTLCache[str, list[Flow]] = TTLCache(1, cache_timeout_s)
         self._listed_at = -REFRESH_INTERVAL_S
         self._fetches = SingleFlight[list[Flow]]()
 
     def cached(self, template: str) -> FlowMatch | None:
-        """Return the flow if it is configured or in the cached list."""
+        """Return the flow if it is configured, listed in the catalogue, or in the cached list."""
         configured = self._configured.get(variable_name(template))
         if configured:
             return FlowMatch(flow_id=configured, matched_by="configured")
+        listed = self._catalogue.entry(template)
+        if listed and listed.flow:
+            return FlowMatch(flow_id=listed.flow, matched_by="catalogue")
         found = match(template, self._list.get(_FLOWS, []))
         if found.flow_id is None:
             return None
@@ -140,15 +103,3 @@ class FlowActivities:
         self._list[_FLOWS] = flows
         self._listed_at = time.monotonic()
         return flows
-
-
-def _words(name: str) -> list[str]:
-    return [word.casefold() for word in _SEPARATORS.split(name) if word]
-
-
-def _folded(name: str) -> str:
-    return _SEPARATORS.sub("", name).casefold()
-
-
-def _shown(name: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in name)[:60]

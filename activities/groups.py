@@ -212,6 +212,9 @@ class _Group:
             with map_unexpected_errors(sending=True):
                 try:
                     self._sender.check_allowed(message, AttemptRecord())
+                    await self._sender.check_opt_out(message, known, self._budget)
+                    if self._stopping:
+                        return None
                     end.accepted = await self._sender.attempt(message, known, self._budget)
                 except AttemptFailed as failed:
                     known = failed.known

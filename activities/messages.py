@@ -14,7 +14,8 @@ class Send(BaseModel):
 
     `origin_run_id` is the run that the send was made for; after a workflow reset it differs from
     the run of the activity. Nothing may be sent after `expires_at`. `failed_attempt` is an attempt
-    that was made before this activity started.
+    that was made before this activity started. `may_write_at` is the time at which the provider
+    last showed that the person has not opted out; with `ignore_opt_out` that does not matter.
     """
 
     contact_id: str
@@ -23,6 +24,8 @@ class Send(BaseModel):
     origin_run_id: str
     expires_at: datetime | None = None
     failed_attempt: FailedAttempt | None = None
+    may_write_at: datetime | None = None
+    ignore_opt_out: bool = False
 
 
 class SendText(Send):

@@ -8,10 +8,13 @@ from temporalio.exceptions import ApplicationError
 
 from activities.contacts import Contact, ContactActivities
 from activities.failures import map_unexpected_errors
-from activities.flows import FlowActivities, FlowMatch
+from activities.flows import FlowActivities
 from activities.provider import START_TO_CLOSE_MARGIN_S
 from activities.retries import RetryLimits
 from send_whatsapp.contract.attempts import AttemptFailure, FailedAttempt
+from send_whatsapp.contract.catalogue import Catalogue, variable_problems
+from send_whatsapp.contract.errors import FieldProblem
+from send_whatsapp.contract.templates import FlowMatch
 
 LOOK_UP_WITHIN_S = 1.0
 """A lookup in the first step that takes longer continues in an activity, which operators see and
@@ -19,10 +22,14 @@ which the run can cancel (ADR 0005)."""
 
 
 class Prepare(BaseModel):
-    """The recipient and the template of a send, and whether the provider may be called."""
+    """The recipient and the template of a send, and whether the provider may be called.
+
+    `variables` are the names of the template's variables in the request.
+    """
 
     to: str
     template: str | None = None
+    variables: list[str] = []
     look_up: bool = False
 
 
@@ -30,25 +37,29 @@ class RunSettings(BaseModel):
     """The settings that a run uses, recorded in its history (ADR 0001).
 
     Start-to-close timeout (seconds) and retry limits of its activities, whether search attributes
-    are usable, and whether one activity may make only one provider request.
+    are usable, and whether one activity may make only one provider request. `listed_variables`
+    are those of each template of the rows of a part, if the catalogue lists them.
     """
 
     start_to_close_s: float
     retry: RetryLimits
     search_attributes: bool
     one_request: bool = False
+    listed_variables: dict[str, list[str]] = {}
 
 
 class Preparation(RunSettings):
     """What the worker that starts a run knows about the message, and the run's settings.
 
-    `invalid` says why `to` is not a phone number. `contact` and `flow` are null if they are not
+    `invalid` says why `to` is not a phone number, `wrong_variables` which variables are missing or
+    not those of the template. `contact` and `flow` are null if they are not
     known yet. `failed_lookup` is the failure of a quick lookup, `failed_send` a first attempt of a
     row that failed in its group; both are raised by the activity that makes the next attempt.
     """
 
     to: str | None = None
     invalid: str | None = None
+    wrong_variables: list[FieldProblem] = []
     contact: Contact | None = None
     failed_lookup: AttemptFailure | None = None
     failed_send: FailedAttempt | None = None
@@ -66,6 +77,7 @@ class PreparationActivities:
         self,
         contacts: ContactActivities,
         flows: FlowActivities,
+        catalogue: Catalogue,
         *,
         timeout_s: float,
         retry: RetryLimits,
@@ -74,6 +86,7 @@ class PreparationActivities:
     ) -> None:
         self._contacts = contacts
         self._flows = flows
+        self._catalogue = catalogue
         self._settings = RunSettings(
             start_to_close_s=timeout_s + START_TO_CLOSE_MARGIN_S,
             retry=retry,
@@ -82,9 +95,11 @@ class PreparationActivities:
         )
 
     @activity.defn
-    async def read_settings(self) -> RunSettings:
-        """Return the settings of a run that prepares no message itself."""
-        return self._settings
+    async def read_settings(self, templates: list[str]) -> RunSettings:
+        """Return the settings of a run that prepares no message itself, but sends `templates`."""
+        required = {name: self._catalogue.required(name) for name in templates}
+        listed = {name: names for name, names in required.items() if names is not None}
+        return self._settings.model_copy(update={"listed_variables": listed})
 
     @activity.defn
     async def prepare(self, request: Prepare) -> Preparation:
@@ -101,6 +116,11 @@ class PreparationActivities:
             except ApplicationError as error:
                 prepared.invalid = error.message
                 return prepared
+            if request.template:
+                required = self._catalogue.required(request.template)
+                prepared.wrong_variables = variable_problems(required, request.variables)
+                if prepared.wrong_variables:
+                    return prepared
             prepared.flow = self._flows.cached(request.template) if request.template else None
             contact_id = self._contacts.cached(prepared.to)
             flow_known = request.template is None or prepared.flow is not None
@@ -114,5 +134,5 @@ class PreparationActivities:
                 except ApplicationError as error:
                     prepared.failed_lookup = AttemptFailure.of(error)
             if contact_id is not None:
-                prepared.contact = Contact(to=prepared.to, contact_id=contact_id)
+                prepared.contact = self._contacts.contact(prepared.to, contact_id)
             return prepared

@@ -54,9 +54,10 @@ class SendActivities:
                 attempts.record(earlier)
                 raise
             budget = self._sender.budget()
-            if send.delivery == "at_most_once":
-                await attempts.record_call(earlier, budget.deadline)
             try:
+                await self._sender.check_opt_out(send, earlier, budget)
+                if send.delivery == "at_most_once":
+                    await attempts.record_call(earlier, budget.deadline)
                 return await self._sender.attempt(send, earlier, budget)
             except AttemptFailed as failed:
                 attempts.record(failed.known)

@@ -30,7 +30,7 @@ from send_whatsapp.client.state import Started, State, get_state
 from send_whatsapp.contract.converter import contract_plugin
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.contract.result import SendError, SendWhatsAppResult
-from send_whatsapp.settings import WorkerSettings
+from send_whatsapp.settings import WorkerSettings, load_catalogue
 from send_whatsapp.telemetry import metrics
 from send_whatsapp.telemetry.metrics import ProviderMetrics
 from send_whatsapp.temporal.search_attributes import register_search_attributes
@@ -169,6 +169,7 @@ def worker_on(
                 provider,
                 KeyMonitor(provider, settings.timeout_s),
                 meters,
+                load_catalogue(settings.templates_file),
                 search_attributes=search_attributes,
             )
             async with worker_module.build_worker(client, settings, activities):

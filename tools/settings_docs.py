@@ -10,8 +10,10 @@ from pydantic.fields import FieldInfo
 
 from send_whatsapp.settings import (
     GatewaySettings,
+    OptOutSettings,
     ProcessSettings,
     StarterSettings,
+    TemplateSettings,
     TemporalSettings,
     TracingSettings,
     WorkerSettings,
@@ -71,7 +73,7 @@ AUDIENCES = (
     Audience(
         "Worker",
         "The worker and `send-whatsapp doctor` read these.",
-        (WorkerSettings,),
+        (WorkerSettings, TemplateSettings, OptOutSettings),
     ),
     Audience(
         "Every process",

@@ -12,12 +12,12 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.flows import FlowMatch
     from activities.groups import GroupRow
     from activities.preparation import Preparation, RunSettings
     from send_whatsapp.contract.attempts import RowEnd
     from send_whatsapp.contract.batch import Row
     from send_whatsapp.contract.result import SentAs
+    from send_whatsapp.contract.templates import FlowMatch
     from workflows.part_rows import PartRows
     from workflows.row_gate import GROUP_ROWS, RowGate
     from workflows.row_groups import RowGroup

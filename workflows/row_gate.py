@@ -83,6 +83,9 @@ class RowGate:
         if row.outcome in ("accepted", "cancelled"):
             self._consecutive_failures = 0
             return None
+        if row.error_type == ErrorType.OPTED_OUT:
+            # It says nothing about the next rows.
+            return None
         self._consecutive_failures += 1
         if self.control is None or self.paused:
             return None

@@ -9,12 +9,13 @@ from temporalio.exceptions import ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from activities.contacts import Contact
-    from activities.flows import FlowMatch
     from activities.preparation import Preparation, RunSettings
     from send_whatsapp.contract.attempts import RowEnd
     from send_whatsapp.contract.batch import Row, RowOutcome
-    from send_whatsapp.contract.errors import delivery_unknown, outcome_of, utc
+    from send_whatsapp.contract.catalogue import variable_problems
+    from send_whatsapp.contract.errors import delivery_unknown, invalid_request, outcome_of, utc
     from send_whatsapp.contract.names import row_activity_id
+    from send_whatsapp.contract.templates import FlowMatch
     from workflows.row_gate import RowGate
     from workflows.send_whatsapp import deliver, outgoing
     from workflows.sending import OutgoingMessage, is_lost_worker
@@ -43,13 +44,18 @@ def first_message(
     """Return what the first attempt of a row sends in a group; None if it is sent by itself.
 
     That is a row which must wait for its time or for a lookup of its template. With `one_request`
-    every row is sent by itself. Raises the failure of a row that has nothing to send.
+    every row is sent by itself. Raises the failure of a row that has nothing to send, or wrong
+    variables.
     """
     request = row.request
+    required = settings.listed_variables.get(request.template or "")
+    if problems := variable_problems(required, request.template_variables):
+        raise invalid_request(problems)
     is_later = request.send_at is not None and request.send_at > workflow.now()
     if settings.one_request or is_later or (request.template is not None and flow is None):
         return None
-    return outgoing(request, "", flow, Preparation(**dict(settings)))
+    nobody_yet = Contact(to=request.to, contact_id="")
+    return outgoing(request, nobody_yet, flow, Preparation(**dict(settings)))
 
 
 def next_attempt(end: RowEnd, settings: RunSettings, flow: FlowMatch | None) -> Preparation:

@@ -8,7 +8,6 @@ from temporalio import workflow
 from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.flows import FlowMatch
     from activities.preparation import RunSettings
     from send_whatsapp.contract.batch import BatchState, PerMinuteUpdate
     from send_whatsapp.contract.names import (
@@ -19,6 +18,7 @@ with workflow.unsafe.imports_passed_through():
         STATE_MEMO,
     )
     from send_whatsapp.contract.parts import BatchInput, Flows, PartProgress, split
+    from send_whatsapp.contract.templates import FlowMatch
     from workflows import steps
     from workflows.batch_progress import BatchProgress, HistoryBudget
     from workflows.batch_visibility import BatchVisibility, rows_last4

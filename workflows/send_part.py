@@ -36,9 +36,10 @@ class SendWhatsAppBatchPart:
     async def run(self, request: PartRequest) -> list[RowOutcome]:
         """Return the outcome of each row."""
         await self._wait_for_batch(request.send_at)
-        self._rows = PartRows(request.unpacked(), request.known)
+        rows = request.unpacked()
+        self._rows = PartRows(rows, request.known)
         reporting = asyncio.create_task(self._report_to_batch())
-        await self._send_rows()
+        await self._send_rows(sorted({row.request.template or "" for row in rows} - {""}))
         self._all_ended = True
         await reporting
         return self._rows.outcomes
@@ -70,13 +71,13 @@ class SendWhatsAppBatchPart:
             raise error
         self._gate.stop("its part was cancelled")
 
-    async def _send_rows(self) -> None:
+    async def _send_rows(self, templates: list[str]) -> None:
         """Send the rows until all have ended, at once if the part stops."""
         sending = PartSending(self._rows, self._gate, self._report_pause)
         watching: asyncio.Task[None] | None = None
         try:
             if not self._gate.stopped:
-                settings = await steps.read_settings()
+                settings = await steps.read_settings(templates)
                 watch = end_overdue_attempts(settings, lambda: self._rows.all_ended)
                 watching = asyncio.create_task(watch)
                 await sending.run(settings)

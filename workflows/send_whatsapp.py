@@ -9,14 +9,21 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.flows import FlowMatch
+    from activities.contacts import Contact
     from activities.messages import Send, SendFile, SendFlow, SendText
     from activities.preparation import Preparation
     from activities.sending import SendActivities
-    from send_whatsapp.contract.errors import ErrorType, expired, failure, outcome_of
+    from send_whatsapp.contract.errors import (
+        ErrorType,
+        expired,
+        failure,
+        invalid_request,
+        outcome_of,
+    )
     from send_whatsapp.contract.names import SEND_WORKFLOW, START_BEFORE_MEMO
     from send_whatsapp.contract.request import SendWhatsAppRequest
     from send_whatsapp.contract.result import SendWhatsAppResult
+    from send_whatsapp.contract.templates import FlowMatch
     from workflows import steps
     from workflows.sending import OutgoingMessage, send
     from workflows.steps import SINGLE_SEND, SendOptions
@@ -85,7 +92,7 @@ async def deliver(
         ),
     )
 
-    message = outgoing(request, contact.contact_id, flow, prepared)
+    message = outgoing(request, contact, flow, prepared)
     visibility.sending(message.kind)
     visibility.waits_for(f"{message.summary}.", prepared)
     accepted = await send(message, prepared, options)
@@ -106,31 +113,38 @@ async def prepare(
     visibility: RunVisibility | RowVisibility,
     preparation: Preparation | None = None,
 ) -> Preparation:
-    """Return what a worker knows about the recipient; fail if `to` is not a phone number."""
+    """Return what a worker knows about the recipient; fail if the request is not valid."""
     visibility.waits_for("Prepares the send.")
     now = workflow.now()
     is_later = request.send_at is not None and request.send_at > now
     is_expired = request.expires_at is not None and request.expires_at <= now
     prepared = preparation or await steps.prepare(
-        request.to, request.template, look_up=not is_later and not is_expired
+        request.to,
+        request.template,
+        request.template_variables,
+        look_up=not is_later and not is_expired,
     )
     visibility.prepared(prepared)
     if prepared.invalid is not None:
         raise failure(ErrorType.INVALID_PHONE_NUMBER, prepared.invalid)
+    if prepared.wrong_variables:
+        raise invalid_request(prepared.wrong_variables)
     return prepared
 
 
 def outgoing(
-    request: SendWhatsAppRequest, contact_id: str, flow: FlowMatch | None, prepared: Preparation
+    request: SendWhatsAppRequest, contact: Contact, flow: FlowMatch | None, prepared: Preparation
 ) -> OutgoingMessage:
     """Return the message to send; fail if there is nothing to send."""
     common = Send(
-        contact_id=contact_id,
+        contact_id=contact.contact_id,
         delivery=request.delivery,
         retry=prepared.retry,
         origin_run_id=workflow.info().original_execution_run_id,
         expires_at=request.expires_at,
         failed_attempt=prepared.failed_send,
+        may_write_at=contact.may_write_at,
+        ignore_opt_out=request.ignore_opt_out,
     ).model_dump()
     if request.template is not None and flow and flow.flow_id:
         variables = request.template_variables

@@ -1,6 +1,7 @@
 """The steps before the send: each activity with its timeouts, retry policy and summary."""
 
 import asyncio
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -10,7 +11,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 
 with workflow.unsafe.imports_passed_through():
     from activities.contacts import Contact, ContactActivities, Resolution, ResolveContact
-    from activities.flows import FindFlow, FlowActivities, FlowMatch
+    from activities.flows import FindFlow, FlowActivities
     from activities.preparation import (
         Preparation,
         PreparationActivities,
@@ -26,6 +27,7 @@ with workflow.unsafe.imports_passed_through():
         failure,
     )
     from send_whatsapp.contract.names import SEND_ACTIVITY_ID
+    from send_whatsapp.contract.templates import FlowMatch
 
 _OUR_TYPES = frozenset(ErrorType)
 
@@ -45,21 +47,24 @@ class SendOptions:
 SINGLE_SEND = SendOptions(SEND_ACTIVITY_ID, Priority(priority_key=2))
 
 
-async def read_settings() -> RunSettings:
-    """Return the settings of this run."""
+async def read_settings(templates: Sequence[str] = ()) -> RunSettings:
+    """Return the settings of this run, which sends these templates."""
     return await workflow.execute_local_activity_method(
         PreparationActivities.read_settings,
+        list(templates),
         start_to_close_timeout=timedelta(seconds=10),
         retry_policy=RetryPolicy(maximum_attempts=5),
         summary="Read the settings",
     )
 
 
-async def prepare(to: str, template: str | None, *, look_up: bool = False) -> Preparation:
+async def prepare(
+    to: str, template: str | None, variables: Iterable[str], *, look_up: bool = False
+) -> Preparation:
     """Return what a worker knows or may quickly look up, and the settings of this run."""
     return await workflow.execute_local_activity_method(
         PreparationActivities.prepare,
-        Prepare(to=to, template=template, look_up=look_up),
+        Prepare(to=to, template=template, variables=list(variables), look_up=look_up),
         start_to_close_timeout=timedelta(seconds=10),
         retry_policy=RetryPolicy(maximum_attempts=5),
         summary="Look up the contact" if look_up else "Read the number, the cache, the settings",

@@ -47,6 +47,13 @@ AtMostOnce = Annotated[
         " `unknown` instead of sending it again.",
     ),
 ]
+IgnoreOptOut = Annotated[
+    bool,
+    typer.Option(
+        "--ignore-opt-out",
+        help="Send even if the person has opted out, for example a legal notice.",
+    ),
+]
 ExpiresIn = Annotated[
     str | None,
     typer.Option(

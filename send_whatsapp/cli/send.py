@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
+from send_whatsapp.cli.dry_run import show_send
 from send_whatsapp.cli.errors import UsageError
 from send_whatsapp.cli.options import (
     DEFAULT_TIMEOUT_S,
@@ -14,6 +15,7 @@ from send_whatsapp.cli.options import (
     ExpiresIn,
     Fallback,
     FileUrl,
+    IgnoreOptOut,
     In,
     Json,
     KindOfFile,
@@ -61,6 +63,7 @@ def send(
     file_url: FileUrl = None,
     file_type: KindOfFile = None,
     at_most_once: AtMostOnce = False,
+    ignore_opt_out: IgnoreOptOut = False,
     key: Annotated[
         str | None,
         typer.Option(help="Idempotency key, which becomes the workflow id: one key, one send."),
@@ -74,6 +77,10 @@ def send(
     expires_in: ExpiresIn = None,
     at: At = None,
     in_: In = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Show what would be sent, without starting anything."),
+    ] = False,
     no_wait: NoWait = False,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
     as_json: Json = False,
@@ -95,6 +102,7 @@ def send(
         "delivery": "at_most_once" if at_most_once else "at_least_once",
         "sendAt": time_to_send(at, in_),
         "expiresAt": from_now("--expires-in", expires_in),
+        "ignoreOptOut": ignore_opt_out,
     }
     try:
         # The worker's region may differ, so the number is handed over in E.164.
@@ -109,6 +117,9 @@ def send(
     except InvalidPhoneNumber as error:
         message = f"Correct the phone number in --to: {error}"
         output.fail(Exit.INVALID, message, error_type=ErrorType.INVALID_PHONE_NUMBER)
+    if dry_run:
+        show_send(output, request, key)
+        return
 
     interrupted = (
         f"Interrupted. Check whether the send started with: {_status_command(workflow_id)}"

@@ -14,6 +14,8 @@ from typing import Final
 SEND_WORKFLOW: Final = "SendWhatsApp"
 DEFAULT_TASK_QUEUE: Final = "send-whatsapp"
 
+SET_OPT_OUT_WORKFLOW: Final = "SetOptOut"
+
 BATCH_WORKFLOW: Final = "SendWhatsAppBatch"
 PART_WORKFLOW: Final = "SendWhatsAppBatchPart"
 CONTROL_SIGNAL: Final = "control"
@@ -53,6 +55,11 @@ class InvalidKey(ValueError):
 def new_workflow_id() -> str:
     """Return a random workflow id for a send without a key."""
     return f"send-{uuid.uuid4()}"
+
+
+def new_opt_out_id() -> str:
+    """Return a random workflow id for a change of an opt-out."""
+    return f"opt-out-{uuid.uuid4()}"
 
 
 def workflow_id(key: str) -> str:

@@ -11,6 +11,7 @@ from send_whatsapp.contract.fields import (
     FileType,
     FileUrl,
     OptionalDelivery,
+    OptionalFlag,
     PhoneText,
     TemplateName,
     Text,
@@ -97,6 +98,9 @@ class SendWhatsAppRequest(Request):
     )
     send_at: Time | None = Field(None, description="do not send before this time (ISO 8601)")
     expires_at: Time | None = Field(None, description="do not send after this time (ISO 8601)")
+    ignore_opt_out: OptionalFlag = Field(
+        False, description="send even if the person has opted out, for example a legal notice"
+    )
 
     @model_validator(mode="after")
     def _exactly_one_content(self) -> Self:

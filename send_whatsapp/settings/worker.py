@@ -4,20 +4,17 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
-from send_whatsapp.settings.base import ANY_NAME
-from send_whatsapp.settings.process import ProcessSettings
+from send_whatsapp.settings.opt_out import OptOutSettings
+from send_whatsapp.settings.templates import TemplateSettings
 from send_whatsapp.settings.values import (
-    FLOW_ID,
     HOST_PORT,
     HTTP_URL_WITHOUT_CREDENTIALS,
     PLAIN_TEXT,
     whole_number,
 )
 
-TEMPLATE_PREFIX = "CGB_TEMPLATE_"
 
-
-class WorkerSettings(ProcessSettings):
+class WorkerSettings(OptOutSettings, TemplateSettings):
     """Settings of the worker; `send-whatsapp doctor` reads them too."""
 
     api_url: Annotated[str, HTTP_URL_WITHOUT_CREDENTIALS] = Field(
@@ -64,15 +61,6 @@ class WorkerSettings(ProcessSettings):
         description="Requests to the provider per minute, over all workers of the task queue; not"
         " set: no limit.",
         examples=["100"],
-    )
-    templates: dict[str, Annotated[str, FLOW_ID]] = Field(
-        default_factory=dict,
-        alias=TEMPLATE_PREFIX + ANY_NAME,
-        description="Id of the flow to send for a template, instead of the flow that the"
-        " template's name finds. `<NAME>` is the template in upper case, with `_` for every run of"
-        " characters other than A to Z and 0 to 9. `send-whatsapp doctor` checks that each flow"
-        " exists. With docker compose, set it in `config/worker.env`.",
-        examples=["1752250957765"],
     )
     metrics_bind: Annotated[str, HOST_PORT] | None = Field(
         None,

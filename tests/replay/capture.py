@@ -19,14 +19,16 @@ from temporalio.api.workflowservice.v1 import PauseActivityRequest
 from temporalio.client import Client, WorkflowHandle
 
 from send_whatsapp.client import batches, sends
+from send_whatsapp.client.opt_outs import opt_out_result, start_opt_out
 from send_whatsapp.client.state import State, get_state
 from send_whatsapp.contract import names
 from send_whatsapp.contract.batch import Row
+from send_whatsapp.contract.opt_out import SetOptOutRequest, SetOptOutResult
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.settings import WorkerSettings
 from simulator.faults import Fault
 from simulator.process import Simulator
-from tests.conftest import ProcessOn, SendHarness, WorkerOn, until
+from tests.conftest import ROOT, ProcessOn, SendHarness, WorkerOn, until
 
 HISTORIES = Path(__file__).parent / "histories"
 
@@ -195,6 +197,36 @@ async def test_cancelled(
         await sends.request_cancel(harness.client, started)
         assert await ended(harness, started) == outcome
         await keep(harness.client, f"cancelled-{name}", started.id)
+
+
+async def test_a_person_who_has_opted_out(worker_on: WorkerOn, provider: Simulator) -> None:
+    await provider.change_contact(PERSON, tags=["opt-out"])
+    async with worker_on(OPT_OUT="respect") as harness:
+        started = await start(harness, **TEXT)
+        assert await ended(harness, started) == "failed"
+        await keep(harness.client, "opted-out", started.id)
+
+
+@pytest.mark.parametrize("opted_out", [True, False])
+async def test_a_change_of_an_opt_out(
+    harness: SendHarness, provider: Simulator, opted_out: bool
+) -> None:
+    await provider.change_contact(PERSON, tags=[] if opted_out else ["opt-out"])
+    await provider.faults(Fault(route="list_tags", times=1))
+    request = SetOptOutRequest(to=PERSON, opted_out=opted_out)
+    run = await start_opt_out(harness.client, request, task_queue=harness.task_queue)
+    assert isinstance(await opt_out_result(harness.client, run), SetOptOutResult)
+    await keep(harness.client, "opt-out" if opted_out else "opt-in", run.id)
+
+
+async def test_wrong_variables(worker_on: WorkerOn, provider: Simulator) -> None:
+    async with worker_on(TEMPLATES_FILE=str(ROOT / "examples" / "templates.yaml")) as harness:
+        started = await start(harness, **TEMPLATE)
+        assert await ended(harness, started) == "failed"
+        await keep(harness.client, "wrong-variables", started.id)
+        batch = await start_batch(harness, [TEMPLATE, TEXT])
+        await batch.result()
+        await keep_batch(harness, "batch-wrong-variables", batch)
 
 
 async def test_a_batch(harness: SendHarness, provider: Simulator) -> None:

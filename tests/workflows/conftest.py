@@ -29,7 +29,7 @@ from send_whatsapp.client.state import Started, get_state
 from send_whatsapp.contract.batch import BatchState, Counts, Row, RowOutcome
 from send_whatsapp.contract.names import batch_id, part_id
 from send_whatsapp.contract.request import SendWhatsAppRequest
-from send_whatsapp.settings import WorkerSettings
+from send_whatsapp.settings import WorkerSettings, load_catalogue
 from send_whatsapp.telemetry.metrics import ProviderMetrics
 from simulator.process import Simulator
 from tests.conftest import SendHarness, new_phone, until
@@ -66,6 +66,7 @@ def activities_on(provider: CGBClient, settings: WorkerSettings, runtime: Runtim
         provider,
         KeyMonitor(provider, settings.timeout_s),
         provider_metrics,
+        load_catalogue(settings.templates_file),
         search_attributes=True,
     )
 

@@ -99,3 +99,14 @@ REPORT = {
         }
     ],
 }
+
+OPT_OUT_RUNNING = {
+    "id": "opt-out-8f14e45f",
+    "status": "running",
+    "optedOut": True,
+    "uiUrl": "http://127.0.0.1:8233/namespaces/default/workflows/opt-out-8f14e45f",
+}
+OPT_OUT_DONE = OPT_OUT_RUNNING | {
+    "status": "done",
+    "result": {"to": "+1234567890", "optedOut": True, "unsubscribed": None, "respected": True},
+}

@@ -32,6 +32,13 @@ BatchKey = Annotated[
         },
     ),
 ]
+PhoneNumber = Annotated[
+    str,
+    Path(
+        description="phone number in any usual notation, for example +1234567890",
+        json_schema_extra={"minLength": 1, "maxLength": 100},
+    ),
+]
 WebhookName = Annotated[
     str,
     Path(
@@ -242,6 +249,32 @@ GET_BATCH_REPORT = _existing_batch("get_batch_report", "Get the outcome of each 
 PAUSE_BATCH = _existing_batch("pause_batch", "Pause a batch: start no further row")
 RESUME_BATCH = _existing_batch("resume_batch", "Resume a paused batch")
 CANCEL_BATCH = _existing_batch("cancel_batch", "Cancel a batch", status=202)
+
+_CHANGE_STARTED: Final = {
+    202: _answer("OptOutState", "The change has started", running=examples.OPT_OUT_RUNNING),
+    200: _answer("OptOutState", "The change is closed (Prefer: wait)", done=examples.OPT_OUT_DONE),
+}
+
+POST_OPT_OUT: dict[str, Any] = {
+    "operation_id": "opt_out",
+    "status_code": 202,
+    "summary": "Record that a person does not want messages",
+    "responses": _CHANGE_STARTED | _problems(*_OF_A_BODY),
+    "openapi_extra": {
+        "parameters": [_PREFER],
+        "requestBody": _json_body(
+            {"$ref": REFERENCE.format(model="OptOut")}, {"number": {"to": "+1234567890"}}
+        ),
+    },
+}
+
+DELETE_OPT_OUT: dict[str, Any] = {
+    "operation_id": "opt_in",
+    "status_code": 202,
+    "summary": "Record that a person wants messages again",
+    "responses": _CHANGE_STARTED | _problems(400, 401, 422, 429, 503),
+    "openapi_extra": {"parameters": [_PREFER]},
+}
 
 READY: dict[str, Any] = {
     "operation_id": "readiness",

@@ -9,13 +9,15 @@ from pydantic.json_schema import models_json_schema
 
 from send_whatsapp.contract.batch_body import BatchBody
 from send_whatsapp.contract.errors import FieldProblem
-from send_whatsapp.contract.fields import Delivery, FileType, Variables
-from send_whatsapp.contract.result import Outcome
+from send_whatsapp.contract.fields import Delivery, FileType, PhoneText, Variables
+from send_whatsapp.contract.opt_out import SetOptOutResult
+from send_whatsapp.contract.request import Request
+from send_whatsapp.contract.result import Outcome, SendError
 from send_whatsapp.contract.schema import request_schema, result_schema
 
 REFERENCE = "#/components/schemas/{model}"
 
-_COMMON_FIELDS = ("delivery", "sendAt", "expiresAt")
+_COMMON_FIELDS = ("delivery", "sendAt", "expiresAt", "ignoreOptOut")
 
 Count = Field(ge=0)
 
@@ -90,6 +92,23 @@ class BatchReport(_Answer):
     rows: list[ReportRow]
 
 
+class OptOutBody(Request):
+    """Whose opt-out to record."""
+
+    to: PhoneText
+
+
+class OptOutState(_Answer):
+    """The state of a change of somebody's opt-out, with `result` or `error` once it is closed."""
+
+    id: str
+    status: Literal["running", "done", "failed"]
+    opted_out: bool
+    ui_url: str | None
+    result: SetOptOutResult | None = None
+    error: SendError | None = None
+
+
 class Health(_Answer):
     """The process serves."""
 
@@ -116,14 +135,23 @@ class ProblemDetails(_Answer):
 
 def component_schemas() -> dict[str, Any]:
     """Return the schemas by name."""
-    answers = (MessageState, BatchState, BatchReport, Health, Readiness, ProblemDetails)
+    answers = (
+        *(MessageState, BatchState, BatchReport, OptOutState),
+        *(Health, Readiness, ProblemDetails),
+    )
     _, generated = models_json_schema(
-        [(model, "validation") for model in (BatchBody, *answers)],
+        [(model, "validation") for model in (BatchBody, OptOutBody, *answers)],
         by_alias=True,
         ref_template=REFERENCE,
     )
     schemas: dict[str, Any] = {**_messages(), **generated["$defs"]}
     schemas["Batch"] = schemas.pop("BatchBody")
+    schemas["OptOut"] = schemas.pop("OptOutBody")
+    schemas["OptOutResult"] = schemas.pop("SetOptOutResult")
+    schemas["OptOutState"]["properties"] |= {
+        "result": _reference("OptOutResult"),
+        "error": _reference("SendError"),
+    }
     result = result_schema()
     result["properties"]["error"] = _reference("SendError")
     schemas |= result.pop("$defs")

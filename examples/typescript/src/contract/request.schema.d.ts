@@ -48,6 +48,10 @@ export type SendWhatsAppRequest = {
    * do not send after this time (ISO 8601)
    */
   expiresAt?: string | null;
+  /**
+   * send even if the person has opted out, for example a legal notice
+   */
+  ignoreOptOut?: boolean | null;
 } & (
   | {
       message: string;

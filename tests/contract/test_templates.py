@@ -2,8 +2,8 @@
 
 import pytest
 
-from activities.flows import match, variable_name
 from send_whatsapp.cgb.responses import Flow
+from send_whatsapp.contract.templates import match, variable_name
 
 NAMES = [
     "Visa Approved",
