@@ -1,6 +1,6 @@
 """The first attempts of several rows of a batch, side by side in one activity (ADR 0006).
 
-A row that wants another attempt gets an activity of its own, which operators see, pause and reset.
+A row that is to be tried again gets an activity of its own, which operators see, pause and reset.
 """
 
 import asyncio
