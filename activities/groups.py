@@ -18,6 +18,7 @@ from activities.contacts import ContactActivities
 from activities.failures import map_unexpected_errors
 from activities.messages import Message
 from activities.sender import AttemptFailed, Sender
+from activities.turns import Turns
 from send_whatsapp.contract.attempts import (
     AttemptFailure,
     AttemptRecord,
@@ -57,9 +58,10 @@ class SendRows(BaseModel):
 class GroupActivities:
     """Sends groups of rows, and reads their progress."""
 
-    def __init__(self, sender: Sender, contacts: ContactActivities) -> None:
+    def __init__(self, sender: Sender, contacts: ContactActivities, turns: Turns) -> None:
         self._sender = sender
         self._contacts = contacts
+        self._turns = turns
 
     @activity.defn
     async def send_rows(self, request: SendRows) -> list[RowEnd]:
@@ -73,7 +75,7 @@ class GroupActivities:
         with map_unexpected_errors():
             await self._sender.admit()
             earlier = await _earlier_progress()
-            group = _Group(self._sender, self._contacts, request.rows, earlier)
+            group = _Group(self._sender, self._contacts, self._turns, request.rows, earlier)
             await group.confirm_start()
         with map_unexpected_errors(sending=True):
             return await group.send()
@@ -119,11 +121,13 @@ class _Group:
         self,
         sender: Sender,
         contacts: ContactActivities,
+        turns: Turns,
         rows: list[GroupRow],
         earlier: GroupProgress | None,
     ) -> None:
         self._sender = sender
         self._contacts = contacts
+        self._turns = turns
         self._ends = {end.row: end for end in earlier.ends} if earlier else {}
         self._rows = [row for row in rows if row.row not in self._ends]
         self._total = len(rows)
@@ -192,6 +196,9 @@ class _Group:
         if end is not None:
             end.failed_at = None if end.accepted else utc(datetime.now(UTC))
             self._ends[row.row] = end
+            turn = row.message.turn
+            if turn and not (end.failure and end.failure.retry_delay_s is not None):
+                self._turns.ended(turn)
 
     async def _attempt(self, row: GroupRow) -> RowEnd | None:
         """Return how the first attempt of a row ended; None if the group stops before it."""
@@ -199,6 +206,7 @@ class _Group:
         try:
             with map_unexpected_errors():
                 self._sender.check_allowed(row.message, AttemptRecord())
+                await self._turns.confirm(row.message.turn)
                 end.to = self._contacts.e164(row.to)
                 end.contact_id = await self._look_up(end.to, row)
         except ApplicationError as error:

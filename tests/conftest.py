@@ -164,7 +164,10 @@ def worker_on(
                 meters,
                 search_attributes=search_attributes,
             )
-            async with worker_module.build_worker(client, settings, activities):
+            async with (
+                worker_module.build_keeper(client, settings),
+                worker_module.build_worker(client, settings, activities),
+            ):
                 yield SendHarness(client, settings)
 
     return run

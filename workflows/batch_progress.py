@@ -197,6 +197,6 @@ class HistoryBudget:
         """Whether the run must continue as new."""
         return self._steps_left <= 0
 
-    def spend(self) -> None:
-        """Count one step."""
-        self._steps_left -= 1
+    def spend(self, steps: int = 1) -> None:
+        """Count some steps."""
+        self._steps_left -= steps

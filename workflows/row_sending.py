@@ -49,7 +49,7 @@ def first_message(
     is_later = request.send_at is not None and request.send_at > workflow.now()
     if settings.one_request or is_later or (request.template is not None and flow is None):
         return None
-    return outgoing(request, "", flow, Preparation(**dict(settings)))
+    return outgoing(request, "", flow, Preparation(**dict(settings)), None)
 
 
 def next_attempt(end: RowEnd, settings: RunSettings, flow: FlowMatch | None) -> Preparation:
@@ -76,7 +76,7 @@ async def send_row(
     """Send a row of this batch by itself and return its outcome; does not fail if that fails."""
     options = SendOptions(row_activity_id(row.row), row_priority(gate.batch), watched=False)
     try:
-        result = await deliver(row.request, visibility, options, preparation)
+        result = await deliver(row.request, visibility, None, options, preparation)
     except (asyncio.CancelledError, FailureError) as error:
         return failed_row(row, gate, error, visibility.to)
     return EndedRow(accepted_row(row, result.to, result.contact_id))

@@ -1,8 +1,10 @@
 """The steps before the send: each activity with its timeouts, retry policy and summary."""
 
 import asyncio
+from collections.abc import Awaitable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import TypeVar
 
 from temporalio import workflow
 from temporalio.common import Priority, RetryPolicy
@@ -23,9 +25,13 @@ with workflow.unsafe.imports_passed_through():
         MAX_BACKOFF_S,
         ErrorType,
         FailureDetails,
+        expired,
         failure,
     )
     from send_whatsapp.contract.names import SEND_ACTIVITY_ID
+    from send_whatsapp.contract.turns import Ticket
+
+T = TypeVar("T")
 
 _OUR_TYPES = frozenset(ErrorType)
 
@@ -55,11 +61,16 @@ async def read_settings() -> RunSettings:
     )
 
 
-async def prepare(to: str, template: str | None, *, look_up: bool = False) -> Preparation:
-    """Return what a worker knows or may quickly look up, and the settings of this run."""
+async def prepare(
+    to: str, template: str | None, *, look_up: bool = False, ticket: Ticket | None = None
+) -> Preparation:
+    """Return what a worker knows or may quickly look up, and the settings of this run.
+
+    With a `ticket` also its place among those who ask for a turn.
+    """
     return await workflow.execute_local_activity_method(
         PreparationActivities.prepare,
-        Prepare(to=to, template=template, look_up=look_up),
+        Prepare(to=to, template=template, look_up=look_up, ticket=ticket),
         start_to_close_timeout=timedelta(seconds=10),
         retry_policy=RetryPolicy(maximum_attempts=5),
         summary="Look up the contact" if look_up else "Read the number, the cache, the settings",
@@ -108,6 +119,17 @@ async def look_up_flow(template: str, settings: RunSettings, options: SendOption
         )
     except ActivityError as error:
         raise _lookup_failure(error) from None
+
+
+async def until_expiry(expires_at: datetime | None, work: Awaitable[T]) -> T:
+    """Return what the work returns; fail as `Expired` if it takes longer than `expires_at`."""
+    if expires_at is None:
+        return await work
+    try:
+        seconds = max((expires_at - workflow.now()).total_seconds(), 0)
+        return await asyncio.wait_for(work, seconds)
+    except TimeoutError:
+        raise expired() from None
 
 
 def shortened(name: str) -> str:

@@ -22,6 +22,7 @@ from send_whatsapp.cli.options import (
     ExpiresIn,
     Fallback,
     FileUrl,
+    InOrder,
     Json,
     KindOfFile,
     Message,
@@ -60,6 +61,7 @@ def send(
     file_url: FileUrl = None,
     file_type: KindOfFile = None,
     at_most_once: AtMostOnce = False,
+    in_order: InOrder = False,
     expires_in: ExpiresIn = None,
     columns: ColumnMap = None,
     header_row: HeaderRow = None,
@@ -111,6 +113,7 @@ def send(
         "fileUrl": file_url,
         "fileType": file_type,
         "delivery": "at_most_once" if at_most_once else None,
+        "inOrder": in_order,
         "variables": name_values("--var", variables)
         | ({FALLBACK_VARIABLE: fallback} if fallback is not None else {}),
         "expiresAt": expires_at.isoformat(timespec="milliseconds") if expires_at else None,

@@ -47,6 +47,14 @@ AtMostOnce = Annotated[
         " `unknown` instead of sending it again.",
     ),
 ]
+InOrder = Annotated[
+    bool,
+    typer.Option(
+        "--in-order",
+        help="Send only after the earlier messages to the same person have ended. Templates with"
+        " variables always wait for that.",
+    ),
+]
 ExpiresIn = Annotated[
     str | None,
     typer.Option(

@@ -12,6 +12,7 @@ from send_whatsapp.cli.options import (
     ExpiresIn,
     Fallback,
     FileUrl,
+    InOrder,
     Json,
     KindOfFile,
     Message,
@@ -53,6 +54,7 @@ def send(
     file_url: FileUrl = None,
     file_type: KindOfFile = None,
     at_most_once: AtMostOnce = False,
+    in_order: InOrder = False,
     key: Annotated[
         str | None,
         typer.Option(help="Idempotency key, which becomes the workflow id: one key, one send."),
@@ -90,6 +92,7 @@ def send(
         "fileUrl": file_url,
         "fileType": file_type,
         "delivery": "at_most_once" if at_most_once else "at_least_once",
+        "inOrder": in_order,
         "sendAt": at if in_ is None else from_now("--in", in_),
         "expiresAt": from_now("--expires-in", expires_in),
     }

@@ -9,6 +9,7 @@ from send_whatsapp.contract.fields import (
     Delivery,
     FileType,
     FileUrl,
+    OptionalFlag,
     TemplateName,
     Text,
     Time,
@@ -91,6 +92,9 @@ class BatchBody(BatchContent):
     rows: Annotated[list[BatchRecipient], Field(min_length=1)]
     delivery: Delivery = Field(
         "at_least_once", description="what to do if nobody can know whether a send went out"
+    )
+    in_order: OptionalFlag = Field(
+        False, description="send each row only after earlier messages to its person have ended"
     )
     expires_at: Time | None = Field(None, description="do not send after this time (ISO 8601)")
     per_minute: PerMinute | None = Field(None, description="how many rows start in a minute")

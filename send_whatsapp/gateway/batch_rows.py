@@ -20,7 +20,7 @@ def rows_of(body: BatchBody, region: str) -> list[Row]:
     common = body.model_dump(
         mode="json",
         by_alias=True,
-        include={*BatchContent.model_fields, "delivery", "expires_at"},
+        include={*BatchContent.model_fields, "delivery", "in_order", "expires_at"},
         exclude_none=True,
     )
     cells = [

@@ -1,0 +1,125 @@
+"""Asks the keeper for turns in the name of this worker's sends (ADR 0007)."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+from pydantic import BaseModel
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.contacts import ContactActivities
+from activities.failures import map_unexpected_errors
+from activities.keeper import Keeper
+from send_whatsapp.contract.errors import FIRST_BACKOFF_S, ErrorType, FailureDetails
+from send_whatsapp.contract.turns import Ask, HeldTurn, Place, Ticket, person_digest
+
+ASK_WITHIN_S = 1.0
+"""How long a step of a send waits for the keeper; the send then asks again, visibly."""
+
+
+class AskForTurn(BaseModel):
+    """A ticket, with the phone number as the caller wrote it. `since` as in `Ask`."""
+
+    to: str
+    ticket: Ticket
+    since: float | None = None
+
+
+class AskedTurn(Place):
+    """The place of a ticket, the person, and the seconds between two turns of one person."""
+
+    person: str
+    gap_s: float
+
+
+class Turns:
+    """Asks for turns in the name of this worker's sends, and reports those that have ended."""
+
+    def __init__(self, keeper: Keeper, *, key: str, gap_s: float) -> None:
+        self._keeper = keeper
+        self._key = key
+        self._gap_s = gap_s
+
+    async def ask(self, number: str, ticket: Ticket, since: float | None = None) -> AskedTurn:
+        """Return the place of a ticket; `number` is E.164.
+
+        Raises TimeoutError if the keeper does not answer in time, or has no room.
+        """
+        person = person_digest(self._key, number)
+        asking = self._keeper.ask(Ask(person=person, ticket=ticket, since=since), self._gap_s)
+        async with asyncio.timeout(ASK_WITHIN_S):
+            place = await asking
+        if place.is_full:
+            raise TimeoutError
+        return AskedTurn(**place.model_dump(), person=person, gap_s=self._gap_s)
+
+    @contextmanager
+    def ending(self, turn: HeldTurn | None) -> Iterator[None]:
+        """Report a turn as ended after the block, unless its send wants another attempt."""
+        try:
+            yield
+        except ApplicationError as error:
+            if turn and error.non_retryable:
+                self.ended(turn)
+            raise
+        if turn:
+            self.ended(turn)
+
+    def ended(self, turn: HeldTurn) -> None:
+        """Report that the last attempt of a send has just ended."""
+        own = turn.ticket.model_copy(update={"run_id": activity.info().workflow_run_id})
+        self._keeper.ended(turn.person, own)
+
+    async def confirm(self, turn: HeldTurn | None) -> None:
+        """Ask for the turn of a send whose run is a reset of the one that the turn was granted to.
+
+        Raises a failure that Temporal retries while others are before it.
+        """
+        run_id = activity.info().workflow_run_id or ""
+        if turn is None or turn.ticket.run_id == run_id:
+            return
+        ticket = turn.ticket.model_copy(update={"run_id": run_id})
+        asking = self._keeper.ask(Ask(person=turn.person, ticket=ticket), self._gap_s)
+        wait_s = FIRST_BACKOFF_S
+        try:
+            async with asyncio.timeout(ASK_WITHIN_S):
+                place = await asking
+            if place.granted:
+                wait_s = (place.last_end or 0) + self._gap_s - datetime.now(UTC).timestamp()
+        except TimeoutError:
+            pass
+        if wait_s > 0:
+            raise not_yet(wait_s)
+
+
+def not_yet(wait_s: float) -> ApplicationError:
+    """Return the failure of a send that must wait for a new turn, because its run was reset."""
+    detail = "the run was reset and waits for a new turn"
+    return ApplicationError(
+        f"Nothing was sent, because {detail}; Temporal retries it",
+        FailureDetails(detail=detail),
+        type=ErrorType.PROVIDER_UNAVAILABLE,
+        next_retry_delay=timedelta(seconds=max(wait_s, FIRST_BACKOFF_S)),
+    )
+
+
+class TurnActivities:
+    """The activities of turns."""
+
+    def __init__(self, turns: Turns, contacts: ContactActivities) -> None:
+        self._turns = turns
+        self._contacts = contacts
+
+    @activity.defn
+    async def ask_for_turns(self, asks: Sequence[AskForTurn]) -> list[AskedTurn | None]:
+        """Return the place of each ticket; None if the keeper does not answer in time."""
+        with map_unexpected_errors():
+            return await asyncio.gather(*(self._ask(ask) for ask in asks))
+
+    async def _ask(self, ask: AskForTurn) -> AskedTurn | None:
+        try:
+            return await self._turns.ask(self._contacts.e164(ask.to), ask.ticket, ask.since)
+        except TimeoutError:
+            return None
