@@ -7,8 +7,13 @@ import shutil
 import subprocess
 import sys
 import uuid
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+)
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +46,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 UI_URL = "http://ui.example.com"
 
+WorkerProcess = subprocess.Popen[bytes]
+ProcessOn = Callable[..., AbstractContextManager[WorkerProcess]]
 WorkerOn = Callable[..., AbstractAsyncContextManager["SendHarness"]]
 
 
@@ -169,6 +176,45 @@ def worker_on(
                 worker_module.build_worker(client, settings, activities),
             ):
                 yield SendHarness(client, settings)
+
+    return run
+
+
+@pytest.fixture
+def worker_log(tmp_path: Path) -> Path:
+    return tmp_path / "worker.log"
+
+
+@pytest.fixture
+def worker_process(server: DevServer, worker_log: Path) -> ProcessOn:
+    """Return a context manager that runs `worker.py` with these settings.
+
+    `address` and `api_url` lead it through relays; its log, JSON, goes to `worker_log`.
+    """
+
+    @contextmanager
+    def run(
+        settings: WorkerSettings, *, address: str = server.address, api_url: str | None = None
+    ) -> Iterator[WorkerProcess]:
+        kept = {n: v for n, v in os.environ.items() if not n.startswith(("CGB_", "TEMPORAL_"))}
+        environment = kept | {
+            "TEMPORAL_ADDRESS": address,
+            "CGB_API_URL": api_url or settings.api_url,
+            "CGB_API_KEY": settings.api_key.get_secret_value(),
+            "CGB_TIMEOUT": str(settings.timeout_ms),
+            "CGB_RETRY_ATTEMPTS": str(settings.retry_attempts),
+            "TEMPORAL_TASK_QUEUE": settings.task_queue,
+            "LOG_FORMAT": "json",
+        }
+        with worker_log.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, str(ROOT / "worker.py")], env=environment, stdout=log, stderr=log
+            )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
 
     return run
 

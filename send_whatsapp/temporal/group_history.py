@@ -11,7 +11,7 @@ from temporalio.converter import DataConverter
 
 from send_whatsapp.contract.attempts import GroupProgress, RowEnd
 from send_whatsapp.contract.names import GROUP_ACTIVITY
-from send_whatsapp.temporal.history import event_time
+from send_whatsapp.temporal.history import ended_activity, event_time
 
 
 class GroupedRow(NamedTuple):
@@ -70,14 +70,8 @@ def _groups(
             if name == GROUP_ACTIVITY:
                 scheduled[event.event_id] = event
             continue
-        for end in (
-            event.activity_task_completed_event_attributes,
-            event.activity_task_failed_event_attributes,
-            event.activity_task_timed_out_event_attributes,
-            event.activity_task_canceled_event_attributes,
-        ):
-            if end.scheduled_event_id in scheduled:
-                last[end.scheduled_event_id] = event
+        if (ended := ended_activity(event)) in scheduled:
+            last[ended] = event
     return [(event, last.get(id_)) for id_, event in scheduled.items()]
 
 

@@ -1,4 +1,4 @@
-"""The input of a run, decoded from the first event of its history by the client's converter."""
+"""What the histories of runs tell: the input of a run, and when and how activities ended."""
 
 from datetime import UTC
 from typing import Any, TypeVar
@@ -50,3 +50,16 @@ async def decode_input(
 def event_time(event: HistoryEvent) -> str:
     """Return the time of an event in UTC, ISO 8601."""
     return utc(event.event_time.ToDatetime(UTC))
+
+
+def ended_activity(event: HistoryEvent) -> int:
+    """Return the id of the event that scheduled the activity that this event ends; 0 if none."""
+    for end in (
+        event.activity_task_completed_event_attributes,
+        event.activity_task_failed_event_attributes,
+        event.activity_task_timed_out_event_attributes,
+        event.activity_task_canceled_event_attributes,
+    ):
+        if end.scheduled_event_id:
+            return end.scheduled_event_id
+    return 0

@@ -22,7 +22,12 @@ from send_whatsapp.contract.names import SEND_ACTIVITIES, row_activity_id
 from send_whatsapp.contract.parts import PartRequest
 from send_whatsapp.contract.result import Outcome
 from send_whatsapp.temporal.group_history import GroupedRow, rows_of_groups
-from send_whatsapp.temporal.history import decode_input, event_time, started_with
+from send_whatsapp.temporal.history import (
+    decode_input,
+    ended_activity,
+    event_time,
+    started_with,
+)
 
 QUERY_TIMEOUT_S = 5.0
 
@@ -146,14 +151,8 @@ def _sends(events: Iterable[HistoryEvent]) -> dict[str, HistoryEvent | None]:
                 ids[event.event_id] = scheduled.activity_id
                 sends[scheduled.activity_id] = None
             continue
-        for end in (
-            event.activity_task_completed_event_attributes,
-            event.activity_task_failed_event_attributes,
-            event.activity_task_timed_out_event_attributes,
-            event.activity_task_canceled_event_attributes,
-        ):
-            if end.scheduled_event_id in ids:
-                sends[ids[end.scheduled_event_id]] = event
+        if (ended := ended_activity(event)) in ids:
+            sends[ids[ended]] = event
     return sends
 
 

@@ -5,7 +5,10 @@ intended change of a workflow (docs/changing-the-workflow.md).
 """
 
 import json
+import os
 import re
+import signal
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,16 +16,17 @@ from typing import Any
 import pytest
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import PauseActivityRequest
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowHandle
 
 from send_whatsapp.client import batches, sends
 from send_whatsapp.client.state import State, get_state
 from send_whatsapp.contract import names
 from send_whatsapp.contract.batch import Row
 from send_whatsapp.contract.request import SendWhatsAppRequest
+from send_whatsapp.settings import WorkerSettings
 from simulator.faults import Fault
 from simulator.process import Simulator
-from tests.conftest import SendHarness, WorkerOn, until
+from tests.conftest import ProcessOn, SendHarness, WorkerOn, until
 
 HISTORIES = Path(__file__).parent / "histories"
 
@@ -194,25 +198,145 @@ async def test_cancelled(
 
 
 async def test_a_batch(harness: SendHarness, provider: Simulator) -> None:
+    await provider.faults(
+        Fault(route="send_text", phone=phone(1), status=400),
+        Fault(route="send_text", phone=phone(2), kind="cut", effect=True),
+    )
+    batch = await start_batch(harness, [TEXT] * 4)
+    await batch.result()
+    await keep_batch(harness, "batch", batch)
+
+
+async def test_a_batch_with_rows_that_are_sent_by_themselves(
+    worker_on: WorkerOn, provider: Simulator
+) -> None:
+    async with worker_on(CGB_TIMEOUT="5000", CGB_RETRY_ATTEMPTS="3") as harness:
+        await provider.faults(
+            Fault(route="find_contact", phone=phone(0), times=1),
+            Fault(route="send_text", phone=phone(1), status=429, times=1),
+            Fault(route="send_text", phone=phone(2), kind="cut", effect=True, times=1),
+        )
+        rows = [*[TEXT] * 3, TEXT | {"sendAt": in_s(3)}, TEMPLATE, {"template": "thank_you"}]
+        batch = await start_batch(harness, rows)
+        await batch.result()
+        await keep_batch(harness, "batch-single-rows", batch)
+
+
+async def test_a_batch_with_one_request_an_activity(
+    worker_on: WorkerOn, provider: Simulator
+) -> None:
+    async with worker_on(CGB_MAX_REQUESTS_PER_MINUTE="60000") as harness:
+        batch = await start_batch(harness, [TEXT] * 3)
+        await batch.result()
+        await keep_batch(harness, "batch-one-request", batch)
+
+
+async def test_a_batch_with_a_slow_row_and_a_rate(worker_on: WorkerOn, provider: Simulator) -> None:
+    async with worker_on(CGB_TIMEOUT="20000") as harness:
+        await provider.faults(
+            Fault(route="send_text", phone=phone(0), status=200, effect=True, delay_ms=6000)
+        )
+        batch = await start_batch(harness, [TEXT] * 9, in_flight=4, per_minute=120)
+        await batch.result()
+        await keep_batch(harness, "batch-slow-row", batch)
+
+
+async def test_a_batch_that_starts_later(harness: SendHarness, provider: Simulator) -> None:
+    start = datetime.now(UTC) + timedelta(seconds=3)
+    batch = await start_batch(harness, [TEXT] * 2, send_at=start)
+    await batch.result()
+    await keep_batch(harness, "batch-later", batch)
+
+
+async def test_a_batch_that_pauses_itself(harness: SendHarness, provider: Simulator) -> None:
+    await provider.faults(Fault(route="send_text", status=400, times=2))
+    batch = await start_batch(harness, [TEXT] * 6, in_flight=2, pause_after=2)
+
+    async def paused() -> bool:
+        return (await batches.get_status(harness.client, key_of(batch))).paused
+
+    await until(paused)
+    await batches.resume(harness.client, key_of(batch))
+    await batch.result()
+    await keep_batch(harness, "batch-paused", batch)
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("in-flight", Fault(route="send_text", kind="hang", effect=True)),
+        ("during-lookups", Fault(route="find_contact", kind="hang")),
+        ("between-attempts", Fault(route="send_text", status=429)),
+    ],
+)
+async def test_a_cancelled_batch(
+    worker_on: WorkerOn, provider: Simulator, name: str, fault: Fault
+) -> None:
+    async with worker_on(CGB_TIMEOUT="4000", CGB_RETRY_ATTEMPTS="3") as harness:
+        await provider.faults(fault)
+        batch = await start_batch(harness, [AT_MOST_ONCE] * 4, in_flight=2)
+        await until(lambda: requested(provider, fault.route))
+        await batches.cancel(harness.client, key_of(batch))
+        await batch.result()
+        await keep_batch(harness, f"batch-cancelled-{name}", batch)
+
+
+@pytest.mark.parametrize("delivery", ["at_least_once", "at_most_once"])
+async def test_a_batch_whose_group_is_lost(
+    client: Client,
+    provider: Simulator,
+    settings_for: Callable[..., WorkerSettings],
+    worker_process: ProcessOn,
+    delivery: str,
+) -> None:
+    settings = settings_for(CGB_TIMEOUT="2000", CGB_RETRY_ATTEMPTS="3")
+    harness = SendHarness(client, settings)
+    await provider.faults(Fault(route="send_text", kind="hang", effect=True, times=2))
+    with worker_process(settings) as first:
+        batch = await start_batch(harness, [TEXT | {"delivery": delivery}] * 3)
+        await until(lambda: requested(provider, "send_text"))
+        os.kill(first.pid, signal.SIGKILL)
+    with worker_process(settings):
+        await batch.result()
+    await keep_batch(harness, f"batch-lost-group-{delivery.replace('_', '-')}", batch)
+
+
+def phone(number: int) -> str:
+    """Return one of the numbers reserved for fiction."""
+    return f"+1415555010{number}"
+
+
+async def start_batch(
+    harness: SendHarness, contents: list[dict[str, Any]], **limits: Any
+) -> WorkflowHandle[Any, Any]:
     rows = [
         Row(
             row=n + 2,
             key=f"person-{n}",
-            request=SendWhatsAppRequest(to=f"+1415555010{n}", message="Hello"),
+            request=SendWhatsAppRequest.model_validate({"to": phone(n), **content}),
         )
-        for n in range(4)
+        for n, content in enumerate(contents)
     ]
-    await provider.faults(
-        Fault(route="send_text", phone="+14155550101", status=400),
-        Fault(route="send_text", phone="+14155550102", kind="cut", effect=True),
-    )
     key = names.new_workflow_id()
-    started = await batches.start(harness.client, key, rows, [], task_queue=harness.task_queue)
-    await harness.client.get_workflow_handle(names.batch_id(key)).result()
-    await keep(harness.client, "batch", names.batch_id(key))
-    await keep(
-        harness.client, "batch-part", names.part_id(names.batch_id(key), started.generation, 0)
+    await batches.start(
+        harness.client,
+        key,
+        rows,
+        [],
+        limits=batches.BatchLimits.model_validate(limits),
+        task_queue=harness.task_queue,
     )
+    return harness.client.get_workflow_handle(names.batch_id(key))
+
+
+def key_of(batch: WorkflowHandle[Any, Any]) -> str:
+    return batch.id.removeprefix("batch-")
+
+
+async def keep_batch(harness: SendHarness, name: str, batch: WorkflowHandle[Any, Any]) -> None:
+    """Keep the history of a batch and that of its first part."""
+    await keep(harness.client, name, batch.id)
+    await keep(harness.client, f"{name}-part", names.part_id(batch.id, 1, 0))
 
 
 def in_s(seconds: float) -> str:

@@ -16,10 +16,14 @@ from temporalio.converter import (
 )
 from temporalio.exceptions import ApplicationError
 
+from activities.groups import GroupRow, SendRows
+from activities.messages import SendText
+from activities.retries import RetryLimits
+from send_whatsapp.contract.attempts import Accepted, AttemptFailure, GroupProgress, RowEnd
 from send_whatsapp.contract.batch import Row, RowOutcome
 from send_whatsapp.contract.converter import data_converter
 from send_whatsapp.contract.errors import ErrorType, FailureDetails, failure
-from send_whatsapp.contract.names import row_activity_id
+from send_whatsapp.contract.names import GROUP_ACTIVITY, group_activity_id, row_activity_id
 from send_whatsapp.contract.parts import PartRequest
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.temporal.part_history import (
@@ -29,6 +33,15 @@ from send_whatsapp.temporal.part_history import (
 )
 
 ROW = Row(row=7, key="k7", request=SendWhatsAppRequest(to="+1234567890", message="x"))
+
+GROUP = group_activity_id(ROW.row)
+MESSAGE = SendText(
+    contact_id="",
+    delivery="at_most_once",
+    retry=RetryLimits(attempts=1, retry_for_s=0),
+    origin_run_id="r",
+    text="x",
+)
 
 
 class Scrambled(PayloadCodec):
@@ -72,6 +85,31 @@ class History:
             activity_task_scheduled_event_attributes={
                 "activity_id": row_activity_id(ROW.row),
                 "activity_type": {"name": activity},
+            }
+        )
+
+    async def start_group(self) -> None:
+        rows = SendRows(rows=[GroupRow(row=ROW.row, to=ROW.request.to, message=MESSAGE)])
+        self.add(
+            activity_task_scheduled_event_attributes={
+                "activity_id": GROUP,
+                "activity_type": {"name": GROUP_ACTIVITY},
+                "input": await self.converter.encode_wrapper([rows]),
+            }
+        )
+
+    async def report(self, progress: GroupProgress) -> None:
+        """Let the group be pending with this report."""
+        pending = PendingActivityInfo(activity_id=GROUP)
+        pending.heartbeat_details.CopyFrom(await self.converter.encode_wrapper([progress]))
+        self.pending.append(pending)
+
+    async def time_out(self, *last_report: GroupProgress) -> None:
+        details = await self.converter.encode_wrapper(last_report) if last_report else None
+        self.add(
+            activity_task_timed_out_event_attributes={
+                "scheduled_event_id": self.events[-1].event_id,
+                "failure": {"timeout_failure_info": {"last_heartbeat_details": details}},
             }
         )
 
@@ -172,3 +210,76 @@ async def test_a_row_whose_send_has_no_end_is_unknown_only_if_the_send_started(
 async def test_what_a_running_part_reports_wins(history: History) -> None:
     said = RowOutcome(row=7, key="k7", to="+1", outcome="failed", error_type="InvalidPhoneNumber")
     assert await history.outcome(running=True, k7=said) == said
+
+
+AT = "2027-01-31T08:59:58Z"
+SENT = RowEnd(row=ROW.row, to="+1234567890", contact_id="1", accepted=Accepted(at=AT))
+REFUSED = RowEnd(
+    row=ROW.row,
+    failed_lookup=AttemptFailure.of(failure(ErrorType.PROVIDER_REJECTED, "said so")),
+    failed_at=AT,
+)
+
+
+def progress(*ends: RowEnd, settled: bool = False) -> GroupProgress:
+    return GroupProgress(summary="", started_at=AT, settled=settled, ends=list(ends))
+
+
+@pytest.mark.parametrize(
+    ("report", "outcome"),
+    [
+        pytest.param(None, "cancelled", id="has not reported, so it has sent nothing"),
+        pytest.param(progress(), "unknown", id="has started"),
+        pytest.param(progress(settled=True), "cancelled", id="is paused before the row"),
+        pytest.param(progress(SENT), "accepted", id="has sent it"),
+        pytest.param(progress(REFUSED), "failed", id="was refused"),
+    ],
+)
+@pytest.mark.parametrize("end", ["terminated", "lost"])
+async def test_the_last_report_of_a_group_tells_its_rows(
+    history: History, end: str, report: GroupProgress | None, outcome: str
+) -> None:
+    await history.start_group()
+    if end == "lost":
+        await history.time_out(*[report] if report else [])
+        history.add(workflow_execution_terminated_event_attributes={})
+    else:
+        await history.report(report) if report else history.pending.append(
+            PendingActivityInfo(activity_id=GROUP)
+        )
+        history.add(workflow_execution_terminated_event_attributes={})
+    found = await history.outcome()
+    assert found.outcome == outcome
+    assert found.finished_at == (AT if outcome in ("accepted", "failed") else found.finished_at)
+    assert found.finished_at
+
+
+async def test_a_group_that_is_not_pending_any_more_may_have_sent_its_rows(
+    history: History,
+) -> None:
+    await history.start_group()
+    assert (await history.outcome(running=True)).outcome == "running"
+    history.add(workflow_execution_terminated_event_attributes={})
+    assert (await history.outcome()).outcome == "unknown"
+
+
+async def test_the_result_of_a_group_tells_its_rows(history: History) -> None:
+    await history.start_group()
+    history.add(
+        activity_task_completed_event_attributes={
+            "scheduled_event_id": history.events[-1].event_id,
+            "result": await history.converter.encode_wrapper([[SENT]]),
+        }
+    )
+    found = await history.outcome(running=True)
+    assert (found.outcome, found.contact_id, found.to) == ("accepted", "1", "+1234567890")
+
+
+async def test_a_row_that_is_tried_again_ends_as_its_own_send(history: History) -> None:
+    await history.start_group()
+    await history.time_out(progress())
+    history.schedule()
+    history.add(
+        activity_task_completed_event_attributes={"scheduled_event_id": history.events[-1].event_id}
+    )
+    assert (await history.outcome()).outcome == "accepted"

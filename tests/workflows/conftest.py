@@ -2,18 +2,13 @@
 
 import asyncio
 import json
-import os
 import re
-import subprocess
-import sys
 import uuid
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
-    AbstractContextManager,
     asynccontextmanager,
-    contextmanager,
     suppress,
 )
 from datetime import datetime
@@ -37,53 +32,12 @@ from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.settings import WorkerSettings
 from send_whatsapp.telemetry.metrics import ProviderMetrics
 from simulator.process import Simulator
-from tests.conftest import ROOT, SendHarness, new_phone, until
+from tests.conftest import SendHarness, new_phone, until
 from tools.dev_server import DevServer
 from tools.temporal_cli import INSTALLED
 from workflows.send_whatsapp import SendWhatsApp
 
-WorkerProcess = subprocess.Popen[bytes]
 Operator = Callable[..., Awaitable[None]]
-ProcessOn = Callable[..., AbstractContextManager[WorkerProcess]]
-
-
-@pytest.fixture
-def worker_log(tmp_path: Path) -> Path:
-    return tmp_path / "worker.log"
-
-
-@pytest.fixture
-def worker_process(server: DevServer, worker_log: Path) -> ProcessOn:
-    """Return a context manager that runs `worker.py` with these settings.
-
-    `address` and `api_url` lead it through relays; its log, JSON, goes to `worker_log`.
-    """
-
-    @contextmanager
-    def run(
-        settings: WorkerSettings, *, address: str = server.address, api_url: str | None = None
-    ) -> Iterator[WorkerProcess]:
-        kept = {n: v for n, v in os.environ.items() if not n.startswith(("CGB_", "TEMPORAL_"))}
-        environment = kept | {
-            "TEMPORAL_ADDRESS": address,
-            "CGB_API_URL": api_url or settings.api_url,
-            "CGB_API_KEY": settings.api_key.get_secret_value(),
-            "CGB_TIMEOUT": str(settings.timeout_ms),
-            "CGB_RETRY_ATTEMPTS": str(settings.retry_attempts),
-            "TEMPORAL_TASK_QUEUE": settings.task_queue,
-            "LOG_FORMAT": "json",
-        }
-        with worker_log.open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, str(ROOT / "worker.py")], env=environment, stdout=log, stderr=log
-            )
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait()
-
-    return run
 
 
 @pytest.fixture

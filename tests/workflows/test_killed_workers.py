@@ -11,8 +11,8 @@ from temporalio.client import Client
 
 from send_whatsapp.settings import WorkerSettings
 from simulator.process import Simulator
-from tests.conftest import until
-from tests.workflows.conftest import BUSY_S, POST, Both, ProcessOn, answers, completions
+from tests.conftest import ProcessOn, until
+from tests.workflows.conftest import BUSY_S, POST, Both, answers, completions
 from tools.dev_server import DevServer
 from tools.relay import Stop, relay
 

@@ -23,12 +23,11 @@ from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.settings import WorkerSettings
 from simulator.faults import Fault
 from simulator.process import Simulator
-from tests.conftest import SendHarness, new_phone, until
+from tests.conftest import ProcessOn, SendHarness, new_phone, until
 from tests.workflows.conftest import (
     BUSY_S,
     Batch,
     Operator,
-    ProcessOn,
     activities_for,
     workflows_only,
 )
