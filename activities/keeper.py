@@ -68,6 +68,7 @@ class Keeper:
         self._task_queue = task_queue
         self._asked: list[_Asked] = []
         self._ended: list[_Ended] = []
+        self._reports: list[Ended] = []
         self._gap_s = 0.0
         self._calling: asyncio.Task[None] | None = None
 
@@ -83,8 +84,12 @@ class Keeper:
             self._calling = asyncio.create_task(self._call(activity.client()))
         return answer
 
+    def report(self, ended: Ended) -> None:
+        """Report the end of a turn, which a run has seen, with the next ticket."""
+        self._reports.append(ended)
+
     def ended(self, person: str, ticket: Ticket) -> None:
-        """Report the end of a turn with one of the next tickets."""
+        """Report the end of an attempt that ends its turn, with one of the next tickets."""
         self._ended.append(_Ended(person, ticket, time.monotonic()))
 
     async def _call(self, client: Client) -> None:
@@ -98,13 +103,17 @@ class Keeper:
         self._calling = None
 
     async def _take(self, client: Client, asked: list[_Asked]) -> None:
-        ended = self._reportable()
+        ended, reports = self._reportable(), self._reports
+        self._reports = []
         now = time.monotonic()
         request = Take(
             asks=[each.ask for each in asked],
             ended=[
-                Ended(person=each.person, ticket=each.ticket, ago_s=round(now - each.at, 3))
-                for each in ended
+                *reports,
+                *(
+                    Ended(person=each.person, ticket=each.ticket, ago_s=round(now - each.at, 3))
+                    for each in ended
+                ),
             ],
             gap_s=self._gap_s,
         )
@@ -114,6 +123,7 @@ class Keeper:
         except Exception as error:
             logger.warning("the keeper of turns does not answer (%s)", type(error).__name__)
             self._ended[:0] = ended
+            self._reports[:0] = reports
             for each in asked:
                 if not each.answer.done():
                     each.answer.set_exception(TimeoutError())

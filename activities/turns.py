@@ -1,7 +1,7 @@
 """Asks the keeper for turns in the name of this worker's sends (ADR 0007)."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +13,7 @@ from activities.contacts import ContactActivities
 from activities.failures import map_unexpected_errors
 from activities.keeper import Keeper
 from send_whatsapp.contract.errors import FIRST_BACKOFF_S, ErrorType, FailureDetails
-from send_whatsapp.contract.turns import Ask, HeldTurn, Place, Ticket, person_digest
+from send_whatsapp.contract.turns import Ask, Ended, HeldTurn, Place, Ticket, person_digest
 
 ASK_WITHIN_S = 1.0
 """How long a step of a send waits for the keeper; the send then asks again, visibly."""
@@ -25,6 +25,13 @@ class AskForTurn(BaseModel):
     to: str
     ticket: Ticket
     since: float | None = None
+
+
+class AskForTurns(BaseModel):
+    """Tickets, and a turn that has ended before them."""
+
+    asks: list[AskForTurn]
+    ended: Ended | None = None
 
 
 class AskedTurn(Place):
@@ -72,6 +79,10 @@ class Turns:
         own = turn.ticket.model_copy(update={"run_id": activity.info().workflow_run_id})
         self._keeper.ended(turn.person, own)
 
+    def report(self, ended: Ended) -> None:
+        """Report the end of a turn that its run has seen."""
+        self._keeper.report(ended)
+
     async def confirm(self, turn: HeldTurn | None) -> None:
         """Ask for the turn of a send whose run is a reset of the one that the turn was granted to.
 
@@ -113,13 +124,20 @@ class TurnActivities:
         self._contacts = contacts
 
     @activity.defn
-    async def ask_for_turns(self, asks: Sequence[AskForTurn]) -> list[AskedTurn | None]:
+    async def ask_for_turns(self, request: AskForTurns) -> list[AskedTurn | None]:
         """Return the place of each ticket; None if the keeper does not answer in time."""
         with map_unexpected_errors():
-            return await asyncio.gather(*(self._ask(ask) for ask in asks))
+            if request.ended:
+                self._turns.report(request.ended)
+            return await asyncio.gather(*map(self._ask, request.asks))
 
     async def _ask(self, ask: AskForTurn) -> AskedTurn | None:
         try:
-            return await self._turns.ask(self._contacts.e164(ask.to), ask.ticket, ask.since)
+            number = self._contacts.e164(ask.to)
+        except ApplicationError:
+            # The send itself reports what is wrong with its number.
+            return AskedTurn(granted=True, person="", gap_s=0)
+        try:
+            return await self._turns.ask(number, ask.ticket, ask.since)
         except TimeoutError:
             return None

@@ -31,33 +31,49 @@ with workflow.unsafe.imports_passed_through():
         row_priority,
         send_row,
     )
+    from workflows.row_turns import RowTurns, takes_turn_now
     from workflows.sending import OutgoingMessage
+    from workflows.turns import RunTurns, Turn
     from workflows.visibility import RowVisibility, count_send, requested_kind
 
 
 class PartSending:
     """Sends rows as the gate lets them start; calls `on_pause` when the part pauses itself."""
 
-    def __init__(self, rows: PartRows, gate: RowGate, on_pause: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        rows: PartRows,
+        gate: RowGate,
+        turns: RunTurns,
+        on_pause: Callable[[str], None],
+    ) -> None:
         self._rows = rows
+        self._turns = RowTurns(turns, rows)
         self._gate = gate
         self._on_pause = on_pause
+        self._asking: set[asyncio.Task[None]] = set()
         self._groups: set[asyncio.Task[None]] = set()
         self._single_rows: set[asyncio.Task[None]] = set()
 
     async def run(self, settings: RunSettings) -> None:
         """Start rows as they may start, until all have ended or the part stops."""
+        sending_ready = asyncio.create_task(self._send_ready_rows(settings))
         while count := await self._rows_to_start():
             self._start(self._rows.start(count), settings)
+        sending_ready.cancel()
 
     async def end(self) -> None:
         """End waiting rows as cancelled, withdraw rows in flight and wait for their end."""
         for row in self._rows.start(self._rows.waiting):
             self._rows.end(cancelled_row(row, self._gate))
+        await asyncio.gather(*self._asking)
+        for row in self._turns.stop():
+            self._rows.end(cancelled_row(row, self._gate))
         for task in self._single_rows:
             task.cancel()
         # A group sees by itself that the part has stopped.
         await asyncio.gather(*self._groups, *self._single_rows, return_exceptions=True)
+        await self._turns.all_told()
 
     async def _rows_to_start(self) -> int:
         """Wait until rows may start, and return how many; 0 if all have ended or the part stops."""
@@ -88,16 +104,53 @@ class PartSending:
             allowance.next_tick()
 
     def _start(self, rows: Sequence[Row], settings: RunSettings) -> None:
+        takes_turn = [row for row in rows if settings.turns and takes_turn_now(row)]
+        if takes_turn:
+            self._spawn(self._asking, self._start_in_turn(takes_turn, settings))
+        self._send([row for row in rows if row not in takes_turn], settings)
+
+    async def _start_in_turn(self, rows: Sequence[Row], settings: RunSettings) -> None:
+        """Ask for the turns of some rows, and send those whose turn begins at once."""
+        begun = await self._turns.take(rows)
+        if self._gate.stopped:
+            for row in begun:
+                self._rows.wait_for_turn(row)
+        else:
+            self._send(begun, settings)
+
+    async def _send_ready_rows(self, settings: RunSettings) -> None:
+        """Send rows whose turn begins later, or give the turns back if the part is paused then."""
+        while True:
+            await workflow.wait_condition(
+                lambda: (
+                    bool(self._turns.ready)
+                    and (self._gate.paused or self._gate.room(self._rows.in_flight) > 0)
+                )
+            )
+            if self._gate.paused:
+                self._put_back(self._turns.pop_ready(len(self._turns.ready)))
+            else:
+                room = min(GROUP_ROWS, self._gate.room(self._rows.in_flight))
+                self._send(self._turns.pop_ready(room), settings)
+
+    def _put_back(self, rows: Sequence[Row]) -> None:
+        """Let rows wait again that did not start after all."""
+        taking_turn = self._turns.give_back(rows)
+        self._rows.put_back(taking_turn + [row for row in rows if row not in taking_turn])
+
+    def _send(self, rows: Sequence[Row], settings: RunSettings) -> None:
+        """Send rows, in a group if possible; those that take a turn hold it."""
         group: list[tuple[Row, OutgoingMessage]] = []
         for row in rows:
+            turn = self._turns.turn_of(row)
             try:
-                message = first_message(row, settings, self._flow(row))
+                message = first_message(row, settings, self._flow(row), turn)
             except ApplicationError as error:
                 kind = requested_kind(row.request)
                 self._end(row, failed_row(row, self._gate, error), kind, workflow.now())
                 continue
             if message is None:
-                self._spawn(self._single_rows, self._send_row(row, None))
+                self._spawn(self._single_rows, self._send_row(row, None, turn))
             else:
                 group.append((row, message))
         if group:
@@ -121,7 +174,8 @@ class PartSending:
             else:
                 self._rows.retry(row, end.failure.details.detail)
                 preparation = next_attempt(end, settings, self._flow(row))
-                self._spawn(self._single_rows, self._send_row(row, preparation))
+                turn = self._turns.turn_of(row)
+                self._spawn(self._single_rows, self._send_row(row, preparation, turn))
 
         await RowGroup(
             [
@@ -133,17 +187,18 @@ class PartSending:
             is_stopped=lambda: self._gate.stopped,
             on_end=on_end,
         ).run()
-        self._rows.put_back(not_started)
+        self._put_back(not_started)
 
-    async def _send_row(self, row: Row, preparation: Preparation | None) -> None:
+    async def _send_row(self, row: Row, preparation: Preparation | None, turn: Turn | None) -> None:
         visibility = RowVisibility(row.request)
         started = workflow.now()
-        ended = await send_row(row, self._gate, visibility, preparation)
+        ended = await send_row(row, self._gate, visibility, preparation, turn)
         self._end(row, ended, visibility.kind, started)
 
     def _end(self, row: Row, ended: EndedRow, kind: SentAs, started: datetime) -> None:
         outcome = ended.outcome
         self._rows.end(outcome)
+        self._turns.end(row)
         count_send(kind, outcome.outcome, outcome.error_type, started, row.row)
         # A killed worker loses all its sends at once; that says nothing about the next rows.
         if ended.worker_was_lost:

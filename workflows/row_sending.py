@@ -19,6 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.send_whatsapp import deliver, outgoing
     from workflows.sending import OutgoingMessage, is_lost_worker
     from workflows.steps import SendOptions
+    from workflows.turns import Turn
     from workflows.visibility import RowVisibility
 
 ROW_PRIORITY = 4
@@ -38,7 +39,7 @@ def row_priority(batch: str) -> Priority:
 
 
 def first_message(
-    row: Row, settings: RunSettings, flow: FlowMatch | None
+    row: Row, settings: RunSettings, flow: FlowMatch | None, turn: Turn | None
 ) -> OutgoingMessage | None:
     """Return what the first attempt of a row sends in a group; None if it is sent by itself.
 
@@ -49,7 +50,7 @@ def first_message(
     is_later = request.send_at is not None and request.send_at > workflow.now()
     if settings.one_request or is_later or (request.template is not None and flow is None):
         return None
-    return outgoing(request, "", flow, Preparation(**dict(settings)), None)
+    return outgoing(request, "", flow, Preparation(**dict(settings)), turn)
 
 
 def next_attempt(end: RowEnd, settings: RunSettings, flow: FlowMatch | None) -> Preparation:
@@ -72,11 +73,12 @@ async def send_row(
     gate: RowGate,
     visibility: RowVisibility,
     preparation: Preparation | None,
+    turn: Turn | None,
 ) -> EndedRow:
     """Send a row of this batch by itself and return its outcome; does not fail if that fails."""
     options = SendOptions(row_activity_id(row.row), row_priority(gate.batch), watched=False)
     try:
-        result = await deliver(row.request, visibility, None, options, preparation)
+        result = await deliver(row.request, visibility, turn, options, preparation)
     except (asyncio.CancelledError, FailureError) as error:
         return failed_row(row, gate, error, visibility.to)
     return EndedRow(accepted_row(row, result.to, result.contact_id))

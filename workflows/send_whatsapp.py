@@ -130,7 +130,7 @@ async def prepare(
         request.to,
         request.template,
         look_up=may_send,
-        ticket=turn.ticket if turn and may_send else None,
+        ticket=turn.open_ticket if turn and may_send else None,
     )
     visibility.prepared(prepared)
     if prepared.invalid is not None:

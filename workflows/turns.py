@@ -11,7 +11,7 @@ from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
     from activities.preparation import Preparation
-    from activities.turns import AskedTurn, AskForTurn, TurnActivities
+    from activities.turns import AskedTurn, AskForTurn, AskForTurns, TurnActivities
     from send_whatsapp.contract.request import SendWhatsAppRequest
     from send_whatsapp.contract.turns import (
         ENDED_SIGNAL,
@@ -34,7 +34,9 @@ not fill the history."""
 class Turn:
     """One turn of a message: asked for, then granted, then ended."""
 
-    def __init__(self, turns: "RunTurns", to: str, ticket: Ticket) -> None:
+    def __init__(
+        self, turns: "RunTurns", to: str, ticket: Ticket, *, is_managed: bool = False
+    ) -> None:
         self._turns = turns
         self.to = to
         self.ticket = ticket
@@ -43,9 +45,9 @@ class Turn:
         self.message: TurnMessage | None = None
         """What the keeper has signalled."""
         self.is_ended = False
-        self.ended_at: float | None = None
-        self.is_managed = False
-        """Whether the part of a row begins and ends the turn."""
+        self._ended_at: float | None = None
+        self.is_managed = is_managed
+        """Whether the part of a row asks for the turn and ends it."""
 
     @property
     def is_granted(self) -> bool:
@@ -62,6 +64,11 @@ class Turn:
         return datetime.fromtimestamp(max(ends, default=0) + gap_s, workflow.now().tzinfo)
 
     @property
+    def open_ticket(self) -> Ticket | None:
+        """The ticket with which the send itself must ask for its turn."""
+        return None if self.is_managed else self.ticket
+
+    @property
     def held(self) -> HeldTurn | None:
         """What activities need to know about the turn."""
         return HeldTurn(person=self.asked.person, ticket=self.ticket) if self.asked else None
@@ -71,12 +78,19 @@ class Turn:
         """When the turn was first asked for, if the keeper has told it."""
         return self.asked.since if self.asked else None
 
+    @property
+    def end_message(self) -> Ended | None:
+        """What the keeper must know about a turn that has ended, if it knows the turn."""
+        if self.asked is None:
+            return None
+        return Ended(person=self.asked.person, ticket=self.ticket, at=self._ended_at)
+
     def end(self, *, has_attempted: bool = True) -> None:
         """End the turn; tell the keeper if somebody waits for that, or if nothing was attempted."""
         self.is_ended = True
-        self.ended_at = workflow.now().timestamp() if has_attempted else None
+        self._ended_at = workflow.now().timestamp() if has_attempted else None
         if self.asked and (not has_attempted or (self.message and self.message.wanted)):
-            self._turns.tell(self, self.asked.person)
+            self._turns.tell(self.end_message)
 
     async def end_is_told(self) -> None:
         """Wait until the keeper knows the end, if it must: a run that is closed tells nothing."""
@@ -92,13 +106,13 @@ class RunTurns:
         self._numbers: dict[int | None, int] = {}
         self._telling: set[asyncio.Task[None]] = set()
 
-    def new(self, to: str, row: int | None = None) -> Turn:
+    def new(self, to: str, row: int | None = None, *, is_managed: bool = False) -> Turn:
         """Return a turn to ask for; `to` is the number as the caller wrote it."""
         number = self._numbers.get(row, 0)
         self._numbers[row] = number + 1
         info = workflow.info()
         ticket = Ticket(workflow_id=info.workflow_id, run_id=info.run_id, row=row, number=number)
-        turn = Turn(self, to, ticket)
+        turn = Turn(self, to, ticket, is_managed=is_managed)
         turn.message = self._messages.get((row, number))
         self._turns[row, number] = turn
         return turn
@@ -108,7 +122,7 @@ class RunTurns:
         key = message.ticket.row, message.ticket.number
         turn, before = self._turns.get(key), self._messages.get(key)
         if turn and turn.is_ended:
-            self.tell(turn, message.person)
+            self.tell(turn.end_message)
             return
         if before is not None:
             message = message.model_copy(
@@ -126,9 +140,10 @@ class RunTurns:
         while self._telling:
             await asyncio.gather(*self._telling)
 
-    def tell(self, turn: Turn, person: str) -> None:
-        """Tell the keeper that a turn of this person has ended."""
-        ended = Ended(person=person, ticket=turn.ticket, at=turn.ended_at)
+    def tell(self, ended: Ended | None) -> None:
+        """Tell the keeper that a turn has ended."""
+        if ended is None:
+            return
         task = asyncio.create_task(self._signal(ended))
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
@@ -142,13 +157,16 @@ class RunTurns:
             workflow.logger.warning("there is no keeper of turns to tell")
 
 
-async def ask(turns: Sequence[Turn]) -> None:
-    """Ask the keeper for turns; without an answer they keep their last one."""
+async def ask(turns: Sequence[Turn], ended: Ended | None = None) -> None:
+    """Ask the keeper for turns, after one that has `ended`.
+
+    Without an answer the turns keep the last one.
+    """
     asks = [AskForTurn(to=turn.to, ticket=turn.ticket, since=turn.since) for turn in turns]
     try:
         answers = await workflow.execute_local_activity_method(
             TurnActivities.ask_for_turns,
-            asks,
+            AskForTurns(asks=asks, ended=ended),
             start_to_close_timeout=timedelta(seconds=10),
             retry_policy=RetryPolicy(maximum_attempts=1),
             summary="Ask for the turn",
@@ -159,9 +177,12 @@ async def ask(turns: Sequence[Turn]) -> None:
         turn.asked = answer or turn.asked
 
 
-def ask_again_after(asked: AskedTurn | None, waited: timedelta) -> timedelta:
-    """Return how long a send waits for a signal before it asks again."""
-    at_least = timedelta(seconds=ASK_AGAIN_S if asked else ASK_AGAIN_SOON_S)
+def ask_again_after(waited: timedelta, *, answered: bool) -> timedelta:
+    """Return how long a send that has `waited` waits on before it asks again.
+
+    `answered`: the keeper has answered it before.
+    """
+    at_least = timedelta(seconds=ASK_AGAIN_S if answered else ASK_AGAIN_SOON_S)
     return max(at_least, waited / 10)
 
 
@@ -195,7 +216,8 @@ async def _begin(turn: Turn, visibility: RunVisibility | RowVisibility) -> None:
         waited = workflow.now() - started
         try:
             await workflow.wait_condition(
-                lambda: turn.is_granted, timeout=ask_again_after(turn.asked, waited)
+                lambda: turn.is_granted,
+                timeout=ask_again_after(waited, answered=turn.asked is not None),
             )
         except TimeoutError:
             await ask([turn])

@@ -185,25 +185,49 @@ def row_bytes(row: Row) -> int:
 def split(
     rows: list[Row], known: list[RowOutcome] | None = None, send_at: datetime | None = None
 ) -> list[PartRequest]:
-    """Return parts within the limits above: first those that send `rows`, then those of `known`."""
+    """Return parts within the limits above: first those that send `rows`, then those of `known`.
+
+    Rows that take turns of the same person are in one part if it has room, which sends them in the
+    order of the file.
+    """
     return [
-        *(PartRequest.of(group, send_at) for group in _groups(rows, row_bytes, MAX_PART_ROWS)),
+        *(
+            PartRequest.of(group, send_at)
+            for group in _groups(rows, row_bytes, MAX_PART_ROWS, _in_turn)
+        ),
         *(PartRequest(known=group) for group in _groups(known or [], _outcome_bytes, MAX_KNOWN)),
     ]
+
+
+def _in_turn(row: Row) -> str | None:
+    """Return the person whose turns a row takes, if it takes one."""
+    return row.request.to if row.request.takes_turn else None
 
 
 def _outcome_bytes(outcome: RowOutcome) -> int:
     return len(outcome.model_dump_json(by_alias=True).encode())
 
 
-def _groups(items: list[Item], size_of: Callable[[Item], int], most: int) -> list[list[Item]]:
+def _groups(
+    items: list[Item],
+    size_of: Callable[[Item], int],
+    most: int,
+    together: Callable[[Item], str | None] = lambda _: None,
+) -> list[list[Item]]:
+    """Return the items in groups, those `together` in the group of the first one while it fits."""
     groups: list[list[Item]] = []
-    size = 0
+    sizes: list[int] = []
+    last_of: dict[str, int] = {}
     for item in items:
-        length = size_of(item)
-        if not groups or len(groups[-1]) == most or size + length > MAX_PART_BYTES:
+        length, name = size_of(item), together(item)
+        number = last_of.get(name, -1) if name else -1
+        if not groups or len(groups[number]) == most or sizes[number] + length > MAX_PART_BYTES:
+            number = -1
+        if not groups or len(groups[number]) == most or sizes[number] + length > MAX_PART_BYTES:
             groups.append([])
-            size = 0
-        groups[-1].append(item)
-        size += length
+            sizes.append(0)
+        groups[number].append(item)
+        sizes[number] += length
+        if name:
+            last_of[name] = number % len(groups)
     return groups

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from itertools import pairwise
+from typing import Any
 
 import pytest
 from temporalio.client import Client
@@ -10,8 +11,8 @@ from temporalio.client import Client
 from send_whatsapp.client.state import get_state
 from send_whatsapp.settings import WorkerSettings
 from simulator.process import Simulator
-from tests.conftest import SendHarness, new_phone, until
-from tests.workflows.conftest import BUSY_S, ProcessOn
+from tests.conftest import ProcessOn, SendHarness, new_phone, until
+from tests.workflows.conftest import BUSY_S
 from tools.dev_server import DevServer
 
 # Ten messages to one person take 20 s, more on a busy machine.
@@ -22,7 +23,7 @@ RENDERED_AFTER_MS = 700
 GAP_S = 2.0
 
 
-def template(name: str, **fields: object) -> dict[str, object]:
+def template(name: str, **fields: Any) -> dict[str, Any]:
     """Return the fields of a template with a variable."""
     return {"template": "visa_approved", "variables": {"name": name}, **fields}
 
@@ -58,6 +59,5 @@ async def test_ten_templates_to_one_person_through_two_workers_keep_their_own_wo
     expected = {f"Dear person {n}, your visa is approved." for n in range(10)}
     assert {message["text"] for message in found} == expected
     times = [message["at"] for message in found]
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
-    print("gaps", [round(g, 2) for g in gaps])
+    gaps = [later - earlier for earlier, later in pairwise(times)]
     assert min(gaps) >= GAP_S
