@@ -19,7 +19,9 @@ MAX_ROWS = 250_000
 REJECTED = "line "
 """Prefix of the key of a row that was never sent, because the row itself is invalid."""
 
-PerMinute = Annotated[int, Field(ge=1, le=1_000_000)]
+MAX_PER_MINUTE = 1_000_000
+
+PerMinute = Annotated[int, Field(ge=1, le=MAX_PER_MINUTE)]
 
 
 class BatchModel(BaseModel):

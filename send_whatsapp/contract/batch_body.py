@@ -1,19 +1,19 @@
 """The body of a batch over HTTP: content for all rows, and rows that may differ from it."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from send_whatsapp.contract.batch import MAX_ROWS, REJECTED, PerMinute
+from send_whatsapp.contract.batch import MAX_PER_MINUTE, MAX_ROWS, REJECTED
 from send_whatsapp.contract.fields import (
     Delivery,
     FileType,
     FileUrl,
     OptionalFlag,
+    PhoneText,
     TemplateName,
     Text,
     Time,
-    UnicodeText,
     Variables,
 )
 from send_whatsapp.contract.names import MAX_BATCH_KEY_LENGTH, MAX_KEY_LENGTH, InvalidKey, batch_id
@@ -43,6 +43,21 @@ def _not_reserved(key: str) -> str:
     return key
 
 
+def _per_minute(value: int) -> int:
+    if not 1 <= value <= MAX_PER_MINUTE:
+        raise refusal(
+            "is too large" if value > 1 else "is too small",
+            f"1 to {MAX_PER_MINUTE}; leave it out for no limit",
+        )
+    return value
+
+
+HttpPerMinute = Annotated[
+    int,
+    AfterValidator(_per_minute),
+    Field(json_schema_extra={"minimum": 1, "maximum": MAX_PER_MINUTE}),
+]
+
 BatchKey = Annotated[
     str,
     AfterValidator(_batch_key),
@@ -51,13 +66,21 @@ BatchKey = Annotated[
         json_schema_extra={
             "minLength": 1,
             "maxLength": MAX_BATCH_KEY_LENGTH,
-            "pattern": "^[!-~]([ -~]*[!-~])?$",
+            "pattern": f"^(?!{REJECTED})[!-~]([ -~]*[!-~])?$",
         },
     ),
 ]
 
 
-RowKey = Annotated[str, AfterValidator(_row_key), Field(min_length=1, max_length=MAX_KEY_LENGTH)]
+RowKey = Annotated[
+    str,
+    AfterValidator(_row_key),
+    Field(
+        min_length=1,
+        max_length=MAX_KEY_LENGTH,
+        json_schema_extra={"pattern": rf"^(?!\s*{REJECTED})[\s\S]*\S"},
+    ),
+]
 
 
 class BatchContent(Request):
@@ -77,9 +100,7 @@ class BatchContent(Request):
 class BatchRecipient(BatchContent):
     """One row: a phone number, and what is different from the content of all rows."""
 
-    to: UnicodeText = Field(
-        description="phone number in any usual notation, for example +1234567890"
-    )
+    to: PhoneText
     key: RowKey | None = Field(
         None, description="the row's own key; by default derived from the batch's key and `to`"
     )
@@ -97,17 +118,12 @@ class BatchBody(BatchContent):
         False, description="send each row only after earlier messages to its person have ended"
     )
     expires_at: Time | None = Field(None, description="do not send after this time (ISO 8601)")
-    per_minute: PerMinute | None = Field(None, description="how many rows start in a minute")
+    per_minute: HttpPerMinute | None = Field(
+        None, description="how many rows start in a minute; without it there is no limit"
+    )
     pause_after: Annotated[int, Field(ge=1, le=MAX_ROWS)] = Field(
         20, description="how many failures in a row pause the batch"
     )
     resend_unknown: bool = Field(
         False, description="whether rows with an unknown outcome are sent again"
     )
-
-
-def batch_body_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a batch body, without references, as OpenAPI needs it."""
-    schema = BatchBody.model_json_schema(by_alias=True)
-    schema["properties"]["rows"]["items"] = schema.pop("$defs")["BatchRecipient"]
-    return schema

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, WithJsonSchema
 
 from send_whatsapp.contract.file_url import MAX_LENGTH, InvalidFileUrl, check_file_url
-from send_whatsapp.contract.validation import refusal
+from send_whatsapp.contract.validation import TIME_EXAMPLE, refusal
 
 MAX_TEXT = 4096
 """Unicode code points of a text (docs/provider-api.md, "WhatsApp limits")."""
@@ -20,8 +20,10 @@ FALLBACK_VARIABLE = "fallback_message"
 
 _NOT_BLANK = r"\S"
 _PRINTABLE = r"^[^\u0000-\u001f\u007f]*[^\u0000-\u0020\u007f][^\u0000-\u001f\u007f]*$"
-_ISO_8601 = r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?([Zz]|[+-]\d{2}:?\d{2})$"
-_TIME_EXAMPLE = "ISO 8601 with a time zone, for example 2027-01-31T09:00:00Z"
+_ISO_8601 = r"^2[01]\d{2}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?([Zz]|[+-]\d{2}:?\d{2})$"
+
+_FIRST_YEAR, _LAST_YEAR = 2000, 2199
+"""Programs write the years 1 and 9999 for "no time", and Temporal's timers end before 2300."""
 
 
 def _valid_unicode(value: str) -> str:
@@ -33,18 +35,25 @@ def _valid_unicode(value: str) -> str:
     return value
 
 
+def _check_length(value: str, most: int, field: str | None = None) -> None:
+    if not value:
+        raise refusal("is empty", f"1 to {most} characters", field)
+    if len(value) > most:
+        raise refusal("is too long", f"at most {most} characters, got {len(value)}", field)
+
+
 def _text(value: str) -> str:
     _valid_unicode(value)
-    if not 1 <= len(value) <= MAX_TEXT:
-        raise refusal(f"has {len(value):,} characters", f"1 to {MAX_TEXT:,} characters")
+    _check_length(value, MAX_TEXT)
     if not value.strip():
         raise refusal("contains only white space", "text")
     return value
 
 
 def _template_name(value: str) -> str:
-    if not 1 <= len(value) <= MAX_TEMPLATE_NAME or not value.strip():
-        raise refusal("is empty or too long", f"a name of 1 to {MAX_TEMPLATE_NAME} characters")
+    _check_length(value, MAX_TEMPLATE_NAME)
+    if not value.strip():
+        raise refusal("contains only white space", "a template name such as visa_approved")
     if not value.isprintable():
         raise refusal("contains control characters", "a template name such as visa_approved")
     return value
@@ -62,10 +71,26 @@ def _iso_time(value: object) -> object:
     if isinstance(value, datetime):
         return value
     if not isinstance(value, str):
-        raise refusal("is not text", _TIME_EXAMPLE)
+        raise refusal("is not text", TIME_EXAMPLE)
     if not re.match(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}", value):
-        raise refusal("is not a time", _TIME_EXAMPLE)
+        raise refusal("is not a time", TIME_EXAMPLE)
     return value
+
+
+def _possible_time(value: datetime) -> datetime:
+    if not _FIRST_YEAR <= value.year <= _LAST_YEAR:
+        raise refusal(
+            "is not a possible time",
+            f"a time from {_FIRST_YEAR} to {_LAST_YEAR}; leave the field out for no time",
+        )
+    return value
+
+
+def _without_absent_fallback(values: object) -> object:
+    # Null means absent for every optional field, and the fallback text is one.
+    if isinstance(values, dict) and values.get(FALLBACK_VARIABLE, "") is None:
+        return {name: value for name, value in values.items() if name != FALLBACK_VARIABLE}
+    return values
 
 
 def _variable(value: object) -> object:
@@ -90,14 +115,22 @@ def _variables(values: dict[str, Any]) -> dict[str, Any]:
     if any(not name.strip() or not name.isprintable() for name in values):
         raise refusal("has an empty or unprintable name", "the names of the flow's fields")
     fallback = values.get(FALLBACK_VARIABLE, "-")
-    if not isinstance(fallback, str) or len(fallback) > MAX_TEXT:
-        raise refusal(
-            "is not text or too long", f"text of 1 to {MAX_TEXT:,} characters", FALLBACK_VARIABLE
-        )
+    if not isinstance(fallback, str):
+        raise refusal("is not text", f"text of 1 to {MAX_TEXT} characters", FALLBACK_VARIABLE)
+    _check_length(fallback, MAX_TEXT, FALLBACK_VARIABLE)
     return values
 
 
 UnicodeText = Annotated[str, AfterValidator(_valid_unicode)]
+
+PhoneText = Annotated[
+    UnicodeText,
+    Field(
+        description="phone number in any usual notation, for example +1234567890",
+        json_schema_extra={"minLength": 5, "pattern": r"^\s*\+?[0-9 ().-]+\s*$"},
+    ),
+]
+"""A phone number as a caller writes it; contract/phone.py checks it by the rules of a region."""
 
 Text = Annotated[
     str,
@@ -117,13 +150,18 @@ Variable = str | bool | int | float
 
 Variables = Annotated[
     dict[str, Annotated[Variable, BeforeValidator(_variable)]],
+    BeforeValidator(_without_absent_fallback),
     AfterValidator(_variables),
     WithJsonSchema(
         {
             "type": "object",
             "propertyNames": {"pattern": _NOT_BLANK},
             "properties": {
-                FALLBACK_VARIABLE: {"type": "string", "maxLength": MAX_TEXT, "pattern": _NOT_BLANK}
+                FALLBACK_VARIABLE: {
+                    "type": ["string", "null"],
+                    "maxLength": MAX_TEXT,
+                    "pattern": _NOT_BLANK,
+                }
             },
             "additionalProperties": {
                 "type": ["string", "boolean", "number"],
@@ -169,5 +207,6 @@ OptionalFlag = Annotated[
 Time = Annotated[
     AwareDatetime,
     BeforeValidator(_iso_time),
+    AfterValidator(_possible_time),
     Field(strict=False, json_schema_extra={"pattern": _ISO_8601}),
 ]

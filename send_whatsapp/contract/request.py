@@ -12,10 +12,10 @@ from send_whatsapp.contract.fields import (
     FileUrl,
     OptionalDelivery,
     OptionalFlag,
+    PhoneText,
     TemplateName,
     Text,
     Time,
-    UnicodeText,
     Variable,
     Variables,
 )
@@ -80,9 +80,7 @@ class SendWhatsAppRequest(Request):
 
     model_config = ConfigDict(json_schema_extra={"oneOf": _EXACTLY_ONE_CONTENT})  # type: ignore[dict-item]
 
-    to: UnicodeText = Field(
-        description="phone number in any usual notation, for example +1234567890"
-    )
+    to: PhoneText
     message: Text | None = Field(
         None, description="free text, 1 to 4,096 characters; beside template the fallback text"
     )

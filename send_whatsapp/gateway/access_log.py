@@ -11,10 +11,12 @@ logger = logging.getLogger("gateway.access")
 class AccessLogEntry:
     """The line of one request: its route, and never its path, query, headers or body."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, method: str) -> None:
+        """Begin the line of a request with this method; the router puts the route into `scope`."""
         self.caller: str | None = None
         self.status: int | None = None
         self._scope = scope
+        self._method = method
         self._started_at = time.perf_counter()
 
     def note(self, message: Message) -> None:
@@ -27,7 +29,7 @@ class AccessLogEntry:
         logger.info(
             "request",
             extra={
-                "method": self._scope["method"],
+                "method": self._method,
                 "route": getattr(self._scope.get("route"), "path", "-"),
                 "status": self.status or 500,
                 "ms": round((time.perf_counter() - self._started_at) * 1000),

@@ -14,11 +14,13 @@ from fastapi.responses import JSONResponse, Response
 from temporalio.client import Client
 from temporalio.service import RetryConfig
 
-from send_whatsapp.gateway import openapi, places, time_limits
+from send_whatsapp.gateway import places, time_limits
 from send_whatsapp.gateway.batches import BatchRoutes
 from send_whatsapp.gateway.connections import max_connections
+from send_whatsapp.gateway.documentation import add_documentation
 from send_whatsapp.gateway.messages import MessageRoutes
 from send_whatsapp.gateway.middleware import GatewayMiddleware
+from send_whatsapp.gateway.openapi import operations
 from send_whatsapp.gateway.places import Places, UnprovenPlaces
 from send_whatsapp.gateway.problems import exception_handlers
 from send_whatsapp.gateway.rate_limit import RateLimit
@@ -54,8 +56,8 @@ def create_app(
     app = FastAPI(
         title="SendWhatsApp gateway",
         version="1",
-        docs_url=None,
-        redoc_url=None,
+        # Ours are in documentation.py: FastAPI's pages load files from elsewhere.
+        openapi_url=None,
         redirect_slashes=False,
         exception_handlers=exception_handlers(),
         # FastAPI's own spans would contain the path and the query, and with them ids and keys.
@@ -74,12 +76,12 @@ def create_app(
     webhook_routes.add_to(app)
     BatchRoutes(client, settings).add_to(app)
 
-    @app.get("/healthz", **openapi.HEALTHY)
-    async def healthz() -> dict[str, str]:
+    @app.get("/healthz", **operations.HEALTHY)
+    async def healthz() -> Response:
         """Return 200 while the process serves."""
-        return {"status": "ok"}
+        return JSONResponse({"status": "ok"})
 
-    @app.get("/readyz", **openapi.READY)
+    @app.get("/readyz", **operations.READY)
     async def ready() -> Response:
         """Return 200 if a message could be started now, 503 otherwise."""
         await readiness.check()
@@ -87,6 +89,7 @@ def create_app(
         warning = clock.warning()
         return JSONResponse({"status": "ready"} | ({"warning": warning} if warning else {}))
 
+    add_documentation(app, webhooks, needs_token=not tokens.everybody_may_call)
     app.add_middleware(
         GatewayMiddleware,
         tokens=tokens,

@@ -14,10 +14,12 @@ from send_whatsapp.client.links import ui_link
 from send_whatsapp.contract.batch import BatchState
 from send_whatsapp.contract.batch_body import BatchBody
 from send_whatsapp.contract.names import InvalidKey, batch_id
-from send_whatsapp.gateway import openapi, time_limits
+from send_whatsapp.gateway import time_limits
 from send_whatsapp.gateway.batch_rows import rows_of
 from send_whatsapp.gateway.body import typed_body
 from send_whatsapp.gateway.disconnect import while_connected
+from send_whatsapp.gateway.openapi import operations
+from send_whatsapp.gateway.openapi.operations import BatchKey
 from send_whatsapp.gateway.places import Slots
 from send_whatsapp.gateway.problems import Problem
 from send_whatsapp.gateway.report import Report
@@ -40,12 +42,12 @@ class BatchRoutes:
     def add_to(self, app: FastAPI) -> None:
         """Serve the routes; the longer paths first, because a key may contain slashes."""
         path = "/v1/batches/{key:path}"
-        app.post("/v1/batches", **openapi.POST_BATCH)(self.post)
-        app.get(f"{path}/report", **openapi.GET_BATCH_REPORT)(self.report)
-        app.post(f"{path}/pause", **openapi.PAUSE_BATCH)(self.pause)
-        app.post(f"{path}/resume", **openapi.RESUME_BATCH)(self.resume)
-        app.post(f"{path}/cancel", **openapi.CANCEL_BATCH)(self.cancel)
-        app.get(path, **openapi.GET_BATCH)(self.get)
+        app.post("/v1/batches", **operations.POST_BATCH)(self.post)
+        app.get(f"{path}/report", **operations.GET_BATCH_REPORT)(self.report)
+        app.post(f"{path}/pause", **operations.PAUSE_BATCH)(self.pause)
+        app.post(f"{path}/resume", **operations.RESUME_BATCH)(self.resume)
+        app.post(f"{path}/cancel", **operations.CANCEL_BATCH)(self.cancel)
+        app.get(path, **operations.GET_BATCH)(self.get)
 
     async def post(self, request: Request) -> Response:
         """Start a batch, or send what an earlier batch with this key has not sent."""
@@ -67,13 +69,13 @@ class BatchRoutes:
         response.headers["Location"] = _path(body.key)
         return response
 
-    async def get(self, request: Request, key: str) -> Response:
+    async def get(self, request: Request, key: BatchKey) -> Response:
         """Return how many rows have which outcome."""
         with _batch_problems():
             status = await while_connected(request, batches.get_status(self._client, key))
         return self._batch(status, running=status.running)
 
-    async def report(self, request: Request, key: str) -> Response:
+    async def report(self, request: Request, key: BatchKey) -> Response:
         """Return the outcome of each row, in the order of the rows.
 
         It is read completely before the first byte goes out, so that an error is a 503 and never a
@@ -90,19 +92,19 @@ class BatchRoutes:
                 report.add(rows)
         return report
 
-    async def pause(self, key: str) -> Response:
+    async def pause(self, key: BatchKey) -> Response:
         """Start no further row; rows in flight end."""
         with _batch_problems():
             state = await batches.pause(self._client, key)
         return self._batch(state, running=True)
 
-    async def resume(self, key: str) -> Response:
+    async def resume(self, key: BatchKey) -> Response:
         """Continue a paused batch."""
         with _batch_problems():
             state = await batches.resume(self._client, key)
         return self._batch(state, running=True)
 
-    async def cancel(self, key: str) -> Response:
+    async def cancel(self, key: BatchKey) -> Response:
         """Cancel: 202, because rows in flight end first; the counts then show how they ended."""
         with _batch_problems():
             state = await batches.cancel(self._client, key)

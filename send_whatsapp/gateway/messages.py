@@ -16,10 +16,12 @@ from send_whatsapp.contract.errors import FieldProblem
 from send_whatsapp.contract.names import InvalidKey
 from send_whatsapp.contract.phone import InvalidPhoneNumber
 from send_whatsapp.contract.request import SendWhatsAppRequest
-from send_whatsapp.gateway import openapi, time_limits
+from send_whatsapp.gateway import time_limits
 from send_whatsapp.gateway.body import typed_body
 from send_whatsapp.gateway.disconnect import while_connected
 from send_whatsapp.gateway.headers import idempotency_key, preferred_wait_s
+from send_whatsapp.gateway.openapi import operations
+from send_whatsapp.gateway.openapi.operations import MessageId
 from send_whatsapp.gateway.places import Places
 from send_whatsapp.gateway.problems import Problem, invalid_fields
 from send_whatsapp.gateway.starts import SendStarter
@@ -51,9 +53,9 @@ class MessageRoutes:
 
     def add_to(self, app: FastAPI) -> None:
         """Serve the routes."""
-        app.post("/v1/messages", **openapi.POST_MESSAGE)(self.post)
-        app.get("/v1/messages/{id:path}", **openapi.GET_MESSAGE)(self.get)
-        app.delete("/v1/messages/{id:path}", **openapi.DELETE_MESSAGE)(self.delete)
+        app.post("/v1/messages", **operations.POST_MESSAGE)(self.post)
+        app.get("/v1/messages/{id:path}", **operations.GET_MESSAGE)(self.get)
+        app.delete("/v1/messages/{id:path}", **operations.DELETE_MESSAGE)(self.delete)
 
     async def post(self, request: Request) -> Response:
         """Start a send. With `Prefer: wait=N`, wait until its run is closed, at most N seconds."""
@@ -64,12 +66,12 @@ class MessageRoutes:
             raise Problem(400, f"Idempotency-Key: {error}") from None
         return await self.send(request, await typed_body(request, SendWhatsAppRequest), workflow_id)
 
-    async def get(self, id: str) -> Response:
+    async def get(self, id: MessageId) -> Response:
         """Return the state of a message, with `result` once its run is closed."""
         async with rpc(self._client, time_limits.TEMPORAL_S):
             return self._message(await get_state(self._client, id), 200)
 
-    async def delete(self, request: Request, id: str) -> Response:
+    async def delete(self, request: Request, id: MessageId) -> Response:
         """Cancel a message.
 
         200: nothing was sent. 202: not known yet. 409: the message can no longer be cancelled.

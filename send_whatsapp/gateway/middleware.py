@@ -53,7 +53,11 @@ class GatewayMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        entry = AccessLogEntry(scope)
+        method = scope["method"]
+        if method == "HEAD":
+            # The routes answer it as GET. uvicorn, which knows the real method, sends no body.
+            scope = {**scope, "method": "GET"}
+        entry = AccessLogEntry(scope, method)
         arrival = _Arrival(scope, receive)
 
         async def send_and_note(message: Message) -> None:

@@ -132,9 +132,10 @@ def unavailable_problem(title: str, retry_after_s: int) -> Problem:
 def _allowed_methods(request: Request) -> set[str]:
     # Starlette lists the methods of one route only; several routes may share a path.
     path = request.scope["path"]
-    return {
+    methods = {
         method
         for route in request.app.routes
         if isinstance(route, Route) and route.path_regex.match(path)
         for method in route.methods or ()
     }
+    return methods | {"HEAD"} if "GET" in methods else methods

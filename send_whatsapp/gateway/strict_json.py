@@ -1,4 +1,4 @@
-"""Strict JSON: UTF-8, no repeated keys, no NaN or Infinity."""
+"""Strict JSON: UTF-8 (a byte order mark is allowed), no repeated keys, no NaN or Infinity."""
 
 import json
 from typing import Any, NoReturn
@@ -12,7 +12,7 @@ def parse_json(body: bytes) -> Any:
     """Return the value that the bytes contain. Raises InvalidJSON."""
     try:
         return json.loads(
-            body.decode("utf-8"),
+            body.decode("utf-8-sig"),
             object_pairs_hook=_without_repeated_keys,
             parse_constant=_refuse_constant,
         )

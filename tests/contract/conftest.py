@@ -15,10 +15,12 @@ SOUND: list[dict[str, Any]] = [
     {"template": "a", "message": "instead"},
     {"template": "a", "variables": {"n": 1, "b": True, "f": 1.5, "s": "x"}},
     {"template": "a", "variables": {"fallback_message": "instead"}},
+    {"template": "a", "variables": {"fallback_message": None}},
     {"fileUrl": "https://example.com/a%20b.pdf?x=1#y", "fileType": "document"},
     {"fileUrl": "HTTPS://EXAMPLE.com/a.pdf", "fileType": "document"},
     {"message": "x", "delivery": "at_most_once"},
     {"message": "x", "expiresAt": "2027-01-31T09:00:00+01:00"},
+    {"message": "x", "sendAt": "2000-01-01T00:00:00+14:00", "expiresAt": "2199-12-31T23:59:59Z"},
     {"message": "x", "sendAt": "2027-01-31T09:00:00Z", "expiresAt": "2027-01-31T10:00:00Z"},
 ]
 
@@ -50,7 +52,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         {"template": "t", "variables": {"fallback_message": "x" * 4097}},
         "variables.fallback_message",
     ),
+    ({"template": "t", "variables": {"fallback_message": ""}}, "variables.fallback_message"),
+    ({"template": "t", "variables": {"fallback_message": " "}}, "variables.fallback_message"),
     ({"template": ""}, "template"),
+    ({"template": " "}, "template"),
     ({"template": "a\nb"}, "template"),
     ({"template": "x" * 201}, "template"),
     ({"message": "x", "delivery": "exactly_once"}, "delivery"),
@@ -58,6 +63,18 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"message": "x", "expiresAt": "tomorrow"}, "expiresAt"),
     ({"message": "x", "expiresAt": 1800000000}, "expiresAt"),
     ({"message": "x", "expiresAt": "2027-13-31T09:00:00Z"}, "expiresAt"),
+    *(
+        ({"message": "x", field: time}, field)
+        for field in ("sendAt", "expiresAt")
+        for time in (
+            "0001-01-01T00:00:00Z",
+            "0001-01-01T00:00:00+14:00",
+            "1999-12-31T23:59:59Z",
+            "2200-01-01T00:00:00Z",
+            "9999-12-31T23:59:59Z",
+            "9999-12-31T23:59:59-14:00",
+        )
+    ),
     (
         {"message": "x", "sendAt": "2027-01-31T09:00:00Z", "expiresAt": "2027-01-31T09:00:00Z"},
         "expiresAt",

@@ -33,6 +33,46 @@ def test_an_invalid_request_names_the_field(fields: dict[str, Any], field: str) 
 
 
 @pytest.mark.parametrize(
+    ("fields", "problem", "expected"),
+    [
+        ({"message": "x" * 5000}, "is too long", "at most 4096 characters, got 5000"),
+        ({"message": ""}, "is empty", "1 to 4096 characters"),
+        ({"template": "x" * 300}, "is too long", "at most 200 characters, got 300"),
+        (
+            {"template": "t", "variables": {"fallback_message": "x" * 5000}},
+            "is too long",
+            "at most 4096 characters, got 5000",
+        ),
+        (
+            {"fileUrl": "https://example.com/" + "x" * 3000, "fileType": "image"},
+            "is longer than 2048 characters",
+            "an http(s) URL of a public host",
+        ),
+        (
+            {"fileUrl": "https://example.com/a", "fileType": "gif"},
+            "has an unknown value",
+            "'image', 'document', 'video' or 'audio'",
+        ),
+        (
+            {"message": "x", "sendAt": "9999-12-31T23:59:59Z"},
+            "is not a possible time",
+            "a time from 2000 to 2199; leave the field out for no time",
+        ),
+        (
+            {"message": "x", "sendAt": "2027-02-30T09:00:00Z"},
+            "is not a time (day value is outside expected range)",
+            "ISO 8601 with a time zone, for example 2027-01-31T09:00:00Z",
+        ),
+    ],
+)
+def test_a_problem_names_the_limit(fields: dict[str, Any], problem: str, expected: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        read(**fields)
+    (found,) = problems(refused.value)
+    assert (found.problem, found.expected) == (problem, expected)
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "",

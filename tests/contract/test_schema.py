@@ -7,7 +7,7 @@ import pytest
 
 from send_whatsapp.contract.result import SendError, SendWhatsAppResult
 from send_whatsapp.contract.schema import FOLDER, request_schema, result_schema, schemas
-from send_whatsapp.gateway.openapi import REQUESTS
+from send_whatsapp.gateway.openapi.examples import REQUESTS
 from tests.contract.conftest import SOUND, WRONG
 
 REQUEST = jsonschema.Draft202012Validator(request_schema())

@@ -20,6 +20,7 @@ from send_whatsapp.gateway.tokens import Tokens
 from send_whatsapp.settings import GatewaySettings
 from send_whatsapp.temporal.clock import TemporalClock
 from tests.conftest import ROOT, SendHarness, new_phone, until
+from tests.gateway.documented import is_as_documented
 from tools.dev_server import free_port
 
 PROBLEM = "application/problem+json"
@@ -44,12 +45,12 @@ async def gateway(
 
 
 def http_client(bind: str) -> httpx.AsyncClient:
-    """Return a client that checks the headers which every answer has."""
+    """Return a client that checks the headers of every answer, and the body against the schema."""
     return httpx.AsyncClient(
         base_url=f"http://{bind}",
         trust_env=False,
         timeout=30,
-        event_hooks={"response": [has_the_headers_of_every_answer]},
+        event_hooks={"response": [has_the_headers_of_every_answer, is_as_documented]},
     )
 
 

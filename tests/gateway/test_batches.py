@@ -125,6 +125,83 @@ async def test_invalid_fields_are_named_and_nothing_is_sent(
     assert not await provider.inbox()
 
 
+@pytest.mark.parametrize(
+    ("fields", "problem", "expected"),
+    [
+        ({"perMinute": 0}, "is too small", "1 to 1000000; leave it out for no limit"),
+        ({"perMinute": -1}, "is too small", "1 to 1000000; leave it out for no limit"),
+        ({"perMinute": 1_000_001}, "is too large", "1 to 1000000; leave it out for no limit"),
+        ({"perMinute": 1.5}, "is not a whole number", "a whole number"),
+        ({"perMinute": "60"}, "is not a whole number", "a whole number"),
+        ({"perMinute": True}, "is not a whole number", "a whole number"),
+        ({"pauseAfter": 0}, "is too small", "at least 1"),
+        ({"pauseAfter": 250_001}, "is too large", "at most 250000"),
+        ({"rows": []}, "is empty", "at least 1 entry"),
+        ({"rows": {}}, "is not a list", "a list in [ ]"),
+        ({"resendUnknown": 1}, "is not true or false", "true or false"),
+        ({"delivery": "twice"}, "has an unknown value", "'at_least_once' or 'at_most_once'"),
+        ({"message": "x" * 5000}, "is too long", "at most 4096 characters, got 5000"),
+        (
+            {"key": "x" * 101},
+            "the key of a batch must have 1 to 100 characters",
+            "a key such as jan-2027",
+        ),
+        (
+            {"rows": [{"to": "+1234567890", "key": "x" * 201}]},
+            "is too long",
+            "at most 200 characters, got 201",
+        ),
+    ],
+)
+async def test_a_refusal_names_the_limit(
+    http: httpx.AsyncClient, fields: dict[str, Any], problem: str, expected: str
+) -> None:
+    (found,) = (await http.post("/v1/batches", json=batch() | fields)).json()["errors"]
+    assert (found["problem"], found["expected"]) == (problem, expected)
+
+
+@pytest.mark.parametrize("per_minute", [None, 1, 1_000_000])
+async def test_a_rate_in_the_limits_is_accepted(
+    http: httpx.AsyncClient, per_minute: int | None
+) -> None:
+    body = batch([{"to": new_phone()}], perMinute=per_minute)
+    started = await http.post("/v1/batches", json=body)
+    assert started.status_code == 202
+    url = started.json()["statusUrl"]
+    # With one row a minute, the first one would wait.
+    await http.post(f"{url}/cancel")
+    await closed(http, url)
+
+
+async def test_each_problem_of_a_row_is_named_by_its_field(http: httpx.AsyncClient) -> None:
+    wrong = {
+        "to": "abc",
+        "variables": {"name": " ", "city": None, "ok": "x"},
+        "fileType": "gif",
+        "colour": "red",
+    }
+    answer = await http.post("/v1/batches", json=batch([{"to": new_phone()}, wrong]))
+    assert {error["field"] for error in answer.json()["errors"]} == {
+        *("rows.1.variables.name", "rows.1.variables.city", "rows.1.fileType", "rows.1.colour")
+    }
+    # The number is checked once the row has the right fields.
+    wrong = {"to": "abc", "key": "k", "message": "Hi {name}", "variables": {"name": "x"}}
+    answer = await http.post("/v1/batches", json=batch([{"to": new_phone()}, wrong]))
+    assert {error["field"] for error in answer.json()["errors"]} == {"rows.1.to", "rows.1.message"}
+
+
+async def test_the_counts_of_a_409_are_the_current_ones(
+    http: httpx.AsyncClient, provider: Simulator
+) -> None:
+    started = await http.post("/v1/batches", json=batch())
+    url = started.json()["statusUrl"]
+    await closed(http, url)
+    for command in ("pause", "resume", "cancel"):
+        late = await http.post(f"{url}/{command}")
+        assert late.status_code == 409
+        assert "5 of 5: 5 accepted, 0 failed, 0 unknown" in late.json()["title"]
+
+
 CONTENT_NAMES = ("to", "key", "message", "template", "fileUrl", "fileType", "variables", "delivery")
 
 

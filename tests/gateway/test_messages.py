@@ -170,6 +170,24 @@ async def test_send_at_starts_later_and_can_be_cancelled_at_once(
     assert [sent["phone"] for sent in await provider.inbox()] == [phone]
 
 
+@pytest.mark.parametrize("field", ["sendAt", "expiresAt"])
+async def test_the_last_possible_time_is_accepted_and_impossible_ones_are_refused(
+    http: httpx.AsyncClient, field: str
+) -> None:
+    last = await post(http, **{field: "2199-12-31T23:59:59Z"})
+    assert last.status_code == 202
+    await http.delete(last.json()["statusUrl"])
+    for impossible in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"):
+        refused = await post(http, **{field: impossible})
+        assert refused.status_code == 422
+        (problem,) = refused.json()["errors"]
+        assert problem == {
+            "field": field,
+            "problem": "is not a possible time",
+            "expected": "a time from 2000 to 2199; leave the field out for no time",
+        }
+
+
 async def test_a_run_of_another_workflow_type_is_not_a_message(
     http: httpx.AsyncClient, client: Client, harness: SendHarness
 ) -> None:

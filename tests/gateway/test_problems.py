@@ -81,9 +81,9 @@ async def test_every_error_is_a_problem(
     ("path", "allow"),
     [
         ("/v1/messages", "POST"),
-        ("/v1/messages/x", "DELETE, GET"),
-        ("/healthz", "GET"),
-        ("/readyz", "GET"),
+        ("/v1/messages/x", "DELETE, GET, HEAD"),
+        ("/healthz", "GET, HEAD"),
+        ("/readyz", "GET, HEAD"),
     ],
 )
 async def test_a_wrong_method_gets_the_allowed_ones(

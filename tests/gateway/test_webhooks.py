@@ -114,6 +114,30 @@ async def test_a_signed_body_sends_once_even_if_it_arrives_again(
     assert phone not in running.log()
 
 
+@pytest.mark.parametrize("note", [None, "", " \t", "missing"])
+async def test_without_a_note_the_example_sends_its_template_without_a_fallback(
+    running: GatewayProcess, provider: Simulator, note: str | None
+) -> None:
+    phone = new_phone()
+    body = json.loads(shop_body(phone, note=note))
+    if note == "missing":
+        del body["order"]["note"]
+    raw = json.dumps(body).encode()
+    answer = await call(running.http, "shop", raw, **shop_headers(raw))
+    assert answer.json()["result"]["error"]["type"] == "TemplateNotFound"
+    assert not await provider.inbox()
+
+
+async def test_a_body_may_begin_with_a_byte_order_mark(
+    running: GatewayProcess, provider: Simulator
+) -> None:
+    phone = new_phone()
+    body = b"\xef\xbb\xbf" + shop_body(phone)
+    answer = await call(running.http, "shop", body, **shop_headers(body))
+    assert answer.json()["status"] == "accepted"
+    assert len(await provider.inbox(phone)) == 1
+
+
 async def test_a_body_for_which_when_does_not_hold_sends_nothing(
     running: GatewayProcess, provider: Simulator
 ) -> None:
@@ -188,6 +212,17 @@ def test_a_signed_time_is_valid_in_its_window_only(offset: int, good: bool) -> N
     headers["X-Visa-Timestamp"] = str(int(NOW.timestamp()) + 1 + offset)
     with pytest.raises(InvalidSignature, match="signature"):
         visa.verify(headers, b"{}", NOW)
+
+
+def test_the_hex_digits_of_a_signature_may_be_in_upper_case() -> None:
+    shop = load_webhooks(WEBHOOKS_FILE, WEBHOOK_SECRETS)["shop"]
+    header = "X-Hub-Signature-256"
+    given = shop_headers(b"{}")[header].removeprefix("sha256=")
+    for good in (given, given.upper()):
+        shop.verify({header: f"sha256={good}"}, b"{}", NOW)
+    for bad in (f"SHA256={given}", given.upper(), f"sha256={given.upper()}0"):
+        with pytest.raises(InvalidSignature):
+            shop.verify({header: bad}, b"{}", NOW)
 
 
 def test_a_signature_may_be_base64() -> None:

@@ -46,7 +46,7 @@ async def set_rate(client: Client, key: str, per_minute: int | None) -> BatchSta
 
 
 async def _command(client: Client, key: str, update: str, *arguments: Any) -> BatchState:
-    status = await get_status(client, key)
+    await get_status(client, key)
     handle = client.get_workflow_handle(names.batch_id(key))
     try:
         async with asyncio.timeout(UPDATE_TIMEOUT_S), rpc(client, None):
@@ -62,4 +62,5 @@ async def _command(client: Client, key: str, update: str, *arguments: Any) -> Ba
     except RPCError as error:
         if error.status != RPCStatusCode.NOT_FOUND:
             raise
+        status = await get_status(client, key)
         raise KeyConflict(f"the batch {key} has ended: {status.counts.summary()}") from None

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_core import PydanticCustomError
 
 from send_whatsapp.contract.errors import FieldProblem
+from send_whatsapp.contract.fields import FALLBACK_VARIABLE
 from send_whatsapp.contract.names import InvalidKey, webhook_id
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.contract.validation import problems
@@ -86,12 +87,15 @@ class Webhook(Declaration):
             )
         key = str(found)
         fields = {field: _search(text, body, field) for field, text in self.request.items()}
+        variables = fields.get("variables")
+        if isinstance(variables, dict) and _is_absent(variables.get(FALLBACK_VARIABLE)):
+            fields["variables"] = {n: v for n, v in variables.items() if n != FALLBACK_VARIABLE}
         try:
             return MappedRequest(
                 key,
                 webhook_id(name, key),
                 SendWhatsAppRequest.model_validate(
-                    {field: value for field, value in fields.items() if value is not None}
+                    {field: value for field, value in fields.items() if not _is_absent(value)}
                 ),
             )
         except InvalidKey as error:
@@ -103,6 +107,11 @@ class Webhook(Declaration):
 def invalid_body(field: str, problem: str, expected: str) -> InvalidWebhookBody:
     """Return the error for one field."""
     return InvalidWebhookBody(FieldProblem(field=field, problem=problem, expected=expected))
+
+
+def _is_absent(value: Any) -> bool:
+    """Return whether a field is left out: many senders write "" for what they do not have."""
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _search(expression: str, body: Any, field: str) -> Any:

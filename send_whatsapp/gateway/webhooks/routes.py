@@ -7,9 +7,10 @@ from typing import NamedTuple
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
-from send_whatsapp.gateway import openapi
 from send_whatsapp.gateway.body import json_body
 from send_whatsapp.gateway.messages import MessageRoutes
+from send_whatsapp.gateway.openapi import operations
+from send_whatsapp.gateway.openapi.operations import WebhookName
 from send_whatsapp.gateway.problems import Problem, invalid_fields
 from send_whatsapp.gateway.webhooks.mapping import InvalidWebhookBody, Webhook
 from send_whatsapp.gateway.webhooks.signature import InvalidSignature
@@ -48,9 +49,9 @@ class WebhookRoutes:
 
     def add_to(self, app: FastAPI) -> None:
         """Serve the route."""
-        app.post("/v1/webhooks/{name}", **openapi.POST_WEBHOOK)(self.webhook)
+        app.post("/v1/webhooks/{name}", **operations.POST_WEBHOOK)(self.webhook)
 
-    async def webhook(self, request: Request, name: str) -> Response:
+    async def webhook(self, request: Request, name: WebhookName) -> Response:
         """Send what the webhook's mapping makes of the body; 204 if its `when` does not hold."""
         webhook = self._webhooks.get(name)
         if webhook is None:

@@ -56,12 +56,15 @@ class Signature(Declaration):
         sent_at = headers.get(self.timestamp.header, "") if self.timestamp else ""
         signed = self._signed_bytes(sent_at, body)
         digest = hmac.new(secret.get_secret_value().encode(), signed, hashlib.sha256)
+        given = headers.get(self.header, "").encode()
+        prefix = self.prefix.encode()
         if self.encoding == "base64":
             expected = base64.b64encode(digest.digest())
         else:
+            # Hex digits may be in upper case; the prefix is compared as it is declared.
             expected = digest.hexdigest().encode()
-        given = headers.get(self.header, "").encode()
-        if not hmac.compare_digest(self.prefix.encode() + expected, given):
+            given = given[: len(prefix)] + given[len(prefix) :].lower()
+        if not hmac.compare_digest(prefix + expected, given):
             raise InvalidSignature("The signature is missing or wrong")
         if self.timestamp and not _is_recent(sent_at, self.timestamp.window, now):
             raise InvalidSignature("The signed time is missing, malformed or too far from now")

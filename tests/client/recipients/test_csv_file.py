@@ -124,7 +124,7 @@ def test_the_errors_of_a_spreadsheet_are_refused(tmp_path: Path, error: str) -> 
 
 @pytest.mark.parametrize(
     ("size", "reason"),
-    [(4_096, ""), (4_097, "4,097 characters"), (200_000, "200,000 characters")],
+    [(4_096, ""), (4_097, "got 4097"), (200_000, "got 200000")],
 )
 def test_a_cell_may_be_as_large_as_the_contract_allows(
     tmp_path: Path, size: int, reason: str
