@@ -11,7 +11,17 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import batches, comparison, latency, report, scale, slow_provider, soak, throughput
+from bench import (
+    batches,
+    comparison,
+    latency,
+    report,
+    scale,
+    slow_provider,
+    soak,
+    throughput,
+    turns,
+)
 from bench.figures import Results
 from bench.peers import speed, truth
 from bench.peers.systems import PEERS, PLAIN
@@ -31,6 +41,7 @@ FULL: dict[str, Part] = {
     "slowProvider": lambda stage: slow_provider.measure(stage, sends=1000),
     "burst": lambda stage: throughput.burst(stage, sends=5000),
     "batch": lambda stage: batches.measure(stage, rows=5000),
+    "turns": lambda stage: turns.measure(stage, sends=300, rows=2000),
     "scale": lambda stage: scale.measure(stage, sends=500),
     "peers": lambda stage: speed.measure(stage, sends=1000, peers=PEERS),
     "truth": lambda stage: truth.measure(stage, sends=600, peers=PEERS),
@@ -52,6 +63,7 @@ QUICK: dict[str, Part] = {
     "burst": lambda stage: throughput.burst(stage, sends=20),
     "batch": lambda stage: batches.measure(stage, rows=20),
     "batchSoak": lambda stage: batches.soak(stage, rows=20),
+    "turns": lambda stage: turns.measure(stage, sends=10, rows=20, rounds=1),
     "peers": lambda stage: speed.measure(stage, sends=20, peers=(PLAIN,)),
 }
 
