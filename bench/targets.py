@@ -42,6 +42,8 @@ def _all(results: Results) -> Iterator[tuple[str, str, bool]]:
         rate = found["perSecond"]
         yield "batch of known contacts: at least 150 rows/s", f"{rate}/s", rate >= 150
         yield "batch of known contacts: at most 12 CPU-seconds per 1,000 rows", f"{cpu}", cpu <= 12
+    if "turns" in results:
+        yield from _turns(results["turns"])
     if "soak" in results:
         memory = results["soak"]["workerMiB"]
         # The first tenth fills pools and caches; after that, memory should not grow.
@@ -51,6 +53,14 @@ def _all(results: Results) -> Iterator[tuple[str, str, bool]]:
             f"{memory[1]:g} to {memory[-1]:g} MiB",
             growth < 0.05,
         )
+
+
+def _turns(found: Results) -> Iterator[tuple[str, str, bool]]:
+    single, batch = found["single"]["cpuRatio"], found["batch"]["cpuRatio"]
+    added = found["alone"]["addedMs"]
+    yield "turns: at most 1.15 of the CPU, single sends", f"{single}", single <= 1.15
+    yield "turns: at most 1.10 of the CPU, rows of a batch", f"{batch}", batch <= 1.1
+    yield "turns: p50 at most 20 ms longer, one send alone", f"{added} ms", added <= 20
 
 
 def _slow(found: Results) -> Iterator[tuple[str, str, bool]]:

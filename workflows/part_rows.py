@@ -4,8 +4,9 @@ Makes no Temporal calls, so that unit tests can use it.
 """
 
 from collections import Counter, deque
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
+from itertools import islice, takewhile
 
 from send_whatsapp.contract.batch import Counts, Row, RowOutcome
 from send_whatsapp.contract.errors import utc
@@ -80,6 +81,10 @@ class PartRows:
     def start(self, count: int) -> list[Row]:
         """Start the next `count` rows that wait, and return them."""
         return [self._waiting.popleft() for _ in range(min(count, self.waiting))]
+
+    def start_while(self, condition: Callable[[Row], bool], most: int) -> list[Row]:
+        """Start the next rows that wait, up to `most` and up to the first that does not fit."""
+        return self.start(len(list(takewhile(condition, islice(self._waiting, max(most, 0))))))
 
     def put_back(self, rows: Sequence[Row]) -> None:
         """Let rows wait again that did not start after all."""

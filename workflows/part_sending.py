@@ -6,6 +6,8 @@ ADR 0006 says why.
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
+from itertools import compress
+from operator import not_
 from typing import Any
 
 from temporalio import workflow
@@ -19,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from send_whatsapp.contract.batch import Row
     from send_whatsapp.contract.result import SentAs
     from workflows.part_rows import PartRows
-    from workflows.row_gate import GROUP_ROWS, RowGate
+    from workflows.row_gate import GROUP_ROWS, QUEUE_SHARE, RowGate
     from workflows.row_groups import RowGroup
     from workflows.row_sending import (
         EndedRow,
@@ -35,6 +37,10 @@ with workflow.unsafe.imports_passed_through():
     from workflows.sending import OutgoingMessage
     from workflows.turns import RunTurns, Turn
     from workflows.visibility import RowVisibility, count_send, requested_kind
+
+
+ASK_AHEAD = 100
+"""Rows whose turns are asked for together with those of the rows that start."""
 
 
 class PartSending:
@@ -88,9 +94,22 @@ class PartSending:
             await self._next_tick()
 
     def _room(self) -> int:
-        """Return how many rows may start as one group; a few wait until more can start together."""
-        room = min(GROUP_ROWS, self._gate.room(self._rows.in_flight), self._rows.waiting)
-        return room if room >= min(self._gate.least_group, self._rows.waiting) else 0
+        """Return how many rows may start as one group; those that hold their turn come first."""
+        return 0 if self._turns.ready else self._room_for(self._rows.waiting)
+
+    def _room_for(self, waiting: int) -> int:
+        """Return how many rows may start; a few wait until more can start together."""
+        room = min(GROUP_ROWS, self._gate.room(self._rows.in_flight), waiting)
+        return room if room >= min(self._gate.least_group, waiting) else 0
+
+    def _room_for_ready(self) -> int:
+        """Return how many rows that hold their turn may start.
+
+        Once all others have started, the batch keeps only a few places for them, so that it can
+        start its next part.
+        """
+        room = self._room_for(len(self._turns.ready))
+        return room if self._rows.waiting else min(room, QUEUE_SHARE - self._rows.in_flight)
 
     async def _next_tick(self) -> None:
         """Wait for the next tick of the rate, or for another control message."""
@@ -104,14 +123,22 @@ class PartSending:
             allowance.next_tick()
 
     def _start(self, rows: Sequence[Row], settings: RunSettings) -> None:
-        takes_turn = [row for row in rows if settings.turns and takes_turn_now(row)]
-        if takes_turn:
-            self._spawn(self._asking, self._start_in_turn(takes_turn, settings))
-        self._send([row for row in rows if row not in takes_turn], settings)
+        takes_turn = [settings.turns and takes_turn_now(row) for row in rows]
+        if any(takes_turn):
+            self._spawn(
+                self._asking, self._start_in_turn(list(compress(rows, takes_turn)), settings)
+            )
+        self._send(list(compress(rows, map(not_, takes_turn))), settings)
 
     async def _start_in_turn(self, rows: Sequence[Row], settings: RunSettings) -> None:
-        """Ask for the turns of some rows, and send those whose turn begins at once."""
-        begun = await self._turns.take(rows)
+        """Ask for the turns of some rows, and send those whose turn begins at once.
+
+        Without a rate the next rows start now as well, since one question costs as much as many;
+        they are sent as soon as there is room.
+        """
+        ahead = 0 if self._gate.allowance.is_limited else self._rows.waiting - GROUP_ROWS
+        next_rows = self._rows.start_while(takes_turn_now, min(ASK_AHEAD, ahead))
+        begun = await self._turns.take(rows, next_rows)
         if self._gate.stopped:
             for row in begun:
                 self._rows.wait_for_turn(row)
@@ -123,20 +150,17 @@ class PartSending:
         while True:
             await workflow.wait_condition(
                 lambda: (
-                    bool(self._turns.ready)
-                    and (self._gate.paused or self._gate.room(self._rows.in_flight) > 0)
+                    bool(self._turns.ready) and (self._gate.paused or self._room_for_ready() > 0)
                 )
             )
             if self._gate.paused:
                 self._put_back(self._turns.pop_ready(len(self._turns.ready)))
             else:
-                room = min(GROUP_ROWS, self._gate.room(self._rows.in_flight))
-                self._send(self._turns.pop_ready(room), settings)
+                self._send(self._turns.pop_ready(self._room_for_ready()), settings)
 
     def _put_back(self, rows: Sequence[Row]) -> None:
         """Let rows wait again that did not start after all."""
-        taking_turn = self._turns.give_back(rows)
-        self._rows.put_back(taking_turn + [row for row in rows if row not in taking_turn])
+        self._rows.put_back(self._turns.give_back(rows))
 
     def _send(self, rows: Sequence[Row], settings: RunSettings) -> None:
         """Send rows, in a group if possible; those that take a turn hold it."""

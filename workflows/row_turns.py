@@ -36,17 +36,24 @@ class RowTurns:
         # A row with a time of its own takes its turn like a single send, when the time comes.
         return self._turns.new(row.request.to, row.row)
 
-    async def take(self, rows: Sequence[Row]) -> list[Row]:
-        """Ask for the turns of rows that have started; return those whose turn begins at once."""
+    async def take(self, rows: Sequence[Row], next_rows: Sequence[Row]) -> list[Row]:
+        """Ask for the turns of rows that have started; return those whose turn begins at once.
+
+        Of the `next_rows`, which are to be sent after them, those become `ready`.
+        """
+        for row in next_rows:
+            self._rows.wait_for_turn(row)
         first = []
-        for row in rows:
+        for row in (*rows, *next_rows):
             queue = self._queues.setdefault(row.request.to, deque())
             queue.append(row)
             if len(queue) == 1:
                 first.append(row)
             else:
                 self._rows.wait_for_turn(row)
-        return await self._ask(first)
+        begun = await self._ask(first)
+        self.ready += [row for row in begun if self._rows.waits_for_turn(row)]
+        return [row for row in begun if not self._rows.waits_for_turn(row)]
 
     def pop_ready(self, count: int) -> list[Row]:
         """Take up to so many rows whose turn has begun; they are in flight from now on."""
@@ -69,7 +76,7 @@ class RowTurns:
             del self._queues[row.request.to]
 
     def give_back(self, rows: Sequence[Row]) -> list[Row]:
-        """Give the turns of rows back that are not sent now.
+        """Give the turns back that rows hold, if any, because they are not sent now.
 
         Returns these rows in file order, with the rows of the same persons that wait behind them.
         """
@@ -79,6 +86,8 @@ class RowTurns:
                 self._waiting.pop(row.row, None)
                 turn.end(has_attempted=False)
                 given_back += self._queues.pop(row.request.to)
+            else:
+                given_back.append(row)
         return sorted(given_back, key=lambda row: row.row)
 
     def stop(self) -> list[Row]:

@@ -113,6 +113,7 @@ class SendWhatsAppBatchPart:
                 counts=self._rows.counts,
                 waiting=self._rows.waiting,
                 in_flight=self._rows.in_flight,
+                in_queue=self._rows.in_queue,
                 retrying=self._rows.retrying,
                 retry_reason=self._rows.retry_reason,
                 pause_reason=self._unreported_pause,

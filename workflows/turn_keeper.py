@@ -84,10 +84,10 @@ class TurnKeeper:
         return TakeResult(places=self._queues.take(request, _now()))
 
     @workflow.signal(name=ENDED_SIGNAL)
-    def ended(self, turn: Ended) -> None:
-        """Learn from a send that its turn has ended."""
+    def ended(self, turns: list[Ended]) -> None:
+        """Learn from a run that turns of it have ended."""
         self._budget.spend()
-        self._queues.end([turn], _now())
+        self._queues.end(turns, _now())
 
     async def _deliver(self, message: TurnMessage) -> None:
         """Tell a send something; if it is closed, its turn has ended."""

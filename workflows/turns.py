@@ -104,7 +104,8 @@ class RunTurns:
         self._turns: dict[tuple[int | None, int], Turn] = {}
         self._messages: dict[tuple[int | None, int], TurnMessage] = {}
         self._numbers: dict[int | None, int] = {}
-        self._telling: set[asyncio.Task[None]] = set()
+        self._untold: list[Ended] = []
+        self._telling: asyncio.Task[None] | None = None
 
     def new(self, to: str, row: int | None = None, *, is_managed: bool = False) -> Turn:
         """Return a turn to ask for; `to` is the number as the caller wrote it."""
@@ -137,24 +138,26 @@ class RunTurns:
 
     async def all_told(self) -> None:
         """Wait until the keeper knows every end that it must know."""
-        while self._telling:
-            await asyncio.gather(*self._telling)
+        if self._telling is not None:
+            await self._telling
 
     def tell(self, ended: Ended | None) -> None:
         """Tell the keeper that a turn has ended."""
         if ended is None:
             return
-        task = asyncio.create_task(self._signal(ended))
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
+        self._untold.append(ended)
+        if self._telling is None:
+            self._telling = asyncio.create_task(self._tell())
 
-    @staticmethod
-    async def _signal(ended: Ended) -> None:
+    async def _tell(self) -> None:
         keeper = workflow.get_external_workflow_handle(keeper_id(workflow.info().task_queue))
-        try:
-            await keeper.signal(ENDED_SIGNAL, ended)
-        except FailureError:
-            workflow.logger.warning("there is no keeper of turns to tell")
+        while self._untold:
+            ended, self._untold = self._untold, []
+            try:
+                await keeper.signal(ENDED_SIGNAL, ended)
+            except FailureError:
+                workflow.logger.warning("there is no keeper of turns to tell")
+        self._telling = None
 
 
 async def ask(turns: Sequence[Turn], ended: Ended | None = None) -> None:

@@ -107,14 +107,15 @@ class PartProgress(BatchModel):
     """Signal of a part to its batch: its rows by outcome, and whether the part has `ended`.
 
     `counts.running` are the rows that are `waiting` (not started yet), `in_flight` (in their first
-    attempt) or `retrying` (in or before a later attempt, because of `retry_reason`). `pause_reason`
-    is set once, when the part has paused itself.
+    attempt), `in_queue` (waiting for their turn) or `retrying` (in or before a later attempt,
+    because of `retry_reason`). `pause_reason` is set once, when the part has paused itself.
     """
 
     part: str
     counts: Counts
     waiting: int = 0
     in_flight: int = 0
+    in_queue: int = 0
     retrying: int = 0
     retry_reason: str | None = None
     pause_reason: str | None = None
