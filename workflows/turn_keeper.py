@@ -55,8 +55,7 @@ class TurnKeeper:
     def __init__(self, state: KeeperState) -> None:
         self._queues = TurnQueues(state)
         self._budget = HistoryBudget(STEPS_PER_RUN)
-        self._undelivered: list[TurnMessage] = []
-        self._looks = 0
+        self._under_way = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     @workflow.run
@@ -66,16 +65,17 @@ class TurnKeeper:
         self._spawn(self._clean_up())
         if state.has_lost_state:
             self._spawn(self._collect())
-        while not (self._budget.is_spent and self._looks == 0):
+        while not self._budget.is_spent:
             await workflow.wait_condition(
-                lambda: bool(self._queues.messages) or (self._budget.is_spent and self._looks == 0)
+                lambda: bool(self._queues.messages) or self._budget.is_spent
             )
-            for message in self._queues.messages:
-                self._undelivered.append(message)
+            messages, self._queues.messages = self._queues.messages, []
+            for message in messages:
+                self._under_way += 1
                 self._spawn(self._deliver(message))
-            self._queues.messages = []
-        # What is on its way is sent again, because it may be lost with this run.
-        workflow.continue_as_new(self._queues.state(self._undelivered, _now()))
+        # The next run tells sends what this one has to tell from now on.
+        await workflow.wait_condition(lambda: self._under_way == 0)
+        workflow.continue_as_new(self._queues.state(_now()))
 
     @workflow.update(name=TAKE_UPDATE)
     def take(self, request: Take) -> TakeResult:
@@ -100,7 +100,7 @@ class TurnKeeper:
             # Others that wait may be closed too.
             queue = self._queues.queue_of(message.person)
             await self._look([(message.person, each) for each in queue[:LOOKED_AT_ONCE]])
-        self._undelivered.remove(message)
+        self._under_way -= 1
 
     async def _check_holders(self) -> None:
         while True:
@@ -121,7 +121,7 @@ class TurnKeeper:
 
     async def _look(self, tickets: Sequence[tuple[str, Ticket]]) -> None:
         """Remove the tickets whose runs are closed."""
-        self._looks += 1
+        self._under_way += 1
         for first in range(0, len(tickets), LOOKED_AT_ONCE):
             self._budget.spend()
             chunk = tickets[first : first + LOOKED_AT_ONCE]
@@ -137,7 +137,7 @@ class TurnKeeper:
                 workflow.logger.warning("could not look which sends have ended, trying again later")
             else:
                 self._queues.end(ended, _now())
-        self._looks -= 1
+        self._under_way -= 1
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

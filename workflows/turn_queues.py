@@ -88,13 +88,13 @@ class TurnQueues:
         for person in self._queues:
             self._tell(person)
 
-    def state(self, undelivered: Iterable[TurnMessage], now: float) -> KeeperState:
+    def state(self, now: float) -> KeeperState:
         """Return what the next run of the keeper must know."""
         self._forget_old_ends(now)
         return KeeperState(
             queues=self._queues,
             ends=self._ends,
-            messages=[*undelivered, *self.messages],
+            messages=self.messages,
             gap_s=self._gap_s,
             has_lost_state=self._is_collecting,
         )

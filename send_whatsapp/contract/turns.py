@@ -153,7 +153,7 @@ class QueuedTicket(Request):
 class KeeperState(Request):
     """Input of the keeper: what its previous run knew.
 
-    `queues` by person, `ends` of turns by person, and `messages` that may not have been delivered.
+    `queues` by person, `ends` of turns by person, and `messages` that it has not sent.
     `has_lost_state`: the previous run was ended from outside, so nobody knows who waits.
     """
 

@@ -128,7 +128,7 @@ def test_a_keeper_without_room_says_so_and_knows_the_others() -> None:
     places = take(queues, *names)
     assert places[0].granted
     assert places[-1].is_full
-    size = len(data_converter.payload_converter.to_payloads([queues.state([], 0)])[0].data)
+    size = len(data_converter.payload_converter.to_payloads([queues.state(0)])[0].data)
     assert size < 2_000_000
     assert take(queues, names[1])[0].behind == names[0]
     for name in names:
@@ -140,8 +140,8 @@ def test_ends_that_no_gap_needs_any_more_are_forgotten() -> None:
     queues = TurnQueues(KeeperState())
     take(queues, "one")
     end(queues, "one", at=10)
-    assert queues.state([], 11.9).ends == {"anna": 10}
-    assert queues.state([], 12.1).ends == {}
+    assert queues.state(11.9).ends == {"anna": 10}
+    assert queues.state(12.1).ends == {}
 
 
 def test_only_the_latest_ends_are_handed_over() -> None:
@@ -151,7 +151,7 @@ def test_only_the_latest_ends_are_handed_over() -> None:
         Ended(person=who, ticket=ticket("x"), at=float(i) / 1000) for i, who in enumerate(people)
     ]
     queues.end(ended, 10)
-    assert list(queues.state([], 10).ends) == people[10:]
+    assert list(queues.state(10).ends) == people[10:]
 
 
 class Keeper(RuleBasedStateMachine):
@@ -187,7 +187,7 @@ class Keeper(RuleBasedStateMachine):
 
     @rule()
     def continue_as_new(self) -> None:
-        state = self.queues.state([], self.now)
+        state = self.queues.state(self.now)
         converter = data_converter.payload_converter
         [read] = converter.from_payloads(converter.to_payloads([state]), [KeeperState])
         assert read == state

@@ -127,7 +127,7 @@ async def test_sends_go_on_after_the_keeper_is_terminated(
 async def test_the_keeper_continues_as_new_without_losing_anybody(
     worker_on: WorkerOn, provider: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turn_keeper, "STEPS_PER_RUN", 4)
+    monkeypatch.setattr(turn_keeper, "STEPS_PER_RUN", 10)
     people = [new_phone() for _ in range(5)]
     async with worker_on(CGB_TIMEOUT="5000", CGB_RECIPIENT_GAP="500") as harness:
         keeper = harness.client.get_workflow_handle(keeper_id(harness.task_queue))
