@@ -18,6 +18,7 @@ from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, Telemetr
 from send_whatsapp.contract.converter import contract_plugin
 from simulator.faults import Fault
 from simulator.process import Simulator, simulator
+from tools import chaos_turns
 from tools.chaos_report import Report, Sent, show
 from tools.chaos_traffic import send, send_batch
 from tools.dev_server import DevServer, dev_server
@@ -168,13 +169,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.chaos", description=__doc__)
     parser.add_argument("--sends", type=int, default=300)
     parser.add_argument("--in-flight", type=int, default=30)
+    parser.add_argument("--turns", action="store_true", help="templates to few people, in turns")
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     arguments = parser.parse_args()
     console = Console(highlight=False)
+    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+    if arguments.turns:
+        if not chaos_turns.run(folder, arguments.seed, console):
+            sys.exit(f"Logs and histories are in {folder}")
+        shutil.rmtree(folder)
+        return
     console.print(
         f"Sending {arguments.sends} messages with seed {arguments.seed}; this takes minutes ..."
     )
-    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     report = asyncio.run(
         chaos(folder, seed=arguments.seed, count=arguments.sends, in_flight=arguments.in_flight)
     )

@@ -31,6 +31,9 @@ GIVEN_UP_WITHIN_S = 30
 
 BUSY_S = 10
 
+SLOW = Fault(
+    route="send_text", status=200, body={"success": True}, effect=True, delay_ms=9000, times=1
+)
 RATE_LIMITED = Fault(route="send_text", status=429, headers={"retry-after": "200"}, times=1)
 
 
@@ -109,8 +112,13 @@ async def test_sends_go_on_after_the_keeper_is_terminated(
     worker_on: WorkerOn, provider: Simulator
 ) -> None:
     phone = new_phone()
-    async with worker_on(CGB_TIMEOUT="5000") as harness:
-        started = [await harness.start(to=phone, message=str(n), inOrder=True) for n in range(1, 7)]
+    await provider.faults(SLOW)
+    async with worker_on(CGB_TIMEOUT="20000") as harness:
+        started = [await harness.start(to=phone, message="1", inOrder=True)]
+        await until(lambda: has_called(provider))
+        for number in range(2, 7):
+            started.append(await harness.start(to=phone, message=str(number), inOrder=True))
+            await until(lambda: waits(harness, started[-1]))
         assert await outcome(harness, started[0]) == "accepted"
         await harness.client.get_workflow_handle(keeper_id(harness.task_queue)).terminate()
         lost_at = time.time()
@@ -141,7 +149,9 @@ async def test_the_keeper_continues_as_new_without_losing_anybody(
         assert described.run_id != described.raw_description.workflow_execution_info.first_run_id
     assert set(ends) == {"accepted"}
     for phone in people:
-        assert [m["text"] for m in await provider.inbox(phone)] == list("012345")
+        found = await provider.inbox(phone)
+        assert sorted(message["text"] for message in found) == list("012345")
+        assert min(later["at"] - earlier["at"] for earlier, later in pairwise(found)) >= 0.5
 
 
 async def test_the_next_send_begins_after_a_killed_worker_held_a_turn(
