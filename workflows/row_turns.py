@@ -123,7 +123,9 @@ class RowTurns:
         return begun
 
     async def _ask_after(self, before: Turn, row: Row) -> None:
-        self.ready += await self._ask([row], before.end_message)
+        begun = await self._ask([row], before.end_message)
+        # Not in one statement: it would read `ready` before it waits.
+        self.ready += begun
 
     async def _wait(self, row: Row, turn: Turn) -> None:
         if not self._waiting:
