@@ -1,7 +1,6 @@
 """The first step of a run: what the worker knows or can quickly look up, and the run's settings."""
 
 import asyncio
-from contextlib import suppress
 
 from pydantic import BaseModel
 from temporalio import activity
@@ -142,5 +141,4 @@ class PreparationActivities:
         self, ticket: Ticket | None, prepared: Preparation, number: str
     ) -> None:
         if ticket is not None:
-            with suppress(TimeoutError):
-                prepared.turn = await self._turns.ask(number, ticket)
+            prepared.turn = await self._turns.ask(number, ticket)

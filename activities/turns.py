@@ -1,7 +1,7 @@
 """Asks the keeper for turns in the name of this worker's sends (ADR 0007)."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -49,18 +49,33 @@ class Turns:
         self._key = key
         self._gap_s = gap_s
 
-    async def ask(self, number: str, ticket: Ticket, since: float | None = None) -> AskedTurn:
-        """Return the place of a ticket; `number` is E.164.
+    async def ask(self, number: str, ticket: Ticket) -> AskedTurn | None:
+        """Return the place of a ticket, as `ask_many`."""
+        return (await self.ask_many([(number, ticket, None)]))[0]
 
-        Raises TimeoutError if the keeper does not answer in time, or has no room.
+    async def ask_many(
+        self, asked: Sequence[tuple[str, Ticket, float | None]]
+    ) -> list[AskedTurn | None]:
+        """Return the places of tickets, each with its number in E.164 and its `since` (see `Ask`).
+
+        None if the keeper does not answer in time, or has no room.
         """
-        person = person_digest(self._key, number)
-        asking = self._keeper.ask(Ask(person=person, ticket=ticket, since=since), self._gap_s)
-        async with asyncio.timeout(ASK_WITHIN_S):
-            place = await asking
-        if place.is_full:
-            raise TimeoutError
-        return AskedTurn(**place.model_dump(), person=person, gap_s=self._gap_s)
+        asks = [
+            Ask(person=person_digest(self._key, number), ticket=ticket, since=since)
+            for number, ticket, since in asked
+        ]
+        asking = [self._keeper.ask(ask, self._gap_s) for ask in asks]
+        if asking:
+            await asyncio.wait(asking, timeout=ASK_WITHIN_S)
+        return [self._answer(ask, each) for ask, each in zip(asks, asking, strict=True)]
+
+    def _answer(self, ask: Ask, asking: asyncio.Future[Place]) -> AskedTurn | None:
+        if not asking.done():
+            asking.cancel()
+            return None
+        if asking.exception() or asking.result().is_full:
+            return None
+        return AskedTurn(**dict(asking.result()), person=ask.person, gap_s=self._gap_s)
 
     @contextmanager
     def ending(self, turn: HeldTurn | None) -> Iterator[None]:
@@ -76,8 +91,7 @@ class Turns:
 
     def ended(self, turn: HeldTurn) -> None:
         """Report that the last attempt of a send has just ended."""
-        own = turn.ticket.model_copy(update={"run_id": activity.info().workflow_run_id})
-        self._keeper.ended(turn.person, own)
+        self._keeper.ended(turn.person, _own(turn.ticket))
 
     def report(self, ended: Ended) -> None:
         """Report the end of a turn that its run has seen."""
@@ -88,10 +102,11 @@ class Turns:
 
         Raises a failure that Temporal retries while others are before it.
         """
-        run_id = activity.info().workflow_run_id or ""
-        if turn is None or turn.ticket.run_id == run_id:
+        if turn is None:
             return
-        ticket = turn.ticket.model_copy(update={"run_id": run_id})
+        ticket = _own(turn.ticket)
+        if ticket is turn.ticket:
+            return
         asking = self._keeper.ask(Ask(person=turn.person, ticket=ticket), self._gap_s)
         wait_s = FIRST_BACKOFF_S
         try:
@@ -103,6 +118,12 @@ class Turns:
             pass
         if wait_s > 0:
             raise not_yet(wait_s)
+
+
+def _own(ticket: Ticket) -> Ticket:
+    """Return the ticket of the activity's own run, which differs after a reset."""
+    run_id = activity.info().workflow_run_id
+    return ticket if ticket.run_id == run_id else ticket.model_copy(update={"run_id": run_id})
 
 
 def not_yet(wait_s: float) -> ApplicationError:
@@ -129,15 +150,19 @@ class TurnActivities:
         with map_unexpected_errors():
             if request.ended:
                 self._turns.report(request.ended)
-            return await asyncio.gather(*map(self._ask, request.asks))
+            numbers = [self._number(ask.to) for ask in request.asks]
+            asked = [
+                (number, ask.ticket, ask.since)
+                for number, ask in zip(numbers, request.asks, strict=True)
+                if number
+            ]
+            answers = iter(await self._turns.ask_many(asked))
+            # A send with a wrong number takes no turn; it reports the number itself.
+            none = AskedTurn(granted=True, person="", gap_s=0)
+            return [next(answers) if number else none for number in numbers]
 
-    async def _ask(self, ask: AskForTurn) -> AskedTurn | None:
+    def _number(self, to: str) -> str | None:
         try:
-            number = self._contacts.e164(ask.to)
+            return self._contacts.e164(to)
         except ApplicationError:
-            # The send itself reports what is wrong with its number.
-            return AskedTurn(granted=True, person="", gap_s=0)
-        try:
-            return await self._turns.ask(number, ask.ticket, ask.since)
-        except TimeoutError:
             return None

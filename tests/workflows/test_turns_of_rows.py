@@ -38,7 +38,9 @@ async def test_rows_for_one_person_go_out_in_file_order_and_hold_up_nobody(
         # Fewer rows in flight than rows for the one person.
         await batch.start(in_flight=5)
         assert set(await batch.outcomes(120)) == {"accepted"}
+        await until(lambda: arrived(provider, 100))
     found = await provider.inbox()
+    assert len({message["text"] for message in found}) == len(found)
     by_person = [message for message in found if message["phone"] == person]
     assert [m["text"] for m in by_person] == [words(n) for n in range(10, 102, 10)]
     assert min(b["at"] - a["at"] for a, b in pairwise(by_person)) >= 2
