@@ -13,7 +13,6 @@ from typing import TypeVar
 
 from rich.console import Console
 from temporalio.client import Client
-from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 
 from send_whatsapp.contract.converter import contract_plugin
 from simulator.faults import Fault
@@ -22,7 +21,7 @@ from tools import chaos_turns
 from tools.chaos_report import Report, Sent, show
 from tools.chaos_traffic import send, send_batch
 from tools.dev_server import DevServer, dev_server
-from tools.fault_injector import FaultInjector, worker_environment
+from tools.fault_injector import FaultInjector, quiet_runtime, worker_environment
 from tools.relay import relay
 
 T = TypeVar("T")
@@ -129,7 +128,9 @@ async def _send_all(
     faults_s: float,
 ) -> None:
     """Send everything while faults happen, then wait until every run is closed."""
-    client = await Client.connect(server.address, plugins=[contract_plugin()], runtime=_quiet())
+    client = await Client.connect(
+        server.address, plugins=[contract_plugin()], runtime=quiet_runtime()
+    )
     limit = asyncio.Semaphore(in_flight)
 
     async def bounded(number: int, one: Sent) -> None:
@@ -147,12 +148,6 @@ async def _send_all(
         task.cancel()
     for task in ended:
         task.result()
-
-
-def _quiet() -> Runtime:
-    """Return a runtime that does not log a warning for every call to a stopped server."""
-    level = TelemetryFilter(core_level="ERROR", other_level="ERROR")
-    return Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter=level)))
 
 
 async def _count_arrived(provider: Simulator, report: Report) -> None:

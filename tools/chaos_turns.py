@@ -30,7 +30,7 @@ from send_whatsapp.contract.result import Outcome
 from send_whatsapp.temporal.connection import TemporalUnavailable
 from simulator.process import Simulator, simulator
 from tools.dev_server import ROOT, DevServer, dev_server
-from tools.fault_injector import worker_environment
+from tools.fault_injector import quiet_runtime, worker_environment
 
 T = TypeVar("T")
 
@@ -145,7 +145,9 @@ async def chaos(folder: Path, seed: int) -> tuple[list[Words], list[str]]:
         )
         workers = _Workers(environment, folder / "worker.log")
         try:
-            client = await Client.connect(server.address, plugins=[contract_plugin()])
+            client = await Client.connect(
+                server.address, plugins=[contract_plugin()], runtime=quiet_runtime()
+            )
             faults = asyncio.create_task(_inject(workers, server, chance))
             async with asyncio.timeout(CLOSE_WITHIN_S):
                 await asyncio.gather(
