@@ -215,20 +215,22 @@ def _groups(
     most: int,
     together: Callable[[Item], str | None] = lambda _: None,
 ) -> list[list[Item]]:
-    """Return the items in groups, those `together` in the group of the first one while it fits."""
-    groups: list[list[Item]] = []
-    sizes: list[int] = []
-    last_of: dict[str, int] = {}
-    for item in items:
-        length, name = size_of(item), together(item)
-        number = last_of.get(name, -1) if name else -1
-        if not groups or len(groups[number]) == most or sizes[number] + length > MAX_PART_BYTES:
-            number = -1
-        if not groups or len(groups[number]) == most or sizes[number] + length > MAX_PART_BYTES:
-            groups.append([])
-            sizes.append(0)
-        groups[number].append(item)
-        sizes[number] += length
-        if name:
-            last_of[name] = number % len(groups)
-    return groups
+    """Return the items in groups, in their order; those `together` share one if it has room."""
+    units: dict[str | int, list[int]] = {}
+    for index, item in enumerate(items):
+        units.setdefault(together(item) or index, []).append(index)
+    groups: list[list[int]] = []
+    size = 0
+    for unit in units.values():
+        sizes = [size_of(items[index]) for index in unit]
+        fits = bool(groups) and (
+            len(groups[-1]) + len(unit) <= most and size + sum(sizes) <= MAX_PART_BYTES
+        )
+        for number, (index, length) in enumerate(zip(unit, sizes, strict=True)):
+            is_full = not groups or len(groups[-1]) == most or size + length > MAX_PART_BYTES
+            if is_full or (number == 0 and not fits):
+                groups.append([])
+                size = 0
+            groups[-1].append(index)
+            size += length
+    return [[items[index] for index in sorted(group)] for group in groups]

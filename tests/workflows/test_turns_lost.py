@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
@@ -14,7 +15,9 @@ from temporalio.api.workflowservice.v1 import (
     ResetWorkflowExecutionRequest,
 )
 from temporalio.client import Client
+from temporalio.runtime import Runtime
 
+import worker as worker_module
 from send_whatsapp.client.state import Started, get_state
 from send_whatsapp.contract.names import SEND_ACTIVITY_ID
 from send_whatsapp.contract.turns import keeper_id
@@ -22,6 +25,7 @@ from send_whatsapp.settings import WorkerSettings
 from simulator.faults import Fault
 from simulator.process import Simulator
 from tests.conftest import ProcessOn, SendHarness, WorkerOn, cancel, new_phone, until
+from tests.workflows.conftest import activities_for
 from workflows import turn_keeper
 
 pytestmark = pytest.mark.timeout(300)
@@ -132,6 +136,26 @@ async def test_sends_go_on_after_the_keeper_is_terminated(
     assert next_send - lost_at < GIVEN_UP_WITHIN_S
 
 
+async def test_a_keeper_that_is_away_fails_no_send(
+    client: Client, settings_for: Callable[..., WorkerSettings], runtime: Runtime
+) -> None:
+    settings = settings_for(CGB_TIMEOUT="5000")
+    harness = SendHarness(client, settings)
+    async with activities_for(settings, runtime) as activities:
+        async with worker_module.build_worker(client, settings, activities):
+            run = await harness.start(message="x", inOrder=True)
+            expiring = await harness.start(message="x", inOrder=True, expiresAt=in_s(3))
+
+            async def says_so() -> bool:
+                state = await get_state(client, run.id)
+                return bool(state.progress and "keeper of turns" in state.progress.summary)
+
+            await until(says_so)
+            assert await outcome(harness, expiring) == "failed"
+            async with worker_module.build_keeper(client, settings):
+                assert await outcome(harness, run) == "accepted"
+
+
 async def test_the_keeper_continues_as_new_without_losing_anybody(
     worker_on: WorkerOn, provider: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,3 +223,7 @@ async def retrying(harness: SendHarness, run: Started) -> bool:
 async def waits(harness: SendHarness, run: Started) -> bool:
     state = await get_state(harness.client, run.id)
     return bool(state.progress and state.progress.summary.startswith("Waits for its turn behind"))
+
+
+def in_s(seconds: float) -> str:
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
