@@ -141,19 +141,21 @@ async def test_a_keeper_that_is_away_fails_no_send(
 ) -> None:
     settings = settings_for(CGB_TIMEOUT="5000")
     harness = SendHarness(client, settings)
-    async with activities_for(settings, runtime) as activities:
-        async with worker_module.build_worker(client, settings, activities):
-            run = await harness.start(message="x", inOrder=True)
-            expiring = await harness.start(message="x", inOrder=True, expiresAt=in_s(3))
+    async with (
+        activities_for(settings, runtime) as activities,
+        worker_module.build_worker(client, settings, activities),
+    ):
+        run = await harness.start(message="x", inOrder=True)
+        expiring = await harness.start(message="x", inOrder=True, expiresAt=in_s(3))
 
-            async def says_so() -> bool:
-                state = await get_state(client, run.id)
-                return bool(state.progress and "keeper of turns" in state.progress.summary)
+        async def says_so() -> bool:
+            state = await get_state(client, run.id)
+            return bool(state.progress and "keeper of turns" in state.progress.summary)
 
-            await until(says_so)
-            assert await outcome(harness, expiring) == "failed"
-            async with worker_module.build_keeper(client, settings):
-                assert await outcome(harness, run) == "accepted"
+        await until(says_so)
+        assert await outcome(harness, expiring) == "failed"
+        async with worker_module.build_keeper(client, settings):
+            assert await outcome(harness, run) == "accepted"
 
 
 async def test_the_keeper_continues_as_new_without_losing_anybody(
