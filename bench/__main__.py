@@ -41,7 +41,7 @@ FULL: dict[str, Part] = {
     "slowProvider": lambda stage: slow_provider.measure(stage, sends=1000),
     "burst": lambda stage: throughput.burst(stage, sends=5000),
     "batch": lambda stage: batches.measure(stage, rows=5000),
-    "turns": lambda stage: turns.measure(stage, sends=300, rows=2000),
+    "turns": lambda stage: turns.measure(stage, sends=200, rows=1000),
     "scale": lambda stage: scale.measure(stage, sends=500),
     "peers": lambda stage: speed.measure(stage, sends=1000, peers=PEERS),
     "truth": lambda stage: truth.measure(stage, sends=600, peers=PEERS),
