@@ -76,7 +76,7 @@ load: setup temporal ## Send bursts of 2,000 requests to the gateway and count t
 batch-proof: setup temporal ## Send 5,000 rows, four times, while workers are killed and the server restarts
 	@$(BIN)/python -m bench.batch_proof
 
-chaos: setup temporal ## Send 300 messages while everything fails (5 minutes; ARGS="--seed 1")
+chaos: setup temporal ## Send 300 messages while everything fails (5 minutes; ARGS="--turns")
 	@$(BIN)/python -m tools.chaos $(ARGS)
 
 format: setup ## Format the code

@@ -16,18 +16,22 @@ from activities import groups
 from activities.contacts import ContactActivities
 from activities.flows import FlowActivities
 from activities.groups import REPORT_EVERY_S, GroupActivities
+from activities.keeper import Keeper
 from activities.key_monitor import KeyMonitor
 from activities.opt_out import OptOutRules, OptOuts
 from activities.opt_out_changes import OptOutActivities
 from activities.parts import PartActivities
 from activities.preparation import PreparationActivities
-from activities.provider import Provider
+from activities.provider import START_TO_CLOSE_MARGIN_S, Provider
 from activities.retries import RetryLimits
 from activities.sender import Sender
 from activities.sending import SendActivities
+from activities.turn_ends import TurnEndActivities
+from activities.turns import TurnActivities, Turns
 from send_whatsapp.cgb.client import CGBClient
 from send_whatsapp.cgb.errors import CGBError
 from send_whatsapp.contract.catalogue import Catalogue
+from send_whatsapp.contract.turns import keeper_task_queue
 from send_whatsapp.settings import (
     SettingsError,
     TemporalSettings,
@@ -44,6 +48,7 @@ from workflows.send_batch import SendWhatsAppBatch
 from workflows.send_part import SendWhatsAppBatchPart
 from workflows.send_whatsapp import SendWhatsApp
 from workflows.set_opt_out import SetOptOut
+from workflows.turn_keeper import TurnKeeper
 
 logger = logging.getLogger("worker")
 
@@ -118,7 +123,7 @@ async def run(settings: WorkerSettings) -> None:
             catalogue,
             search_attributes=search_attributes,
         )
-        async with build_worker(client, settings, activities):
+        async with build_keeper(client, settings), build_worker(client, settings, activities):
             logger.info("serving task queue %s", settings.task_queue)
             await until_stopped(stop, monitor)
             logger.info("stopping; running activities may finish")
@@ -202,12 +207,14 @@ def all_activities(
         on_cache=provider_metrics.cache,
     )
     sender = Sender(provider, contacts, opt_outs)
-    sends = SendActivities(sender)
-    groups = GroupActivities(sender, contacts)
+    turns = Turns(Keeper(settings.task_queue), key=key, gap_s=settings.recipient_gap_s)
+    sends = SendActivities(sender, turns)
+    groups = GroupActivities(sender, contacts, turns)
     preparation = PreparationActivities(
         contacts,
         flows,
         catalogue,
+        turns,
         timeout_s=settings.timeout_s,
         retry=RetryLimits(attempts=settings.retry_attempts + 1, retry_for_s=settings.retry_for_s),
         search_attributes=search_attributes,
@@ -228,6 +235,7 @@ def all_activities(
         groups.stop_group,
         PartActivities().part_status,
         *OptOutActivities(provider, opt_outs).all(),
+        TurnActivities(turns, contacts).ask_for_turns,
     ]
 
 
@@ -255,6 +263,22 @@ def build_worker(client: Client, settings: WorkerSettings, activities: Sequence[
         # Otherwise the reports of a group are held back for half a minute.
         max_heartbeat_throttle_interval=timedelta(seconds=REPORT_EVERY_S),
         default_heartbeat_throttle_interval=timedelta(seconds=REPORT_EVERY_S),
+        on_fatal_error=_log_fatal,
+    )
+
+
+def build_keeper(client: Client, settings: WorkerSettings) -> Worker:
+    """Return the worker of the keeper of turns; it has a task queue of its own (ADR 0008)."""
+    ends = TurnEndActivities(settings.timeout_s + START_TO_CLOSE_MARGIN_S)
+    return Worker(
+        client,
+        task_queue=keeper_task_queue(settings.task_queue),
+        workflows=[TurnKeeper],
+        activities=[ends.find_ended_turns],
+        no_remote_activities=True,
+        workflow_runner=UnsandboxedWorkflowRunner(),
+        # After the worker that has the keeper in its cache is killed, sends wait this long for it.
+        sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
         on_fatal_error=_log_fatal,
     )
 

@@ -20,6 +20,7 @@ from activities.contacts import ContactActivities
 from activities.failures import map_unexpected_errors
 from activities.messages import Message
 from activities.sender import AttemptFailed, Sender
+from activities.turns import Turns
 from send_whatsapp.contract.attempts import (
     GROUP_STOPPED,
     AttemptFailure,
@@ -74,10 +75,11 @@ def log_fields() -> dict[str, int]:
 class GroupActivities:
     """Sends groups of rows, and reads their progress."""
 
-    def __init__(self, sender: Sender, contacts: ContactActivities) -> None:
+    def __init__(self, sender: Sender, contacts: ContactActivities, turns: Turns) -> None:
         self._sender = sender
         self._contacts = contacts
         self._places = asyncio.Semaphore(ROWS_AT_ONCE)
+        self._turns = turns
 
     @activity.defn
     async def send_rows(self, request: SendRows) -> list[RowEnd]:
@@ -90,7 +92,9 @@ class GroupActivities:
         """
         with map_unexpected_errors():
             earlier = _earlier_progress()
-            group = _Group(self._sender, self._contacts, self._places, request.rows, earlier)
+            group = _Group(
+                self._sender, self._contacts, self._turns, self._places, request.rows, earlier
+            )
             await group.confirm_start()
         with map_unexpected_errors(sending=True):
             return await group.send()
@@ -143,6 +147,7 @@ class _Group:
         self,
         sender: Sender,
         contacts: ContactActivities,
+        turns: Turns,
         places: asyncio.Semaphore,
         rows: list[GroupRow],
         earlier: GroupProgress | None,
@@ -150,6 +155,7 @@ class _Group:
         self._sender = sender
         self._contacts = contacts
         self._places = places
+        self._turns = turns
         self._ends = {end.row: end for end in earlier.ends} if earlier else {}
         self._rows = [row for row in rows if row.row not in self._ends]
         self._total = len(rows)
@@ -239,6 +245,9 @@ class _Group:
         if end is not None:
             end.failed_at = None if end.accepted else utc(datetime.now(UTC))
             self._ends[row.row] = end
+            turn = row.message.turn
+            if turn and not (end.failure and end.failure.retry_delay_s is not None):
+                self._turns.ended(turn)
 
     async def _attempt(self, row: GroupRow) -> RowEnd | None:
         """Return how the first attempt of a row ended; None if it must start in another group.
@@ -251,6 +260,7 @@ class _Group:
         try:
             with map_unexpected_errors():
                 self._sender.check_allowed(row.message, AttemptRecord())
+                await self._turns.confirm(row.message.turn)
                 end.to = self._contacts.e164(row.to)
                 end.contact_id = await self._look_up(end.to, row)
         except ApplicationError as error:

@@ -172,7 +172,10 @@ def worker_on(
                 load_catalogue(settings.templates_file),
                 search_attributes=search_attributes,
             )
-            async with worker_module.build_worker(client, settings, activities):
+            async with (
+                worker_module.build_keeper(client, settings),
+                worker_module.build_worker(client, settings, activities),
+            ):
                 yield SendHarness(client, settings)
 
     return run

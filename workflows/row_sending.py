@@ -20,6 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.send_whatsapp import deliver, outgoing
     from workflows.sending import OutgoingMessage, is_lost_worker
     from workflows.steps import SendOptions
+    from workflows.turns import Turn
     from workflows.visibility import RowVisibility
 
 ROW_PRIORITY = 4
@@ -39,7 +40,7 @@ def row_priority(batch: str) -> Priority:
 
 
 def first_message(
-    row: Row, settings: RunSettings, flow: FlowMatch | None
+    row: Row, settings: RunSettings, flow: FlowMatch | None, turn: Turn | None
 ) -> OutgoingMessage | None:
     """Return what the first attempt of a row sends in a group; None if it is sent by itself.
 
@@ -55,7 +56,7 @@ def first_message(
     if settings.one_request or is_later or (request.template is not None and flow is None):
         return None
     nobody_yet = Contact(to=request.to, contact_id="")
-    return outgoing(request, nobody_yet, flow, Preparation(**dict(settings)))
+    return outgoing(request, nobody_yet, flow, Preparation(**dict(settings)), turn)
 
 
 def next_attempt(end: RowEnd, settings: RunSettings, flow: FlowMatch | None) -> Preparation:
@@ -78,11 +79,12 @@ async def send_row(
     gate: RowGate,
     visibility: RowVisibility,
     preparation: Preparation | None,
+    turn: Turn | None,
 ) -> EndedRow:
     """Send a row of this batch by itself and return its outcome; does not fail if that fails."""
     options = SendOptions(row_activity_id(row.row), row_priority(gate.batch), watched=False)
     try:
-        result = await deliver(row.request, visibility, options, preparation)
+        result = await deliver(row.request, visibility, turn, options, preparation)
     except (asyncio.CancelledError, FailureError) as error:
         return failed_row(row, gate, error, visibility.to)
     return EndedRow(accepted_row(row, result.to, result.contact_id))

@@ -10,11 +10,13 @@ with workflow.unsafe.imports_passed_through():
     from send_whatsapp.contract.batch import RowOutcome
     from send_whatsapp.contract.names import CONTROL_SIGNAL, PART_WORKFLOW, PROGRESS_SIGNAL
     from send_whatsapp.contract.parts import PartControl, PartProgress, PartRequest
+    from send_whatsapp.contract.turns import TURN_SIGNAL, TurnMessage
     from workflows import steps
     from workflows.lost_attempts import end_overdue_attempts
     from workflows.part_rows import PartRows, ReportSchedule
     from workflows.part_sending import PartSending
     from workflows.row_gate import RowGate
+    from workflows.turns import RunTurns
 
 STARTS_WITHIN = timedelta(days=90)
 """A part that its batch does not start within this time, or within this time after `send_at`, ends
@@ -29,6 +31,7 @@ class SendWhatsAppBatchPart:
         self._gate = RowGate()
         self._rows = PartRows()
         self._reports = ReportSchedule()
+        self._turns = RunTurns()
         self._unreported_pause: str | None = None
         self._all_ended = False
 
@@ -59,6 +62,11 @@ class SendWhatsAppBatchPart:
         """Start, or apply new settings (rate, pause, cancel)."""
         self._gate.follow(message)
 
+    @workflow.signal(name=TURN_SIGNAL)
+    def turn(self, message: TurnMessage) -> None:
+        """Learn that the turn of a row has come, or that somebody waits for its end."""
+        self._turns.receive(message)
+
     @workflow.query
     def outcomes(self) -> list[RowOutcome]:
         """Return the rows that have ended."""
@@ -76,7 +84,7 @@ class SendWhatsAppBatchPart:
 
     async def _send_rows(self, templates: list[str]) -> None:
         """Send the rows until all have ended, at once if the part stops."""
-        sending = PartSending(self._rows, self._gate, self._report_pause)
+        sending = PartSending(self._rows, self._gate, self._turns, self._report_pause)
         if self._gate.stopped:
             await sending.end()
             return
@@ -106,6 +114,7 @@ class SendWhatsAppBatchPart:
                 counts=self._rows.counts,
                 waiting=self._rows.waiting,
                 in_flight=self._rows.in_flight,
+                in_queue=self._rows.in_queue,
                 retrying=self._rows.retrying,
                 retry_reason=self._rows.retry_reason,
                 pause_reason=self._unreported_pause,

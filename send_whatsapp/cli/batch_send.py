@@ -29,6 +29,7 @@ from send_whatsapp.cli.options import (
     FileUrl,
     IgnoreOptOut,
     In,
+    InOrder,
     Json,
     KindOfFile,
     Message,
@@ -71,6 +72,7 @@ def send(
     file_type: KindOfFile = None,
     at_most_once: AtMostOnce = False,
     ignore_opt_out: IgnoreOptOut = False,
+    in_order: InOrder = False,
     expires_in: ExpiresIn = None,
     columns: ColumnMap = None,
     header_row: HeaderRow = None,
@@ -142,6 +144,7 @@ def send(
         "fileUrl": file_url,
         "fileType": file_type,
         "delivery": "at_most_once" if at_most_once else None,
+        "inOrder": in_order,
         "variables": name_values("--var", variables)
         | ({FALLBACK_VARIABLE: fallback} if fallback is not None else {}),
         "ignoreOptOut": ignore_opt_out,

@@ -17,6 +17,7 @@ from send_whatsapp.cli.options import (
     FileUrl,
     IgnoreOptOut,
     In,
+    InOrder,
     Json,
     KindOfFile,
     Message,
@@ -64,6 +65,7 @@ def send(
     file_type: KindOfFile = None,
     at_most_once: AtMostOnce = False,
     ignore_opt_out: IgnoreOptOut = False,
+    in_order: InOrder = False,
     key: Annotated[
         str | None,
         typer.Option(help="Idempotency key, which becomes the workflow id: one key, one send."),
@@ -100,6 +102,7 @@ def send(
         "fileUrl": file_url,
         "fileType": file_type,
         "delivery": "at_most_once" if at_most_once else "at_least_once",
+        "inOrder": in_order,
         "sendAt": time_to_send(at, in_),
         "expiresAt": from_now("--expires-in", expires_in),
         "ignoreOptOut": ignore_opt_out,

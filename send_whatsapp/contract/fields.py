@@ -208,7 +208,7 @@ OptionalFlag = Annotated[
     BeforeValidator(lambda value: False if value is None else value),
     WithJsonSchema({"type": ["boolean", "null"]}, mode="validation"),
 ]
-"""A choice; null means no."""
+"""Yes or no; null means no."""
 
 Time = Annotated[
     AwareDatetime,

@@ -96,6 +96,9 @@ class SendWhatsAppRequest(Request):
     delivery: OptionalDelivery = Field(
         "at_least_once", description="what to do if nobody can know whether a send went out"
     )
+    in_order: OptionalFlag = Field(
+        False, description="send only after the earlier messages to the same person have ended"
+    )
     send_at: Time | None = Field(None, description="do not send before this time (ISO 8601)")
     expires_at: Time | None = Field(None, description="do not send after this time (ISO 8601)")
     ignore_opt_out: OptionalFlag = Field(
@@ -139,6 +142,15 @@ class SendWhatsAppRequest(Request):
             if name != FALLBACK_VARIABLE
         }
 
+    @property
+    def takes_turn(self) -> bool:
+        """Whether messages to the same person must not overlap with this one.
+
+        The provider reads the variables of a template from the contact, some time after it has
+        accepted the message (docs/delivery.md, "Turns").
+        """
+        return self.in_order or bool(self.template_variables)
+
     def in_e164(self, region: str) -> Self:
         """Return the request with `to` in E.164 (see `to_e164`). Raises InvalidPhoneNumber."""
         return self.model_copy(update={"to": to_e164(self.to, region)})
@@ -163,6 +175,9 @@ class SendWhatsAppRequest(Request):
         True are equal in Python but are sent as different texts.
         """
         fields = self.model_dump(mode="json", by_alias=True, exclude={"send_at", "expires_at"})
+        if not self.in_order:
+            # The digests of running batches are older than this field.
+            del fields["inOrder"]
         return json.dumps(fields, sort_keys=True)
 
 

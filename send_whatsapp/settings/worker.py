@@ -62,6 +62,14 @@ class WorkerSettings(OptOutSettings, TemplateSettings):
         " set: no limit.",
         examples=["100"],
     )
+    recipient_gap_ms: Annotated[int, whole_number(0, 60_000)] = Field(
+        2000,
+        alias="CGB_RECIPIENT_GAP",
+        description="Milliseconds between the end of a message that takes a turn and the next such"
+        " message to the same person. The provider fills in the variables of a template up to 1.5 s"
+        " after it has accepted the message.",
+        examples=["2000"],
+    )
     metrics_bind: Annotated[str, HOST_PORT] | None = Field(
         None,
         alias="METRICS_BIND",
@@ -74,3 +82,8 @@ class WorkerSettings(OptOutSettings, TemplateSettings):
     def timeout_s(self) -> float:
         """Deadline of all provider calls of one activity together, in seconds."""
         return self.timeout_ms / 1000
+
+    @property
+    def recipient_gap_s(self) -> float:
+        """Time between two turns of one person, in seconds."""
+        return self.recipient_gap_ms / 1000

@@ -25,10 +25,12 @@ from send_whatsapp.contract import names
 from send_whatsapp.contract.batch import Row
 from send_whatsapp.contract.opt_out import SetOptOutRequest, SetOptOutResult
 from send_whatsapp.contract.request import SendWhatsAppRequest
+from send_whatsapp.contract.turns import keeper_id
 from send_whatsapp.settings import WorkerSettings
 from simulator.faults import Fault
 from simulator.process import Simulator
 from tests.conftest import ROOT, ProcessOn, SendHarness, WorkerOn, until
+from workflows import turn_keeper
 
 HISTORIES = Path(__file__).parent / "histories"
 
@@ -79,9 +81,9 @@ CASES: dict[str, tuple[dict[str, Any], list[Fault], str]] = {
 }
 
 
-async def keep(client: Client, name: str, workflow_id: str) -> None:
+async def keep(client: Client, name: str, workflow_id: str, run_id: str | None = None) -> None:
     """Write the history of a closed run, without traces of the machine it ran on."""
-    history = await client.get_workflow_handle(workflow_id).fetch_history()
+    history = await client.get_workflow_handle(workflow_id, run_id=run_id).fetch_history()
     content = anonymous(json.loads(history.to_json()))
     HISTORIES.mkdir(exist_ok=True)
     (HISTORIES / f"{name}.json").write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
@@ -331,6 +333,54 @@ async def test_a_batch_whose_group_is_lost(
     with worker_process(settings):
         await batch.result()
     await keep_batch(harness, f"batch-lost-group-{delivery.replace('_', '-')}", batch)
+
+
+async def test_a_turn_behind_another_send(worker_on: WorkerOn, provider: Simulator) -> None:
+    async with worker_on(CGB_TIMEOUT="8000", CGB_RECIPIENT_GAP="500") as harness:
+        await provider.faults(SLOW.model_copy(update={"times": 1}))
+        first = await start(harness, **TEXT, inOrder=True)
+        await until(lambda: requested(provider, "send_text"))
+        second = await start(harness, **TEMPLATE)
+        await until(lambda: says(harness, second, "Waits for its turn behind"))
+        third = await start(harness, **TEXT, inOrder=True)
+        await until(lambda: says(harness, third, "Waits for its turn behind"))
+        await sends.request_cancel(harness.client, third)
+        assert await ended(harness, first) == await ended(harness, second) == "accepted"
+        assert await ended(harness, third) == "cancelled"
+        await keep(harness.client, "turn-that-others-wait-for", first.id)
+        await keep(harness.client, "turn-behind-another-send", second.id)
+        await keep(harness.client, "turn-cancelled", third.id)
+
+
+async def test_a_keeper_that_continues_as_new(
+    worker_on: WorkerOn, provider: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turn_keeper, "STEPS_PER_RUN", 10)
+    async with worker_on(CGB_RECIPIENT_GAP="300") as harness:
+        keeper = harness.client.get_workflow_handle(keeper_id(harness.task_queue))
+        first_run = ""
+        while not first_run or (await keeper.describe()).run_id == first_run:
+            runs = [await start(harness, **TEXT, inOrder=True) for _ in range(3)]
+            assert {await ended(harness, run) for run in runs} == {"accepted"}
+            first_run = first_run or (await keeper.describe()).run_id
+        await keep(harness.client, "keeper", keeper.id, first_run)
+
+
+async def test_a_batch_whose_rows_take_turns(worker_on: WorkerOn, provider: Simulator) -> None:
+    async with worker_on(CGB_TIMEOUT="5000", CGB_RECIPIENT_GAP="500") as harness:
+        await provider.faults(Fault(route="send_content", phone=phone(1), status=429, times=1))
+        rows = [TEMPLATE, TEMPLATE, TEMPLATE | {"to": phone(0)}, TEXT]
+        batch = await start_batch(harness, rows)
+        await batch.result()
+        await keep_batch(harness, "batch-turns", batch)
+
+
+SLOW = Fault(route="send_text", status=200, body={"success": True}, effect=True, delay_ms=3000)
+
+
+async def says(harness: SendHarness, started: State, words: str) -> bool:
+    progress = (await get_state(harness.client, started.id)).progress
+    return progress is not None and progress.summary.startswith(words)
 
 
 def phone(number: int) -> str:

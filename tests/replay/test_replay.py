@@ -19,13 +19,16 @@ from send_whatsapp.contract.converter import contract_plugin
 from send_whatsapp.contract.errors import ErrorType
 from tests.replay.capture import CASES, HISTORIES
 from worker import WORKFLOWS
+from workflows.turn_keeper import TurnKeeper
 
 FILES = sorted(HISTORIES.glob("*.json"))
 
 
 async def replay(content: dict[str, Any]) -> WorkflowReplayResult:
     replayer = Replayer(
-        workflows=WORKFLOWS, plugins=[contract_plugin()], workflow_runner=SandboxedWorkflowRunner()
+        workflows=[*WORKFLOWS, TurnKeeper],
+        plugins=[contract_plugin()],
+        workflow_runner=SandboxedWorkflowRunner(),
     )
     history = WorkflowHistory.from_json("replayed", json.dumps(content))
     return await replayer.replay_workflow(history, raise_on_replay_failure=False)
@@ -48,7 +51,9 @@ def test_a_captured_history_is_complete_and_contains_the_flags_of_the_sdk(path: 
         if "workflowTaskCompletedEventAttributes" in event
     ]
     assert any(flags)
-    assert re.search("EXECUTION_(COMPLETED|FAILED|CANCELED)$", events[-1]["eventType"])
+    assert re.search(
+        "EXECUTION_(COMPLETED|FAILED|CANCELED|CONTINUED_AS_NEW)$", events[-1]["eventType"]
+    )
     assert not re.search(r"\d@\w|File \\\"", text)
 
 

@@ -1,0 +1,114 @@
+"""Turns of rows: many in one update, in file order for each person, and none held for nothing."""
+
+import uuid
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from send_whatsapp.client import batches
+from send_whatsapp.contract.batch import Row
+from send_whatsapp.contract.request import SendWhatsAppRequest
+from simulator.faults import Fault
+from simulator.process import Simulator
+from tests.conftest import WorkerOn, new_phone, until
+from tests.workflows.conftest import Batch
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def row(number: int, phone: str, **fields: Any) -> Row:
+    content = {"template": "visa_approved", "variables": {"name": f"row {number}"}}
+    request = SendWhatsAppRequest.model_validate({"to": phone, **content, **fields})
+    return Row(row=number, key=f"k{number}-{uuid.uuid4()}", request=request)
+
+
+def words(number: int) -> str:
+    return f"Dear row {number}, your visa is approved."
+
+
+async def test_rows_for_one_person_go_out_in_file_order_and_hold_up_nobody(
+    worker_on: WorkerOn, provider: Simulator
+) -> None:
+    await provider.render_after(700)
+    person = new_phone()
+    rows = [row(n, person if n % 10 == 0 else new_phone()) for n in range(2, 102)]
+    async with worker_on(CGB_TIMEOUT="10000") as harness:
+        batch = Batch(harness, rows)
+        # Fewer rows in flight than rows for the one person.
+        await batch.start(in_flight=5)
+        assert set(await batch.outcomes(120)) == {"accepted"}
+        await until(lambda: arrived(provider, 100))
+    found = await provider.inbox()
+    assert len({message["text"] for message in found}) == len(found)
+    by_person = [message for message in found if message["phone"] == person]
+    assert [m["text"] for m in by_person] == [words(n) for n in range(10, 102, 10)]
+    assert min(b["at"] - a["at"] for a, b in pairwise(by_person)) >= 2
+    others = [message["at"] for message in found if message["phone"] != person]
+    assert max(others) < by_person[3]["at"]
+    assert {message["text"] for message in found} == {words(n) for n in range(2, 102)}
+
+
+async def test_a_row_that_is_retried_keeps_its_turn(
+    worker_on: WorkerOn, provider: Simulator
+) -> None:
+    person = new_phone()
+    await provider.faults(
+        Fault(route="send_content", status=429, headers={"retry-after": "4"}, times=1)
+    )
+    async with worker_on(
+        CGB_TIMEOUT="5000", CGB_RETRY_FOR="60", CGB_RECIPIENT_GAP="500"
+    ) as harness:
+        batch = Batch(harness, [row(2, person), row(3, person)])
+        await batch.start()
+        assert await batch.outcomes() == ["accepted"] * 2
+    assert [m["text"] for m in await provider.inbox(person)] == [words(2), words(3)]
+
+
+async def test_a_paused_batch_holds_no_turn_that_others_wait_for(
+    worker_on: WorkerOn, provider: Simulator
+) -> None:
+    person = new_phone()
+    async with worker_on(CGB_TIMEOUT="5000", CGB_RECIPIENT_GAP="3000") as harness:
+        batch = Batch(harness, [row(n, person) for n in range(2, 6)])
+        await batch.start()
+        await until(lambda: arrived(provider, 1))
+        await batches.pause(harness.client, batch.key)
+        single = await harness.send(to=person, message="between", inOrder=True)
+        assert single.outcome == "accepted"
+        texts = [m["text"] for m in await provider.inbox(person)]
+        assert texts[0] == words(2)
+        assert texts[-1] == "between"
+        assert len(texts) <= 3
+        await batches.resume(harness.client, batch.key)
+        assert await batch.outcomes(120) == ["accepted"] * 4
+    texts = [m["text"] for m in await provider.inbox(person)]
+    assert [text for text in texts if text != "between"] == [words(n) for n in range(2, 6)]
+
+
+async def test_a_cancelled_batch_sends_no_row_that_waits_for_its_turn(
+    worker_on: WorkerOn, provider: Simulator
+) -> None:
+    person = new_phone()
+    async with worker_on(CGB_TIMEOUT="5000", CGB_RECIPIENT_GAP="3000") as harness:
+        batch = Batch(harness, [row(n, person) for n in range(2, 6)])
+        await batch.start()
+        await until(lambda: arrived(provider, 1))
+        await batches.cancel(harness.client, batch.key)
+        outcomes = await batch.outcomes()
+    assert outcomes[0] == "accepted"
+    assert outcomes[2:] == ["cancelled"] * 2
+    assert len(await provider.inbox(person)) == outcomes.count("accepted")
+
+
+async def arrived(provider: Simulator, count: int) -> bool:
+    return len(await provider.inbox()) >= count
+
+
+async def test_a_row_with_a_wrong_number_fails_alone(
+    worker_on: WorkerOn, provider: Simulator
+) -> None:
+    async with worker_on(CGB_TIMEOUT="5000") as harness:
+        batch = Batch(harness, [row(2, "+0"), row(3, new_phone())])
+        await batch.start()
+        assert await batch.outcomes() == ["failed", "accepted"]
