@@ -42,8 +42,10 @@ class PartSending:
         self._rows = rows
         self._gate = gate
         self._on_pause = on_pause
-        self._groups: set[asyncio.Task[None]] = set()
-        self._single_rows: set[asyncio.Task[None]] = set()
+        # Dictionaries, because they keep the order, which must be the same in a replay.
+        self._groups: dict[asyncio.Task[None], None] = {}
+        self._single_rows: dict[asyncio.Task[None], None] = {}
+        self._defect: BaseException | None = None
 
     async def run(self, settings: RunSettings) -> None:
         """Start rows as they may start, until all have ended or the part stops."""
@@ -58,13 +60,22 @@ class PartSending:
             task.cancel()
         # A group sees by itself that the part has stopped.
         await asyncio.gather(*self._groups, *self._single_rows, return_exceptions=True)
+        if self._defect:
+            raise self._defect
 
     async def _rows_to_start(self) -> int:
         """Wait until rows may start, and return how many; 0 if all have ended or the part stops."""
         while True:
             await workflow.wait_condition(
-                lambda: self._gate.stopped or self._rows.all_ended or self._room() > 0
+                lambda: (
+                    self._gate.stopped
+                    or self._rows.all_ended
+                    or self._room() > 0
+                    or self._defect is not None
+                )
             )
+            if self._defect:
+                raise self._defect
             if self._gate.stopped or self._rows.all_ended:
                 return 0
             if count := self._gate.allowance.take(self._room()):
@@ -121,7 +132,7 @@ class PartSending:
             else:
                 self._rows.retry(row, end.failure.details.detail)
                 preparation = next_attempt(end, settings, self._flow(row))
-                self._spawn(self._single_rows, self._send_row(row, preparation))
+                self._spawn(self._single_rows, self._send_row(row, preparation, started))
 
         await RowGroup(
             [
@@ -135,9 +146,12 @@ class PartSending:
         ).run()
         self._rows.put_back(not_started)
 
-    async def _send_row(self, row: Row, preparation: Preparation | None) -> None:
+    async def _send_row(
+        self, row: Row, preparation: Preparation | None, started: datetime | None = None
+    ) -> None:
+        """Send a row by itself; `started` is the start of its first attempt."""
         visibility = RowVisibility(row.request)
-        started = workflow.now()
+        started = started or workflow.now()
         ended = await send_row(row, self._gate, visibility, preparation)
         self._end(row, ended, visibility.kind, started)
 
@@ -155,7 +169,16 @@ class PartSending:
         flow = self._gate.flows.get(row.request.template or "")
         return FlowMatch.model_validate(flow) if flow else None
 
-    def _spawn(self, tasks: set[asyncio.Task[None]], coroutine: Coroutine[Any, Any, None]) -> None:
+    def _spawn(
+        self, tasks: dict[asyncio.Task[None], None], coroutine: Coroutine[Any, Any, None]
+    ) -> None:
+        """Run a coroutine whose exception, a defect in our code, fails the workflow task."""
+
+        def done(task: asyncio.Task[None]) -> None:
+            del tasks[task]
+            if not task.cancelled():
+                self._defect = self._defect or task.exception()
+
         task = asyncio.create_task(coroutine)
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+        tasks[task] = None
+        task.add_done_callback(done)

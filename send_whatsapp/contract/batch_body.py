@@ -4,7 +4,12 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from send_whatsapp.contract.batch import MAX_PER_MINUTE, MAX_ROWS, REJECTED
+from send_whatsapp.contract.batch import (
+    MAX_PER_MINUTE,
+    MAX_ROWS,
+    REJECTED,
+    not_reserved,
+)
 from send_whatsapp.contract.fields import (
     Delivery,
     FileType,
@@ -27,20 +32,13 @@ def _batch_key(value: str) -> str:
         batch_id(value)
     except InvalidKey as error:
         raise refusal(str(error), "a key such as jan-2027") from None
-    return _not_reserved(value)
+    return value
 
 
 def _row_key(value: str) -> str:
     key = value.strip()
     if not key:
         raise refusal("contains only white space", "a key, or none")
-    return _not_reserved(key)
-
-
-def _not_reserved(key: str) -> str:
-    # Keys of rows, which begin with the batch's key, must differ from those of invalid rows.
-    if key.startswith(REJECTED):
-        raise refusal(f"begins with `{REJECTED}`", f"a key that does not begin with `{REJECTED}`")
     return key
 
 
@@ -62,6 +60,7 @@ HttpPerMinute = Annotated[
 BatchKey = Annotated[
     str,
     AfterValidator(_batch_key),
+    AfterValidator(not_reserved),
     Field(
         description="the batch's idempotency key, printable ASCII",
         json_schema_extra={
@@ -76,6 +75,7 @@ BatchKey = Annotated[
 RowKey = Annotated[
     str,
     AfterValidator(_row_key),
+    AfterValidator(not_reserved),
     Field(
         min_length=1,
         max_length=MAX_KEY_LENGTH,

@@ -35,7 +35,7 @@ async def test_the_rows_of_a_terminated_part_follow_from_its_history(
 ) -> None:
     batch = Batch(harness, rows(40))
     await provider.faults(Fault(route="send_text", kind="hang", skip=5))
-    await batch.start(in_flight=40)
+    await batch.start(in_flight=25)
     await until_sent(provider, 15)
     await batch.part.terminate()
     report = await batch.report()

@@ -83,6 +83,11 @@ async def start(
     counts = [*to_send.counts, *(part.counts for part in known_parts)]
     if not counts:
         raise KeyConflict(f"the batch {key} has no rows")
+    is_running = previous is not None and previous.running
+    if previous and is_running and counts != previous.request.parts:
+        raise KeyConflict(
+            f"the batch {key} is running and was started with other options: wait for it first"
+        )
     request = BatchInput(
         key=key,
         generation=plan.generation,
@@ -95,6 +100,8 @@ async def start(
     await _start_parts(
         client, request, chain(to_send.parts(limits.send_at), known_parts), task_queue
     )
+    if is_running:
+        return await get_status(client, key)
     return BatchState(
         key=key,
         generation=plan.generation,
@@ -180,7 +187,13 @@ async def _start_parts(
         for number, part in numbered:
             await start_part(number, part)
 
-    await asyncio.gather(*(start_next_parts() for _ in range(PARTS_AT_ONCE)))
+    loops = [asyncio.create_task(start_next_parts()) for _ in range(PARTS_AT_ONCE)]
+    try:
+        await asyncio.gather(*loops)
+    finally:
+        # If a part cannot be started, no later one is started either.
+        for loop in loops:
+            loop.cancel()
     # The batch may have been cancelled meanwhile; then it needs no signal.
     with suppress(RPCError):
         async with rpc(client):

@@ -13,6 +13,7 @@ from send_whatsapp.client.errors import NotFound
 from send_whatsapp.client.state import describe, status_name
 from send_whatsapp.contract import names
 from send_whatsapp.contract.batch import BatchState, Counts, RowOutcome
+from send_whatsapp.temporal.connection import rpc
 
 
 class BatchStatus(BatchState):
@@ -73,7 +74,10 @@ async def get_status(client: Client, key: str) -> BatchStatus:
         raise NotFound(f"no batch has the key {key}")
     status = status_name(described.status)
     if status == "Completed":
-        return BatchStatus.of(await handle.result(), running=False)
+        run = client.get_workflow_handle(handle.id, run_id=described.run_id, result_type=BatchState)
+        async with rpc(client):
+            # Without following a run that has been started since.
+            return BatchStatus.of(await run.result(follow_runs=False), running=False)
     reported = await described.memo_value(names.STATE_MEMO, None, type_hint=BatchState)
     if status == "Running" and reported is not None:
         return BatchStatus.of(reported, running=True)
