@@ -2,6 +2,9 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
+SERVER_PORT ?= 7233
+UI_PORT ?= 8233
+SIMULATOR_PORT ?= 9090
 .DEFAULT_GOAL := help
 
 .PHONY: help demo test check setup system-packages temporal server worker gateway simulator \
@@ -43,7 +46,7 @@ temporal: setup ## Install the Temporal CLI as .venv/bin/temporal (built once pe
 	@$(BIN)/python -m tools.temporal_cli
 
 server: temporal ## Run a Temporal dev server with Web UI; it keeps its data in .data/temporal.db
-	@$(BIN)/python -m tools.dev_server
+	@$(BIN)/python -m tools.dev_server --port $(SERVER_PORT) --ui-port $(UI_PORT)
 
 worker: setup ## Run the worker; needs CGB_API_KEY and a Temporal server
 	@$(BIN)/python worker.py
@@ -52,7 +55,7 @@ gateway: setup ## Run the HTTP gateway on GATEWAY_BIND (127.0.0.1:8080)
 	@$(BIN)/send-whatsapp gateway
 
 simulator: setup ## Run the simulated provider on port 9090, with the key demo-key
-	@$(BIN)/python -m simulator --port 9090 --key demo-key
+	@$(BIN)/python -m simulator --port $(SIMULATOR_PORT) --key demo-key
 
 generate: setup ## Write docs/schema, docs/settings.md and .env.example from the code
 	@$(BIN)/python -m send_whatsapp.contract.schema
@@ -64,13 +67,13 @@ histories: setup temporal ## Record the histories of tests/replay again, after a
 screenshots: setup temporal ## Take the pictures in docs/images from a real run (needs chromium)
 	@$(BIN)/python -m tools.screenshots
 
-bench: setup temporal ## Measure on this machine and update docs/performance.md (15 minutes)
+bench: setup temporal ## Measure on this machine and update docs/performance.md (25 minutes)
 	@$(BIN)/python -m bench
 
 load: setup temporal ## Send bursts of 2,000 requests to the gateway and count them (needs npm)
 	@$(BIN)/python -m bench.load
 
-batch-proof: setup temporal ## Send 5,000 rows while workers and the server are killed
+batch-proof: setup temporal ## Send 5,000 rows, four times, while workers are killed and the server restarts
 	@$(BIN)/python -m bench.batch_proof
 
 chaos: setup temporal ## Send 300 messages while everything fails (5 minutes; ARGS="--turns")

@@ -12,6 +12,7 @@ from temporalio.client import Client
 from temporalio.runtime import Runtime
 from temporalio.worker import PollerBehaviorAutoscaling, UnsandboxedWorkflowRunner, Worker
 
+from activities import groups
 from activities.contacts import ContactActivities
 from activities.flows import FlowActivities
 from activities.groups import REPORT_EVERY_S, GroupActivities
@@ -75,7 +76,7 @@ def main() -> None:
         TemporalSettings.load()
     except SettingsError as error:
         sys.exit(str(error))
-    logs.set_up(settings.log_level, settings.log_format)
+    logs.set_up(settings.log_level, settings.log_format, groups.log_fields)
     tracing.set_up(settings.otlp_endpoint, "send-whatsapp-worker")
     for warning in unknown_variables():
         logger.warning(warning)

@@ -1,9 +1,11 @@
 """The first attempts of several rows of a batch, side by side in one activity (ADR 0006).
 
-A row that wants another attempt gets an activity of its own, which operators see, pause and reset.
+A row that is to be tried again gets an activity of its own, which operators see, pause and reset.
 """
 
 import asyncio
+from contextlib import suppress
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 
 from pydantic import BaseModel
@@ -20,6 +22,7 @@ from activities.messages import Message
 from activities.sender import AttemptFailed, Sender
 from activities.turns import Turns
 from send_whatsapp.contract.attempts import (
+    GROUP_STOPPED,
     AttemptFailure,
     AttemptRecord,
     FailedAttempt,
@@ -33,6 +36,14 @@ from send_whatsapp.contract.errors import (
     delivery_unknown,
     utc,
 )
+
+_current_row: ContextVar[int | None] = ContextVar("current_row", default=None)
+
+ROWS_AT_ONCE = 200
+"""Rows that one worker sends at once; a few connections stay free for single sends."""
+
+START_WITHIN_S = 10.0
+"""Time in which the sends of a group start, so that each of them has the whole `CGB_TIMEOUT`."""
 
 REPORT_EVERY_S = 0.5
 """How often a group reports its rows. If its worker is killed, earlier outcomes are known."""
@@ -55,6 +66,12 @@ class SendRows(BaseModel):
     rows: list[GroupRow]
 
 
+def log_fields() -> dict[str, int]:
+    """Return the number of the row that the current task sends, for its log lines."""
+    row = _current_row.get()
+    return {} if row is None else {"row": row}
+
+
 class GroupActivities:
     """Sends groups of rows, and reads their progress."""
 
@@ -62,6 +79,7 @@ class GroupActivities:
         self._sender = sender
         self._contacts = contacts
         self._turns = turns
+        self._places = asyncio.Semaphore(ROWS_AT_ONCE)
 
     @activity.defn
     async def send_rows(self, request: SendRows) -> list[RowEnd]:
@@ -73,9 +91,10 @@ class GroupActivities:
         attempt starts the remaining rows.
         """
         with map_unexpected_errors():
-            await self._sender.admit()
-            earlier = await _earlier_progress()
-            group = _Group(self._sender, self._contacts, self._turns, request.rows, earlier)
+            earlier = _earlier_progress()
+            group = _Group(
+                self._sender, self._contacts, self._turns, self._places, request.rows, earlier
+            )
             await group.confirm_start()
         with map_unexpected_errors(sending=True):
             return await group.send()
@@ -105,10 +124,17 @@ async def _last_report(pending: PendingActivityInfo | None) -> GroupProgress | N
     return GroupProgress.model_validate(details[0]) if details else None
 
 
-async def _earlier_progress() -> GroupProgress | None:
+def _earlier_progress() -> GroupProgress | None:
     """Return what an earlier attempt reported. Raises the failure of one that may have sent."""
-    details = activity.info().heartbeat_details
+    info = activity.info()
+    details = info.heartbeat_details
     if not details:
+        # Each attempt that ends without sending reports that. So this is the first attempt, or an
+        # operator has deleted the report.
+        if info.current_attempt_scheduled_time > info.scheduled_time:
+            raise delivery_unknown(
+                "an operator has deleted what the group had reported", utc(info.scheduled_time)
+            )
         return None
     progress = GroupProgress.model_validate(details[0])
     if not progress.settled:
@@ -122,27 +148,39 @@ class _Group:
         sender: Sender,
         contacts: ContactActivities,
         turns: Turns,
+        places: asyncio.Semaphore,
         rows: list[GroupRow],
         earlier: GroupProgress | None,
     ) -> None:
         self._sender = sender
         self._contacts = contacts
         self._turns = turns
+        self._places = places
         self._ends = {end.row: end for end in earlier.ends} if earlier else {}
         self._rows = [row for row in rows if row.row not in self._ends]
         self._total = len(rows)
-        self._budget = sender.budget()
+        self._start_by = asyncio.get_running_loop().time() + START_WITHIN_S
         self._started_at = utc(datetime.now(UTC))
         self._lookups: set[asyncio.Future[str | None]] = set()
         self._stopping = False
 
     async def confirm_start(self) -> None:
-        """Wait until the server has stored that the group starts. Raises if it does not."""
+        """Wait until the server has stored that the group starts.
+
+        Raises a failure that is retried if it does not, or if the worker may not send.
+        """
         handle = activity.client().get_async_activity_handle(task_token=activity.info().task_token)
         try:
-            async with asyncio.timeout_at(self._budget.deadline):
+            await self._sender.admit()
+            async with asyncio.timeout_at(self._start_by):
                 await handle.heartbeat(self._progress(settled=False))
-        except (RPCError, AsyncActivityCancelledError, TimeoutError) as error:
+        except ApplicationError:
+            activity.heartbeat(self._progress(settled=True))
+            raise
+        except (
+            *(RPCError, AsyncActivityCancelledError),
+            *(TimeoutError, asyncio.CancelledError),
+        ) as error:
             activity.heartbeat(self._progress(settled=True))
             detail = f"Temporal did not confirm the start of the group ({type(error).__name__})"
             raise ApplicationError(
@@ -167,16 +205,24 @@ class _Group:
     async def _stop(self, sends: asyncio.Future[list[None]]) -> None:
         """Let no further row start, and wait for the sends in flight.
 
-        Raises CancelledError if the rest is to be sent by the next attempt.
+        Raises `GroupStopped` if the rest is to be sent by the next attempt. It carries the progress
+        because a group that is cancelled meanwhile has no next attempt.
         """
         self._stopping = True
         for lookup in self._lookups:
             lookup.cancel()
-        await sends
+        while not sends.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.shield(sends)
         why = activity.cancellation_details()
         if why and (why.paused or why.reset) and not why.cancel_requested:
-            activity.heartbeat(self._progress(settled=True))
-            raise asyncio.CancelledError
+            progress = self._progress(settled=True)
+            activity.heartbeat(progress)
+            raise ApplicationError(
+                "The group was paused or reset; its next attempt sends the other rows",
+                progress,
+                type=GROUP_STOPPED,
+            )
 
     async def _report(self) -> None:
         while True:
@@ -192,7 +238,10 @@ class _Group:
         )
 
     async def _send(self, row: GroupRow) -> None:
-        end = await self._attempt(row)
+        # Each row is sent in a task of its own, so this holds for its log lines only.
+        _current_row.set(row.row)
+        async with self._places:
+            end = await self._attempt(row)
         if end is not None:
             end.failed_at = None if end.accepted else utc(datetime.now(UTC))
             self._ends[row.row] = end
@@ -201,8 +250,13 @@ class _Group:
                 self._turns.ended(turn)
 
     async def _attempt(self, row: GroupRow) -> RowEnd | None:
-        """Return how the first attempt of a row ended; None if the group stops before it."""
+        """Return how the first attempt of a row ended; None if it must start in another group.
+
+        That is if the group stops, or has waited too long for a place or for the lookup.
+        """
         end = RowEnd(row=row.row)
+        if not self._may_start():
+            return None
         try:
             with map_unexpected_errors():
                 self._sender.check_allowed(row.message, AttemptRecord())
@@ -212,21 +266,26 @@ class _Group:
         except ApplicationError as error:
             end.failed_lookup = AttemptFailure.of(error)
             return end
-        if end.contact_id is None or self._stopping:
+        if end.contact_id is None or not self._may_start():
             return None
         message = row.message.model_copy(update={"contact_id": end.contact_id})
         known = AttemptRecord(attempt=1)
         try:
             with map_unexpected_errors(sending=True):
                 try:
+                    await self._sender.admit()
                     self._sender.check_allowed(message, AttemptRecord())
-                    end.accepted = await self._sender.attempt(message, known, self._budget)
+                    budget = self._sender.budget()
+                    end.accepted = await self._sender.attempt(message, known, budget)
                 except AttemptFailed as failed:
                     known = failed.known
                     raise failed.failure from None
         except ApplicationError as error:
             end.failed_send = FailedAttempt(failure=AttemptFailure.of(error), known=known)
         return end
+
+    def _may_start(self) -> bool:
+        return not self._stopping and asyncio.get_running_loop().time() < self._start_by
 
     async def _look_up(self, number: str, row: GroupRow) -> str | None:
         """Return the contact id; None if the group stops first. Raises the lookup's failure."""

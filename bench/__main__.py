@@ -19,6 +19,7 @@ from bench import (
     scale,
     slow_provider,
     soak,
+    standalone,
     throughput,
     turns,
 )
@@ -38,6 +39,7 @@ FULL: dict[str, Part] = {
     "latency": lambda stage: latency.measure(stage, sends=100),
     "throughput": lambda stage: throughput.measure(stage, sends=1500),
     "comparison": lambda stage: comparison.measure(stage, sends=200),
+    "standalone": lambda stage: standalone.measure(stage, sends=300),
     "slowProvider": lambda stage: slow_provider.measure(stage, sends=1000),
     "burst": lambda stage: throughput.burst(stage, sends=5000),
     "batch": lambda stage: batches.measure(stage, rows=5000),
@@ -60,6 +62,7 @@ QUICK: dict[str, Part] = {
     "latency": lambda stage: latency.measure(stage, sends=2),
     "throughput": lambda stage: throughput.measure(stage, sends=10),
     "comparison": lambda stage: comparison.measure(stage, sends=5),
+    "standalone": lambda stage: standalone.measure(stage, sends=5),
     "burst": lambda stage: throughput.burst(stage, sends=20),
     "batch": lambda stage: batches.measure(stage, rows=20),
     "batchSoak": lambda stage: batches.soak(stage, rows=20),

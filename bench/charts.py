@@ -1,7 +1,9 @@
 """Charts: horizontal stacked bars as SVG, readable on light and dark pages."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from html import escape
+
+from bench.figures import Results, kinds
 
 _COLOURS = ("#2f6fb0", "#e08a2e", "#b4413c", "#5b9a5b", "#8064a2", "#6b7785", "#c9a227")
 _LEFT, _BAR, _RIGHT, _ROW = 190, 470, 80, 26
@@ -67,3 +69,61 @@ def _text(
         f'<text x="{x:.1f}" y="{y}" font-size="{size}" font-weight="{weight}" fill="{fill}"'
         f' text-anchor="{anchor}">{escape(text)}</text>'
     )
+
+
+def _chart_steps(found: Results) -> dict[str, str]:
+    rows = {}
+    for kind, k in kinds(found):
+        row = dict.fromkeys(("workflow tasks", "lookups", "send", "waiting for a worker"), 0.0)
+        for step, ms in k["steps"].items():
+            if step != "start to close":
+                row[_stage(step)] += ms
+        rows[kind] = row
+    return {"steps": bars("Where the time of one send goes", "ms, mean", rows)}
+
+
+def _stage(step: str) -> str:
+    if step.endswith(" waits"):
+        return "waiting for a worker"
+    if step.startswith("workflow task"):
+        return "workflow tasks"
+    return "send" if step.startswith("send") else "lookups"
+
+
+def _chart_peers(found: Results) -> dict[str, str]:
+    rate = {name: {"sends": k["perSecond"]} for name, k in kinds(found)}
+    cpu = {
+        name: dict(
+            zip(("worker", "broker or server"), k["cpuSecondsPer1000"].values(), strict=True)
+        )
+        for name, k in kinds(found)
+    }
+    return {
+        "rate": bars("Messages per second, 50 in flight", "messages/s", rate),
+        "cpu": bars("CPU per 1,000 messages", "CPU-seconds", cpu),
+    }
+
+
+def _chart_truth(found: Results) -> dict[str, str]:
+    titles = {
+        "killed": f"{found['sends']:,} messages, workers killed {found['kills']} times",
+        "lostAnswers": f"{found['sends']:,} messages, {found['lostAnswers%']} % of responses lost",
+    }
+    return {
+        file: bars(
+            title,
+            "messages",
+            {
+                name: {part: row[part] or 0 for part in ("lost", "doubled", "unknown")}
+                for name, row in found[file].items()
+            },
+        )
+        for file, title in titles.items()
+    }
+
+
+CHARTS: dict[str, Callable[[Results], dict[str, str]]] = {
+    "latency": _chart_steps,
+    "peers": _chart_peers,
+    "truth": _chart_truth,
+}

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping
 
-from bench.figures import Results
+from bench.figures import Results, total
 from bench.stage import Stage, new_phone
 
 NAIVE = (sys.executable, "-m", "bench.naive")
@@ -35,7 +35,7 @@ async def measure(stage: Stage, *, sends: int) -> Results:
                     new = kind.startswith("new")
                     phones = [new_phone() for _ in range(sends)] if new else known
                     turns[name].append(await crew.many(sends, 50, phones, **fields))
-            ours, naive = (_total(turns[name]) for name in ("ours", "naive"))
+            ours, naive = (total(turns[name]) for name in ("ours", "naive"))
             results[kind] = {
                 "ours": ours,
                 "naive": naive,
@@ -43,18 +43,3 @@ async def measure(stage: Stage, *, sends: int) -> Results:
                 "rateRatio": round(ours["perSecond"] / naive["perSecond"], 2),
             }
     return results
-
-
-def _total(turns: list[Results]) -> Results:
-    """Return the result of all turns together; each turn has the same number of sends."""
-    used = {
-        name: round(sum(turn["cpuSecondsPer1000"][name] for turn in turns) / len(turns), 1)
-        for name in ("worker", "server")
-    }
-    return {
-        "sends": sum(turn["sends"] for turn in turns),
-        "perSecond": round(len(turns) / sum(1 / turn["perSecond"] for turn in turns), 1),
-        "p95Ms": max(turn["ms"]["p95"] for turn in turns),
-        "cpuSecondsPer1000": used,
-        "cpu": round(sum(used.values()), 1),
-    }

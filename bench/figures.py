@@ -42,6 +42,27 @@ async def flood(
     return seconds, time.perf_counter() - started
 
 
+def total(turns: Sequence[Results]) -> Results:
+    """Return the result of all turns together; each turn has the same number of sends."""
+    used = {
+        name: round(sum(turn["cpuSecondsPer1000"][name] for turn in turns) / len(turns), 2)
+        for name in turns[0]["cpuSecondsPer1000"]
+    }
+    p95 = [turn["ms"]["p95"] for turn in turns if "ms" in turn]
+    return {
+        "sends": sum(turn["sends"] for turn in turns),
+        "perSecond": round(len(turns) / sum(1 / turn["perSecond"] for turn in turns), 1),
+        "cpuSecondsPer1000": used,
+        "cpu": round(sum(used.values()), 2),
+        **({"p95Ms": max(p95)} if p95 else {}),
+    }
+
+
+def kinds(found: Results) -> list[tuple[str, Results]]:
+    """Return the rows of a part, without the facts about the part as a whole."""
+    return [(name, value) for name, value in found.items() if isinstance(value, dict)]
+
+
 class Cpu:
     """CPU time of several processes since this object was created."""
 
@@ -52,6 +73,6 @@ class Cpu:
     def per_1000(self, sends: int) -> dict[str, float]:
         """Return the CPU-seconds of each process per 1,000 sends, after this many sends."""
         return {
-            name: round((clock() - self._before[name]) / sends * 1000, 1)
+            name: round((clock() - self._before[name]) / sends * 1000, 2)
             for name, clock in self._clocks.items()
         }

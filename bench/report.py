@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from bench.charts import bars
+from bench.charts import CHARTS
 from bench.cluster import cluster
-from bench.figures import Results
+from bench.figures import Results, kinds
 from bench.targets import targets
 from tools.dev_server import ROOT
 
@@ -68,7 +68,7 @@ def _machine(found: Results) -> str:
 def _latency(found: Results) -> str:
     rows = [
         (kind, k["providerCalls"], k["providerMs"], *k["addedMs"].values(), k["events"])
-        for kind, k in _kinds(found)
+        for kind, k in kinds(found)
     ]
     head = ["single send", "provider calls", "provider ms"]
     head += ["added p50 ms", "p95", "p99", "events"]
@@ -78,7 +78,7 @@ def _latency(found: Results) -> str:
 def _throughput(found: Results) -> str:
     rows = [
         (kind, k["sends"], k["perSecond"], *k["ms"].values(), *k["cpuSecondsPer1000"].values())
-        for kind, k in _kinds(found)
+        for kind, k in kinds(found)
     ]
     head = ["texts to cached contacts", "sends", "sends/s", "p50 ms", "p95", "p99"]
     return table([*head, *CPU], rows)
@@ -96,24 +96,30 @@ def _burst(found: Results) -> str:
 
 
 def _batch(found: Results) -> str:
-    kinds = ("new contacts", "known contacts")
     rows = [
-        (
-            *(kind, k["rows"], k["accepted"], k["perSecond"]),
-            *(*k["cpuSecondsPer1000"].values(), *(h["events"] for h in k["histories"].values())),
-        )
-        for kind, k in ((kind, found[kind]) for kind in kinds)
+        (f"{kind}, {name}", k["sends"], k["perSecond"], *k["cpuSecondsPer1000"].values())
+        for kind, systems in kinds(found)
+        for name, k in kinds(systems)
+        if "perSecond" in k
     ]
-    head = ["batch", "rows", "accepted", "rows/s", *CPU]
+    ratios = [
+        (f"{kind}, rate to that of {name}", ratio)
+        for kind, systems in kinds(found)
+        for name, ratio in systems.get("rateRatio", {}).items()
+    ]
+    events = found["known contacts"]["histories"]
     urgent = found["urgent"]
     single = [
         ("alone", *urgent["aloneMs"].values()),
         ("while a batch runs", *urgent["besideABatchMs"].values()),
     ]
-    return (
-        table([*head, "events of the batch", "events of a part"], rows)
-        + "\n\n"
-        + table(["single send", "p50 ms", "p95", "p99"], single)
+    return "\n\n".join(
+        [
+            table(["rows", "sends", "sends/s", *CPU], rows),
+            table(["batch", "ratio"], ratios),
+            table(["history of", "events"], [(name, k["events"]) for name, k in events.items()]),
+            table(["single send", "p50 ms", "p95", "p99"], single),
+        ]
     )
 
 
@@ -138,9 +144,17 @@ def _turns(found: Results) -> str:
     )
 
 
+def _standalone(found: Results) -> str:
+    rows = [
+        (name, k["sends"], k["perSecond"], k["p95Ms"], *k["cpuSecondsPer1000"].values())
+        for name, k in kinds(found)
+    ]
+    return table(["text to a known contact", "sends", "sends/s", "p95 ms", *CPU], rows)
+
+
 def _comparison(found: Results) -> str:
     rows = []
-    for kind, k in _kinds(found):
+    for kind, k in kinds(found):
         for name in ("ours", "naive"):
             used = k[name]["cpuSecondsPer1000"]
             rows.append((f"{kind}, {name}", k[name]["perSecond"], k[name]["p95Ms"], *used.values()))
@@ -150,7 +164,7 @@ def _comparison(found: Results) -> str:
 
 def _slow_provider(found: Results) -> str:
     figures = ("providerMs", "resolutionP50Ms", "resolutionP99Ms", "sendP50Ms", "sendP99Ms")
-    rows = [(f"{kind} contact", *(k[figure] for figure in figures)) for kind, k in _kinds(found)]
+    rows = [(f"{kind} contact", *(k[figure] for figure in figures)) for kind, k in kinds(found)]
     head = ["provider with 300 ms, 50 in flight", "provider ms of lookups"]
     return table([*head, "resolution p50 ms", "p99", "send p50 ms", "p99"], rows)
 
@@ -158,7 +172,7 @@ def _slow_provider(found: Results) -> str:
 def _scale(found: Results) -> str:
     rows = [
         (count, k["perSecond"], k["ms"]["p95"], *k["cpuSecondsPer1000"].values())
-        for count, k in _kinds(found)
+        for count, k in kinds(found)
     ]
     return table(["workers, 200 in flight", "sends/s", "p95 ms", *CPU], rows)
 
@@ -172,7 +186,7 @@ def _soak(found: Results) -> str:
 def _peers(found: Results) -> str:
     rows = [
         (name, k["sends"], k["perSecond"], *k["cpuSecondsPer1000"].values(), k["simulatorBusy"])
-        for name, k in _kinds(found)
+        for name, k in kinds(found)
     ]
     head = ["50 in flight", "sends", "sends/s", CPU[0], "broker or server"]
     return table([*head, "cores used by the simulator"], rows)
@@ -192,67 +206,12 @@ def _outcomes(row: Results) -> tuple[int, int, int | None]:
     return row["lost"], row["doubled"], row["unknown"]
 
 
-def _kinds(found: Results) -> list[tuple[str, Results]]:
-    """Return the rows of a part, without the facts about the part as a whole."""
-    return [(name, value) for name, value in found.items() if isinstance(value, dict)]
-
-
-def _chart_steps(found: Results) -> dict[str, str]:
-    rows = {}
-    for kind, k in _kinds(found):
-        row = dict.fromkeys(("workflow tasks", "lookups", "send", "waiting for a worker"), 0.0)
-        for step, ms in k["steps"].items():
-            if step != "start to close":
-                row[_stage(step)] += ms
-        rows[kind] = row
-    return {"steps": bars("Where the time of one send goes", "ms, mean", rows)}
-
-
-def _stage(step: str) -> str:
-    if step.endswith(" waits"):
-        return "waiting for a worker"
-    if step.startswith("workflow task"):
-        return "workflow tasks"
-    return "send" if step.startswith("send") else "lookups"
-
-
-def _chart_peers(found: Results) -> dict[str, str]:
-    rate = {name: {"sends": k["perSecond"]} for name, k in _kinds(found)}
-    cpu = {
-        name: dict(
-            zip(("worker", "broker or server"), k["cpuSecondsPer1000"].values(), strict=True)
-        )
-        for name, k in _kinds(found)
-    }
-    return {
-        "rate": bars("Messages per second, 50 in flight", "messages/s", rate),
-        "cpu": bars("CPU per 1,000 messages", "CPU-seconds", cpu),
-    }
-
-
-def _chart_truth(found: Results) -> dict[str, str]:
-    titles = {
-        "killed": f"{found['sends']:,} messages, workers killed {found['kills']} times",
-        "lostAnswers": f"{found['sends']:,} messages, {found['lostAnswers%']} % of responses lost",
-    }
-    return {
-        file: bars(
-            title,
-            "messages",
-            {
-                name: {part: row[part] or 0 for part in ("lost", "doubled", "unknown")}
-                for name, row in found[file].items()
-            },
-        )
-        for file, title in titles.items()
-    }
-
-
 TABLES: dict[str, Callable[[Results], str]] = {
     "machine": _machine,
     "latency": _latency,
     "throughput": _throughput,
     "burst": _burst,
+    "standalone": _standalone,
     "batch": _batch,
     "turns": _turns,
     "comparison": _comparison,
@@ -261,10 +220,4 @@ TABLES: dict[str, Callable[[Results], str]] = {
     "soak": _soak,
     "peers": _peers,
     "truth": _truth,
-}
-
-CHARTS: dict[str, Callable[[Results], dict[str, str]]] = {
-    "latency": _chart_steps,
-    "peers": _chart_peers,
-    "truth": _chart_truth,
 }

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,13 +46,16 @@ class Crew:
     task_queue: str
     environment: Mapping[str, str]
     command: Sequence[str] = OURS
+    log: Path | None = None
     workers: list[Program] = field(default_factory=list)
 
     def start_workers(self, count: int) -> None:
-        """Start `count` worker processes."""
-        self.workers = [
-            Program(self.command, environment=self.environment, folder=ROOT) for _ in range(count)
-        ]
+        """Start `count` worker processes; they log to `log`, if it is given."""
+        with self.log.open("ab") if self.log else nullcontext() as log:
+            self.workers = [
+                Program(self.command, environment=self.environment, folder=ROOT, stderr=log)
+                for _ in range(count)
+            ]
 
     def kill_workers(self) -> None:
         """Kill every worker process."""
@@ -129,6 +132,7 @@ class Stage:
         *,
         command: Sequence[str] = OURS,
         provider: Simulator | None = None,
+        log: Path | None = None,
         **variables: str,
     ) -> AsyncIterator[Crew]:
         """Run `count` worker processes on a new task queue, and warm them up."""
@@ -143,7 +147,7 @@ class Stage:
             "LOG_LEVEL": "ERROR",
             **variables,
         }
-        crew = Crew(self.client, self.server, api, task_queue, environment, command)
+        crew = Crew(self.client, self.server, api, task_queue, environment, command, log)
         try:
             crew.start_workers(count)
             while await no_worker(self.client, task_queue):

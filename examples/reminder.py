@@ -1,11 +1,13 @@
 """Creates a Temporal Schedule that sends a reminder every morning at nine in Berlin."""
 
 import asyncio
+import sys
 from datetime import timedelta
 
 from temporalio.client import (
     Schedule,
     ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
     ScheduleCalendarSpec,
     ScheduleOverlapPolicy,
     SchedulePolicy,
@@ -13,8 +15,10 @@ from temporalio.client import (
     ScheduleSpec,
 )
 
-from send_whatsapp import SendWhatsAppRequest, connect
+from send_whatsapp import SendWhatsAppRequest, TemporalUnavailable, connect
 from send_whatsapp.contract.names import DEFAULT_TASK_QUEUE, SEND_WORKFLOW
+from send_whatsapp.settings import SettingsError
+from send_whatsapp.temporal.process import exit_now
 
 REMINDER_ID = "python-reminder"
 
@@ -39,11 +43,24 @@ REMINDER = Schedule(
 
 async def main() -> None:
     """Create the schedule on the server that the TEMPORAL_* variables name."""
-    client = await connect()
-    handle = await client.create_schedule(REMINDER_ID, REMINDER)
-    next_times = (await handle.describe()).info.next_action_times
-    print(f"The next reminder is sent at {next_times[0].isoformat()}")
+    try:
+        client = await connect()
+    except (SettingsError, TemporalUnavailable) as error:
+        sys.exit(str(error))
+    try:
+        handle = await client.create_schedule(REMINDER_ID, REMINDER)
+    except ScheduleAlreadyRunningError:
+        handle = client.get_schedule_handle(REMINDER_ID)
+        print(
+            "The schedule exists already and was not changed. To create it anew, first run:"
+            f" temporal schedule delete --schedule-id {REMINDER_ID}"
+        )
+    info = (await handle.describe()).info
+    for time in info.next_action_times[:1]:
+        print(f"The next reminder is sent at {time.isoformat()}")
 
 
 if __name__ == "__main__":
     asyncio.run(main())
+    # Otherwise the SDK may abort while the interpreter shuts down (sdk-python issue 300).
+    exit_now(0)

@@ -3,6 +3,9 @@
 import argparse
 import asyncio
 import json
+import socket
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
@@ -13,7 +16,7 @@ from simulator.provider import Provider
 from simulator.state import State
 
 
-async def serve(arguments: argparse.Namespace) -> None:
+async def serve(arguments: argparse.Namespace, listener: socket.socket) -> None:
     """Serve, and print the URL on standard output once the simulator listens."""
     flows = json.loads(arguments.flows.read_text()) if arguments.flows else None
     provider = Provider(
@@ -24,8 +27,6 @@ async def serve(arguments: argparse.Namespace) -> None:
     )
     config = uvicorn.Config(
         create_app(provider),
-        host=arguments.host,
-        port=arguments.port,
         http=TrackedProtocol,
         log_level="error",
         access_log=False,
@@ -34,11 +35,11 @@ async def serve(arguments: argparse.Namespace) -> None:
         timeout_keep_alive=30,
     )
     server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve())
+    serving = asyncio.create_task(server.serve([listener]))
     while not server.started and not serving.done():
         await asyncio.sleep(0.01)
     if server.started:
-        port = server.servers[0].sockets[0].getsockname()[1]
+        port = listener.getsockname()[1]
         print(f"simulator ready on http://{arguments.host}:{port}/api", flush=True)
     await serving
 
@@ -55,7 +56,17 @@ def main() -> None:
         "--render-delay-ms", type=int, default=0, help="milliseconds until a flow is rendered"
     )
     parser.add_argument("--rate-limit", type=int, help="calls per minute; more get code 429")
-    asyncio.run(serve(parser.parse_args()))
+    arguments = parser.parse_args()
+    try:
+        listener = socket.create_server((arguments.host, arguments.port))
+    except (OSError, OverflowError) as error:
+        sys.exit(
+            f"The simulator cannot listen on {arguments.host}:{arguments.port} ({error}): stop what"
+            " uses this port, or give another one with --port"
+        )
+    # uvicorn has closed everything when it passes Ctrl-C on.
+    with suppress(KeyboardInterrupt):
+        asyncio.run(serve(arguments, listener))
 
 
 if __name__ == "__main__":

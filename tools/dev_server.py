@@ -1,5 +1,6 @@
 """The Temporal dev server on 127.0.0.1, for development, tests and benchmarks."""
 
+import argparse
 import asyncio
 import os
 import signal
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -161,18 +162,27 @@ def is_free(port: int) -> bool:
 
 
 def main() -> None:
-    """Run a server on Temporal's usual ports until Ctrl-C."""
-    for port in (PORT, UI_PORT):
+    """Run a server, by default on Temporal's usual ports, until Ctrl-C."""
+    parser = argparse.ArgumentParser(prog="python -m tools.dev_server", description=__doc__)
+    parser.add_argument("--port", type=int, default=PORT)
+    parser.add_argument("--ui-port", type=int, default=UI_PORT)
+    arguments = parser.parse_args()
+    for port in (arguments.port, arguments.ui_port):
         if not is_free(port):
-            sys.exit(f"Port {port} is in use. Stop the server that uses it, then try again.")
-    server = DevServer(PORT, UI_PORT, DATABASE, Path(os.devnull))
+            sys.exit(
+                f"Port {port} is in use. Stop the program that uses it, or choose other ports, for"
+                " example with `make server SERVER_PORT=7240 UI_PORT=8240`. The worker and all"
+                " starters then need TEMPORAL_ADDRESS=127.0.0.1:7240, and for links"
+                " TEMPORAL_UI_URL=http://127.0.0.1:8240."
+            )
+    server = DevServer(arguments.port, arguments.ui_port, DATABASE, Path(os.devnull))
     try:
         command = server.command()
     except NoServer as error:
         sys.exit(str(error))
     print(f"Temporal: {server.address}. Web UI: {server.ui_url}. Stop with Ctrl-C.", flush=True)
-    with suppress(KeyboardInterrupt):
-        sys.exit(subprocess.call(command, umask=PRIVATE_UMASK))
+    os.umask(PRIVATE_UMASK)
+    os.execv(command[0], command)
 
 
 if __name__ == "__main__":

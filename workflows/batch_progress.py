@@ -115,7 +115,7 @@ class BatchProgress:
     def _share(self) -> int:
         """Rows that one part may have in flight: whole groups, if possible."""
         in_flight = self._request.in_flight
-        return min(in_flight, max(GROUP_ROWS, in_flight // USUAL_PARTS))
+        return in_flight // max(1, min(USUAL_PARTS, in_flight // GROUP_ROWS))
 
     def start_part(self) -> str:
         """Count the next part as running and return its id."""

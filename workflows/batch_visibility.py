@@ -1,11 +1,13 @@
 """What operators and starters see of a running batch: current details, memo, search attributes."""
 
 from temporalio import workflow
+from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
 with workflow.unsafe.imports_passed_through():
     from send_whatsapp.contract import attributes
     from send_whatsapp.contract.batch import BatchState
     from send_whatsapp.contract.names import STATE_MEMO
+    from send_whatsapp.contract.parts import PartRequest
 
 
 class BatchVisibility:
@@ -34,6 +36,11 @@ class BatchVisibility:
                 attributes.PROGRESS.value_set(summary),
             ]
         )
+
+
+def rows_last4(part: PartRequest) -> TypedSearchAttributes:
+    """Return the search attribute by which operators find the rows of a part."""
+    return TypedSearchAttributes([SearchAttributePair(attributes.ROWS_LAST4, part.last_digits)])
 
 
 def _explanation(state: BatchState) -> str:

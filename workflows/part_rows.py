@@ -19,7 +19,7 @@ REPORT_AFTER = timedelta(seconds=5)
 class PartRows:
     """Rows start in the order of the part and end in any order.
 
-    A row is in flight during its first attempt; if it wants another attempt, it is retrying until
+    A row is in flight during its first attempt; if it is to be tried again, it is retrying until
     it ends. A row that waits for its turn is neither. `settled` rows are not sent; their outcome is
     known already.
     """
@@ -33,7 +33,7 @@ class PartRows:
         self._ended: dict[str, RowOutcome] = {}
         self._tally = Counter[str](row.outcome for row in settled)
         self.retry_reason: str | None = None
-        """Why the latest row that wants another attempt failed in its first."""
+        """Why the latest row that is to be tried again failed in its first attempt."""
         self.last_end = ""
         """The latest time at which a row ended (UTC, ISO 8601); empty if none has."""
 
@@ -104,7 +104,7 @@ class PartRows:
         return row.key in self._in_queue
 
     def retry(self, row: Row, reason: str | None) -> None:
-        """Remember that a row in flight wants another attempt, and why the last one failed."""
+        """Remember that a row in flight is to be tried again, and why the last one failed."""
         self._retrying.add(row.key)
         self.retry_reason = reason
 

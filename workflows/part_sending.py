@@ -57,9 +57,11 @@ class PartSending:
         self._turns = RowTurns(turns, rows)
         self._gate = gate
         self._on_pause = on_pause
-        self._asking: set[asyncio.Task[None]] = set()
-        self._groups: set[asyncio.Task[None]] = set()
-        self._single_rows: set[asyncio.Task[None]] = set()
+        # Dictionaries, because they keep the order, which must be the same in a replay.
+        self._asking: dict[asyncio.Task[None], None] = {}
+        self._groups: dict[asyncio.Task[None], None] = {}
+        self._single_rows: dict[asyncio.Task[None], None] = {}
+        self._defect: BaseException | None = None
 
     async def run(self, settings: RunSettings) -> None:
         """Start rows as they may start, until all have ended or the part stops."""
@@ -72,7 +74,7 @@ class PartSending:
         """End waiting rows as cancelled, withdraw rows in flight and wait for their end."""
         for row in self._rows.start(self._rows.waiting):
             self._rows.end(cancelled_row(row, self._gate))
-        await asyncio.gather(*self._asking)
+        await asyncio.gather(*self._asking, return_exceptions=True)
         for row in self._turns.stop():
             self._rows.end(cancelled_row(row, self._gate))
         for task in self._single_rows:
@@ -80,13 +82,22 @@ class PartSending:
         # A group sees by itself that the part has stopped.
         await asyncio.gather(*self._groups, *self._single_rows, return_exceptions=True)
         await self._turns.all_told()
+        if self._defect:
+            raise self._defect
 
     async def _rows_to_start(self) -> int:
         """Wait until rows may start, and return how many; 0 if all have ended or the part stops."""
         while True:
             await workflow.wait_condition(
-                lambda: self._gate.stopped or self._rows.all_ended or self._room() > 0
+                lambda: (
+                    self._gate.stopped
+                    or self._rows.all_ended
+                    or self._room() > 0
+                    or self._defect is not None
+                )
             )
+            if self._defect:
+                raise self._defect
             if self._gate.stopped or self._rows.all_ended:
                 return 0
             if count := self._gate.allowance.take(self._room()):
@@ -199,7 +210,7 @@ class PartSending:
                 self._rows.retry(row, end.failure.details.detail)
                 preparation = next_attempt(end, settings, self._flow(row))
                 turn = self._turns.turn_of(row)
-                self._spawn(self._single_rows, self._send_row(row, preparation, turn))
+                self._spawn(self._single_rows, self._send_row(row, preparation, turn, started))
 
         await RowGroup(
             [
@@ -213,9 +224,16 @@ class PartSending:
         ).run()
         self._put_back(not_started)
 
-    async def _send_row(self, row: Row, preparation: Preparation | None, turn: Turn | None) -> None:
+    async def _send_row(
+        self,
+        row: Row,
+        preparation: Preparation | None,
+        turn: Turn | None,
+        started: datetime | None = None,
+    ) -> None:
+        """Send a row by itself; `started` is the start of its first attempt."""
         visibility = RowVisibility(row.request)
-        started = workflow.now()
+        started = started or workflow.now()
         ended = await send_row(row, self._gate, visibility, preparation, turn)
         self._end(row, ended, visibility.kind, started)
 
@@ -234,7 +252,16 @@ class PartSending:
         flow = self._gate.flows.get(row.request.template or "")
         return FlowMatch.model_validate(flow) if flow else None
 
-    def _spawn(self, tasks: set[asyncio.Task[None]], coroutine: Coroutine[Any, Any, None]) -> None:
+    def _spawn(
+        self, tasks: dict[asyncio.Task[None], None], coroutine: Coroutine[Any, Any, None]
+    ) -> None:
+        """Run a coroutine whose exception, a defect in our code, fails the workflow task."""
+
+        def done(task: asyncio.Task[None]) -> None:
+            del tasks[task]
+            if not task.cancelled():
+                self._defect = self._defect or task.exception()
+
         task = asyncio.create_task(coroutine)
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+        tasks[task] = None
+        task.add_done_callback(done)

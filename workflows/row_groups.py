@@ -14,6 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.groups import GroupActivities, GroupRow, SendRows
     from activities.preparation import RunSettings
     from send_whatsapp.contract.attempts import (
+        GROUP_STOPPED,
         AttemptFailure,
         AttemptRecord,
         FailedAttempt,
@@ -36,7 +37,7 @@ with workflow.unsafe.imports_passed_through():
 GROUP_MARGIN = timedelta(seconds=15)
 """Added to the start-to-close timeout: its rows share a busy worker, and Temporal may be away."""
 
-FIRST_LOOK_S = 2.0
+FIRST_LOOK_S = 0.7
 """A group that takes longer has a slow row; the rows that have ended are read from its report, so
 that others may start in their place."""
 
@@ -98,6 +99,8 @@ class RowGroup:
                 await workflow.wait_condition(handle.done, timeout=self._timeout + CLOSES_WITHIN)
             except builtins.TimeoutError:
                 # The server ignores the timeouts of a group that an operator has paused.
+                if progress := await self._read():
+                    self._take(progress.ends)
                 self._lose_all(started_at)
                 return True
         try:
@@ -119,7 +122,7 @@ class RowGroup:
             activity_id=self._activity_id,
             priority=self._priority,
             start_to_close_timeout=self._timeout,
-            # Only an attempt that has sent nothing is followed by another one.
+            # An attempt that was lost is not repeated, because it may have sent rows.
             retry_policy=RetryPolicy(
                 initial_interval=timedelta(seconds=FIRST_BACKOFF_S),
                 maximum_interval=timedelta(seconds=MAX_BACKOFF_S),
@@ -138,9 +141,10 @@ class RowGroup:
         while True:
             age = (workflow.now() - started).total_seconds()
             try:
+                # If one row is left, its end is that of the group.
                 await workflow.wait_condition(
                     lambda: handle.done() or self._is_stopped(),
-                    timeout=max(FIRST_LOOK_S, age / 2),
+                    timeout=max(FIRST_LOOK_S, age / 2) if len(self._open) > 1 else None,
                 )
                 return
             except builtins.TimeoutError:
@@ -181,6 +185,8 @@ class RowGroup:
         self, error: ActivityError, stopped: GroupProgress | None, started_at: str
     ) -> bool:
         progress, cause = stopped, our_failure(error)
+        if isinstance(error.cause, ApplicationError) and error.cause.type == GROUP_STOPPED:
+            progress = GroupProgress.model_validate(error.cause.details[0])
         if isinstance(error.cause, AttemptTimedOut):
             details = error.cause.last_heartbeat_details
             if not details:

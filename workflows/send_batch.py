@@ -21,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from send_whatsapp.contract.parts import BatchInput, Flows, PartProgress, split
     from workflows import steps
     from workflows.batch_progress import BatchProgress, HistoryBudget
-    from workflows.batch_visibility import BatchVisibility
+    from workflows.batch_visibility import BatchVisibility, rows_last4
     from workflows.part_supervision import PartSupervisor
 
 STEPS_PER_RUN = 800
@@ -70,13 +70,13 @@ class SendWhatsAppBatch:
         settings = await steps.read_settings()
         self._visibility.use_attributes = settings.search_attributes
         self._show(at_once=True)
-        await self._start_given_rows(request)
+        await self._start_given_rows(request, settings)
         await self._wait_for_parts()
         await self._wait_until(request.send_at)
         await self._look_up_templates(request.templates, settings)
         await self._run_parts()
 
-    async def _start_given_rows(self, request: BatchInput) -> None:
+    async def _start_given_rows(self, request: BatchInput, settings: RunSettings) -> None:
         """Start the parts of rows that the input of the batch contains."""
         if not request.rows or self._progress.checkpoint.complete:
             return
@@ -87,6 +87,7 @@ class SendWhatsAppBatch:
                     part,
                     id=self._progress.part_id(number),
                     parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+                    search_attributes=rows_last4(part) if settings.search_attributes else None,
                 )
             except WorkflowAlreadyStartedError:
                 workflow.logger.info("the part has been started before")

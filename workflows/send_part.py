@@ -4,7 +4,7 @@ import asyncio
 from datetime import datetime, timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import FailureError, is_cancelled_exception
+from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
     from send_whatsapp.contract.batch import RowOutcome
@@ -38,6 +38,16 @@ class SendWhatsAppBatchPart:
     @workflow.run
     async def run(self, request: PartRequest) -> list[RowOutcome]:
         """Return the outcome of each row."""
+        sending = asyncio.create_task(self._run(request))
+        while True:
+            try:
+                return await asyncio.shield(sending)
+            except asyncio.CancelledError:
+                if sending.done():
+                    return sending.result()
+                self._gate.stop("its part was cancelled")
+
+    async def _run(self, request: PartRequest) -> list[RowOutcome]:
         await self._wait_for_batch(request.send_at)
         self._rows = PartRows(request.unpacked(), request.known)
         reporting = asyncio.create_task(self._report_to_batch())
@@ -65,34 +75,24 @@ class SendWhatsAppBatchPart:
         later = send_at - workflow.now() if send_at else timedelta()
         try:
             await workflow.wait_condition(
-                lambda: self._gate.control is not None,
+                lambda: self._gate.control is not None or self._gate.stopped,
                 timeout=STARTS_WITHIN + max(later, timedelta()),
             )
         except TimeoutError:
             self._gate.stop("its batch never started")
-        except asyncio.CancelledError as error:
-            self._stop_if_cancelled(error)
-
-    def _stop_if_cancelled(self, error: BaseException) -> None:
-        if not is_cancelled_exception(error):
-            raise error
-        self._gate.stop("its part was cancelled")
 
     async def _send_rows(self) -> None:
         """Send the rows until all have ended, at once if the part stops."""
         sending = PartSending(self._rows, self._gate, self._turns, self._report_pause)
-        watching: asyncio.Task[None] | None = None
-        try:
-            if not self._gate.stopped:
-                settings = await steps.read_settings()
-                watch = end_overdue_attempts(settings, lambda: self._rows.all_ended)
-                watching = asyncio.create_task(watch)
-                await sending.run(settings)
-        except (asyncio.CancelledError, FailureError) as error:
-            self._stop_if_cancelled(error)
+        if self._gate.stopped:
+            await sending.end()
+            return
+        settings = await steps.read_settings()
+        watch = end_overdue_attempts(settings, lambda: self._rows.all_ended)
+        watching = asyncio.create_task(watch)
+        await sending.run(settings)
         await sending.end()
-        if watching:
-            await watching
+        await watching
 
     def _report_pause(self, reason: str) -> None:
         self._unreported_pause = self._unreported_pause or reason

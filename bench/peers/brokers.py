@@ -1,4 +1,7 @@
-"""The brokers of the peers: Debian's Redis and PostgreSQL, each started in a given folder."""
+"""The brokers of the peers, each started in a given folder with its data.
+
+Redis and PostgreSQL are Debian's. Restate's server is in the folder with the peer's packages.
+"""
 
 import asyncio
 import os
@@ -9,7 +12,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from bench.processes import Program
-from tools.dev_server import free_port, is_free
+from tools.dev_server import ROOT, free_port, is_free
+
+PACKAGES = ROOT / ".data" / "bench"
+"""Where each peer has a folder with its programs and packages."""
+
+IN_FLIGHT = 50
 
 
 @asynccontextmanager
@@ -56,6 +64,36 @@ def _newest() -> Path:
     if not found:
         raise FileNotFoundError("PostgreSQL is missing: run `make system-packages` as root")
     return found[-1]
+
+
+@asynccontextmanager
+async def restate(folder: Path) -> AsyncIterator[tuple[Program, str]]:
+    """Run a Restate server without telemetry. Its URL is three: ingress, admin API, and worker.
+
+    It works on `IN_FLIGHT` invocations at a time, which is a limit per partition; hence only one.
+    """
+    ingress, admin, node, worker = (free_port() for _ in range(4))
+    [binary] = PACKAGES.glob("restate/node_modules/@restatedev/restate-server-*/bin/restate-server")
+    kept = {n: v for n, v in os.environ.items() if not n.startswith("RESTATE_")}
+    environment = kept | {
+        "RESTATE_BASE_DIR": str(folder),
+        # At its start it still looks for a newer release on GitHub; no setting prevents that.
+        "RESTATE_DISABLE_TELEMETRY": "true",
+        "RESTATE_LISTEN_MODE": "tcp",
+        "RESTATE_BIND_IP": "127.0.0.1",
+        "RESTATE_ADVERTISED_HOST": "127.0.0.1",
+        "RESTATE_BIND_PORT": str(node),
+        "RESTATE_INGRESS__BIND_PORT": str(ingress),
+        "RESTATE_ADMIN__BIND_PORT": str(admin),
+        "RESTATE_ADMIN__DISABLE_WEB_UI": "true",
+        "RESTATE_DEFAULT_NUM_PARTITIONS": "1",
+        "RESTATE_WORKER__INVOKER__CONCURRENT_INVOCATIONS_LIMIT": str(IN_FLIGHT),
+        "RESTATE_LOG_FILTER": "error",
+    }
+    with (folder / "log").open("ab") as log:
+        server = Program([binary, "--no-logo"], environment=environment, stdout=log, stderr=log)
+    async with _running(server, ingress) as program:
+        yield program, " ".join(f"http://127.0.0.1:{port}" for port in (ingress, admin, worker))
 
 
 @asynccontextmanager

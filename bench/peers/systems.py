@@ -16,13 +16,11 @@ from temporalio.exceptions import ApplicationError
 
 from bench.figures import Cpu, flood
 from bench.peers import brokers
+from bench.peers.brokers import IN_FLIGHT, PACKAGES
 from bench.processes import Program
 from bench.stage import Crew
 from send_whatsapp.contract.errors import ErrorType
 from simulator.process import Simulator
-from tools.dev_server import ROOT
-
-IN_FLIGHT = 50
 
 Broker = Callable[[Path], AbstractAsyncContextManager[tuple[Program | None, str]]]
 
@@ -57,29 +55,29 @@ class Peer:
     @property
     def home(self) -> Path:
         """Return the folder of its copy with its packages."""
-        return ROOT / ".data" / "bench" / self.folder
+        return PACKAGES / self.folder
 
     def install(self) -> None:
         """Copy the folder and install the pinned packages there, unless they are installed."""
         shutil.copytree(Path(__file__).parent / self.folder, self.home, dirs_exist_ok=True)
-        pinned = self.home / (
-            "package-lock.json" if self.folder == "bullmq" else "requirements.txt"
-        )
-        ready = self.home / ".ready"
-        if not pinned.exists() or (ready.exists() and ready.read_bytes() == pinned.read_bytes()):
-            return
-        if self.folder == "bullmq":
-            # No install script is needed: the only native package is optional.
-            subprocess.run(
-                ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"],
-                cwd=self.home,
-                check=True,
-            )
-        else:
-            subprocess.run([sys.executable, "-m", "venv", self.home / "venv"], check=True)
-            pip = [self._python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            subprocess.run([*pip, "--require-hashes", "-r", pinned], check=True)
-        shutil.copy(pinned, ready)
+        installers = {"package-lock.json": self._install_npm, "requirements.txt": self._install_pip}
+        for name, install in installers.items():
+            pinned, ready = self.home / name, self.home / f".ready-{name}"
+            if not pinned.exists():
+                continue
+            if not ready.exists() or ready.read_bytes() != pinned.read_bytes():
+                install(pinned)
+                shutil.copy(pinned, ready)
+
+    def _install_npm(self, lock: Path) -> None:
+        # No install script is needed: native packages are optional, or contain their binaries.
+        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
+        subprocess.run(command, cwd=lock.parent, check=True)
+
+    def _install_pip(self, requirements: Path) -> None:
+        subprocess.run([sys.executable, "-m", "venv", self.home / "venv"], check=True)
+        pip = [self._python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "--require-hashes", "-r", requirements], check=True)
 
     def resolve(self, command: Sequence[str]) -> list[str]:
         """Return a command that uses the Python which has the packages."""
@@ -123,6 +121,7 @@ PEERS = (
         ("python", "enqueue.py"),
         prepare=("python", "migrate.py"),
     ),
+    Peer("Restate", "restate", brokers.restate, ("python", "worker.py"), ("python", "enqueue.py")),
 )
 
 

@@ -15,8 +15,8 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-CONNECTIONS = 100
-"""As many as the activities that a worker runs at once, so that none waits for a connection."""
+CONNECTIONS = 300
+"""For the 100 activities that a worker runs at once, and for 200 rows in groups."""
 
 KEEP_ALIVE_S = 4.0
 """Shorter than the 5 s of common servers, so that they do not close a connection as we use it."""

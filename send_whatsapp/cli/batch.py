@@ -1,8 +1,5 @@
 """The commands for batches: start one from a file, follow and control it, and read its report."""
 
-import csv
-import io
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated
@@ -10,30 +7,39 @@ from typing import Annotated
 import typer
 from temporalio.client import Client
 
-from send_whatsapp.cli import batch_send
-from send_whatsapp.cli.batch_progress import follow_batch, show_counts, wait_for_batch
-from send_whatsapp.cli.options import Json
+from send_whatsapp.cli import batch_list, batch_send
+from send_whatsapp.cli.batch_progress import (
+    follow_batch,
+    show_counts,
+    show_status,
+    wait_for_batch,
+    watch_hint,
+)
+from send_whatsapp.cli.options import BatchTimeout, Json
 from send_whatsapp.cli.output import Exit, Output
+from send_whatsapp.cli.report_files import check_report_file, print_report, write_report
 from send_whatsapp.cli.run import Session, run
 from send_whatsapp.client import batches
-from send_whatsapp.contract.batch import BatchState, RowOutcome
+from send_whatsapp.contract.batch import BatchState
+from send_whatsapp.contract.result import Outcome
 
 app = typer.Typer(help="Send to many recipients from a file.", no_args_is_help=True)
 app.command(
     epilog="Example: send-whatsapp batch send people.csv --key jan-2027 --template visa_approved"
 )(batch_send.send)
+app.command("list", epilog="Example: send-whatsapp batch list")(batch_list.list_)
 
 Key = Annotated[str, typer.Argument(help="Key of the batch.")]
 
 
 @app.command(epilog="Example: send-whatsapp batch watch jan-2027")
-def watch(key: Key, as_json: Json = False) -> None:
+def watch(key: Key, timeout: BatchTimeout = None, as_json: Json = False) -> None:
     """Wait for the end of a batch; the exit code is that of `batch send`."""
 
     async def command(session: Session) -> Exit:
-        return await follow_batch(session, key)
+        return await follow_batch(session, key, timeout)
 
-    run(command, Output(as_json=as_json), interrupted=batch_send.still_running(key))
+    run(command, Output(as_json=as_json), interrupted=watch_hint(key))
 
 
 @app.command(epilog="Example: send-whatsapp batch status jan-2027 --json")
@@ -41,12 +47,7 @@ def status(key: Key, as_json: Json = False) -> None:
     """Show how many rows have which outcome."""
 
     async def command(session: Session) -> Exit:
-        state = await batches.get_status(session.client, key)
-        paused = state.paused and state.running
-        more = {"paused": paused, "pauseReason": state.pause_reason}
-        show_counts(session.output, state.counts, more)
-        if paused and not as_json:
-            session.output.stdout.print(f"Paused: {state.pause_reason}.", markup=False)
+        show_status(session.output, await batches.get_status(session.client, key))
         return Exit.ACCEPTED
 
     run(command, Output(as_json=as_json))
@@ -86,7 +87,7 @@ def cancel(key: Key, as_json: Json = False) -> None:
 
     async def command(session: Session) -> Exit:
         await batches.cancel(session.client, key)
-        show_counts(session.output, await wait_for_batch(session, key))
+        show_counts(session.output, (await wait_for_batch(session, key)).counts)
         return Exit.ACCEPTED
 
     run(command, Output(as_json=as_json))
@@ -96,27 +97,32 @@ def cancel(key: Key, as_json: Json = False) -> None:
 def report(
     key: Key,
     to_file: Annotated[
-        Path | None, typer.Option("--out", help="Write the CSV to this file.")
+        Path | None,
+        typer.Option("--out", help="Write it to this file: .csv, or .xlsx for an Excel workbook."),
     ] = None,
+    outcome: Annotated[Outcome | None, typer.Option(help="Only rows with this outcome.")] = None,
     as_json: Json = False,
 ) -> None:
     """Print the outcome of each row as CSV, in the order of the file."""
+    if to_file:
+        check_report_file(to_file)
 
     async def command(session: Session) -> Exit:
-        rows = await batches.outcomes(session.client, key)
+        found = await batches.outcomes(session.client, key)
+        rows = [row for row in found if outcome in (None, row.outcome)]
+        if to_file:
+            write_report(to_file, rows)
         if as_json:
             session.output.json([batches.report_row(row) for row in rows])
-        elif to_file:
-            to_file.write_text(_csv(rows), encoding="utf-8", newline="")
-        else:
-            sys.stdout.write(_csv(rows))
+        elif not to_file:
+            print_report(rows)
         return Exit.ACCEPTED
 
     run(command, Output(as_json=as_json))
 
 
 @app.command("retry-failed", epilog="Example: send-whatsapp batch retry-failed jan-2027")
-def retry_failed(key: Key, as_json: Json = False) -> None:
+def retry_failed(key: Key, timeout: BatchTimeout = None, as_json: Json = False) -> None:
     """Resend the rows that failed or were never sent; needs no file."""
 
     async def command(session: Session) -> Exit:
@@ -130,9 +136,9 @@ def retry_failed(key: Key, as_json: Json = False) -> None:
                 is_whole_file=False,
                 task_queue=session.settings.task_queue,
             )
-        return await follow_batch(session, key)
+        return await follow_batch(session, key, timeout)
 
-    run(command, Output(as_json=as_json))
+    run(command, Output(as_json=as_json), interrupted=watch_hint(key))
 
 
 def _control(
@@ -145,13 +151,3 @@ def _control(
         return Exit.ACCEPTED
 
     run(command, output)
-
-
-def _csv(rows: list[RowOutcome]) -> str:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, batches.REPORT_COLUMNS)
-    writer.writeheader()
-    for row in rows:
-        cells = batches.report_row(row)
-        writer.writerow({name: "" if cell is None else cell for name, cell in cells.items()})
-    return text.getvalue()

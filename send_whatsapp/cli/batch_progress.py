@@ -1,9 +1,11 @@
 """Waits for the end of a batch, and shows its progress and its rows by outcome."""
 
 import asyncio
+import math
 import sys
 import time
-from typing import Any, Final
+from shlex import quote
+from typing import Final
 
 from rich.progress import (
     BarColumn,
@@ -21,9 +23,10 @@ from send_whatsapp.cli.run import Session
 from send_whatsapp.cli.waiting import no_worker_hint
 from send_whatsapp.client import batches
 from send_whatsapp.client.batches import BatchStatus
+from send_whatsapp.client.times import local_time, spoken
+from send_whatsapp.contract import names
 from send_whatsapp.contract.batch import Counts
 from send_whatsapp.temporal.connection import TemporalUnavailable
-from send_whatsapp.temporal.task_queue import no_worker
 
 REFRESH_S: Final = 0.5
 NO_PROGRESS_S: Final = 2.0
@@ -33,42 +36,98 @@ OUTAGE_S: Final = 60.0
 """How long Temporal may be unreachable before the wait ends with an error."""
 
 
-def show_counts(output: Output, counts: Counts, more: dict[str, Any] | None = None) -> None:
-    """Print the rows by outcome; the JSON object has the fields of `more` as well."""
-    output.result(counts.model_dump() | {"total": counts.total} | (more or {}), counts.summary())
+def show_counts(output: Output, counts: Counts) -> None:
+    """Print the rows by outcome."""
+    output.result(counts.model_dump() | {"total": counts.total}, counts.summary())
 
 
-async def follow_batch(session: Session, key: str) -> Exit:
+def show_status(output: Output, status: BatchStatus) -> None:
+    """Print the rows by outcome, and what a batch that is running waits for."""
+    counts, paused = status.counts, status.paused and status.running
+    hint = pause_hint(status) if paused else None
+    more = {"total": counts.total, "paused": paused, "pauseReason": status.pause_reason}
+    lines = (counts.summary(), hint or (_outlook(status) if status.running else None))
+    output.result(
+        counts.model_dump() | more | batches.timing(status), "\n".join(filter(None, lines))
+    )
+    if hint and output.as_json:
+        output.note(hint)
+
+
+def _outlook(status: BatchStatus) -> str:
+    """Return what a batch that is not paused waits for, and how long it may take."""
+    sentences = []
+    if status.send_at and status.started_at is None:
+        sentences.append(f"The batch starts at {local_time(status.send_at)}.")
+    if status.retrying:
+        sentences.append(
+            f"{status.retrying:,} rows wait for another attempt: {status.retry_reason}."
+        )
+    if status.seconds_left is not None:
+        sentences.append(f"About {spoken(status.seconds_left)} left.")
+    return " ".join(sentences)
+
+
+def pause_hint(status: BatchStatus) -> str:
+    """Return why a paused batch sends nothing, and the command that continues it."""
+    return (
+        f"The batch is paused: {status.pause_reason or 'an operator paused it'}. To continue it,"
+        f" run: send-whatsapp batch resume {quote(status.key)}"
+    )
+
+
+def watch_hint(key: str) -> str:
+    """Return how to come back to a batch that is running."""
+    return f"The batch keeps running. Wait for it with: send-whatsapp batch watch {quote(key)}"
+
+
+async def follow_batch(session: Session, key: str, timeout_s: float | None = None) -> Exit:
     """Wait for the end of a batch and show its rows by outcome; return the exit code.
 
-    Raises the same errors as `wait_for_batch`.
+    The wait also ends after `timeout_s` seconds (None: no limit), and without a terminal, where
+    nobody could react, as soon as the batch is paused. Raises the same errors as `wait_for_batch`.
     """
-    counts = await wait_for_batch(session, key)
+    status = await wait_for_batch(session, key, timeout_s, through_pauses=sys.stderr.isatty())
+    counts = status.counts
+    if status.running:
+        show_status(session.output, status)
+        if not status.paused:
+            session.output.note(watch_hint(key))
+        return Exit.STILL_RUNNING
     show_counts(session.output, counts)
     if counts.outcome == "unknown":
         return Exit.UNKNOWN
     return Exit.ACCEPTED if counts.outcome == "accepted" else Exit.FAILED
 
 
-async def wait_for_batch(session: Session, key: str) -> Counts:
-    """Return the final counts of a batch once it has ended.
+async def wait_for_batch(
+    session: Session, key: str, timeout_s: float | None = None, *, through_pauses: bool = True
+) -> BatchStatus:
+    """Return the status of a batch once it has ended, or after `timeout_s` seconds.
 
-    Prints its progress on standard error. Raises TemporalUnavailable if Temporal does not answer
-    for more than a minute.
+    Without `through_pauses` the wait also ends when the batch is paused. Prints its progress on
+    standard error. Raises TemporalUnavailable if Temporal does not answer for more than a minute.
     """
+    began = last_change = time.monotonic()
+    pause_shown = worker_checked = False
     with _ProgressDisplay(session) as display:
-        last_change, hint_given = time.monotonic(), False
         while True:
             status = await _status(session, key)
+            waited_s = time.monotonic() - began
+            is_over = timeout_s is not None and waited_s >= timeout_s
+            if not status.running or is_over or (status.paused and not through_pauses):
+                return status
             if display.show(status):
                 last_change = time.monotonic()
-            if not status.running:
-                return status.counts
-            if not hint_given and time.monotonic() - last_change > NO_PROGRESS_S:
-                hint_given = True
-                if await no_worker(session.client, session.settings.task_queue):
-                    session.output.note(no_worker_hint(session.settings.task_queue))
-            await asyncio.sleep(REFRESH_S)
+            if status.paused and not pause_shown:
+                session.output.note(pause_hint(status))
+            pause_shown = status.paused
+            if not worker_checked and time.monotonic() - last_change > NO_PROGRESS_S:
+                worker_checked = True
+                if hint := await no_worker_hint(session, names.batch_id(key)):
+                    session.output.note(hint)
+            left_s = math.inf if timeout_s is None else timeout_s - waited_s
+            await asyncio.sleep(min(REFRESH_S, left_s))
 
 
 async def _status(session: Session, key: str) -> BatchStatus:
@@ -94,6 +153,8 @@ class _ProgressDisplay(Progress):
             _RowsPerSecond(),
             TimeRemainingColumn(),
             console=session.output.stderr,
+            # The command prints the final counts itself.
+            transient=True,
             disable=not sys.stderr.isatty(),
         )
         self._output = session.output
@@ -106,6 +167,10 @@ class _ProgressDisplay(Progress):
         text = counts.summary()
         if status.paused:
             text += f" (paused: {status.pause_reason})"
+        elif status.send_at and status.started_at is None and status.running:
+            text += f" (starts at {local_time(status.send_at)})"
+        elif status.retrying:
+            text += f" ({status.retrying:,} wait for another attempt: {status.retry_reason})"
         self.update(self._bar, total=counts.total, completed=counts.ended, description=text)
         if text == self._shown:
             return False

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
 
 from send_whatsapp.cli.batch_dry_run import show_dry_run
-from send_whatsapp.cli.batch_progress import follow_batch, show_counts
+from send_whatsapp.cli.batch_progress import follow_batch, show_counts, watch_hint
 from send_whatsapp.cli.file_options import (
     ColumnMap,
     Empty,
@@ -18,10 +20,13 @@ from send_whatsapp.cli.file_options import (
     column_map,
 )
 from send_whatsapp.cli.options import (
+    At,
     AtMostOnce,
+    BatchTimeout,
     ExpiresIn,
     Fallback,
     FileUrl,
+    In,
     InOrder,
     Json,
     KindOfFile,
@@ -31,6 +36,7 @@ from send_whatsapp.cli.options import (
     Variables,
     from_now,
     name_values,
+    time_to_send,
 )
 from send_whatsapp.cli.output import Exit, Output
 from send_whatsapp.cli.run import Session, load_settings, run
@@ -42,8 +48,9 @@ from send_whatsapp.client.recipients.placeholders import unfilled_placeholders
 from send_whatsapp.client.recipients.reading import HiddenRows, ReadOptions
 from send_whatsapp.client.recipients.row_fields import EMPTY_VARIABLE, EmptyCells
 from send_whatsapp.client.recipients.rows import Duplicates, each_person_once, rows_of
-from send_whatsapp.contract.fields import FALLBACK_VARIABLE
+from send_whatsapp.contract.fields import FALLBACK_VARIABLE, check_order
 from send_whatsapp.contract.names import InvalidKey, batch_id
+from send_whatsapp.contract.validation import problems
 
 MAX_LISTED = 200
 """Wrong rows that an error lists."""
@@ -87,26 +94,46 @@ def send(
         bool, typer.Option("--resend-unknown", help="Send rows with outcome unknown again.")
     ] = False,
     rate: Annotated[
-        int | None, typer.Option(help="Rows to start per minute at most.", min=1, max=1_000_000)
-    ] = None,
+        int,
+        typer.Option(help="Rows to start per minute at most; 0: no limit.", min=0, max=1_000_000),
+    ] = 0,
     pause_after: Annotated[
         int, typer.Option(help="Pause after this many failures in a row.", min=1)
     ] = 20,
     in_flight: Annotated[
         int, typer.Option(help="Rows in flight at the same time at most.", min=1, max=1000)
     ] = 100,
+    at: At = None,
+    in_: In = None,
     no_wait: NoWait = False,
+    timeout: BatchTimeout = None,
     as_json: Json = False,
 ) -> None:
     """Send to every row of a file. With the same key again, send only what was not sent.
 
     The options for the content apply to every row, but a row's own cell wins.
 
-    Exit codes: 0 all rows accepted, 1 some failed, 2 the file is wrong, 3 some are unknown.
+    Exit codes: 0 all rows accepted, 1 some failed, 2 the file is wrong, 3 some are unknown,
+    5 still running: --timeout has passed, or the batch is paused and nobody is at a terminal.
     """
     output = Output(as_json=as_json)
     settings = load_settings(output)
     expires_at = from_now("--expires-in", expires_in)
+    try:
+        limits = BatchLimits(
+            in_flight=in_flight,
+            per_minute=rate or None,
+            pause_after=pause_after,
+            send_at=time_to_send(at, in_),
+        )
+        check_order(limits.send_at, expires_at)
+    except ValidationError as error:
+        [problem, *_] = problems(error)
+        output.fail(
+            Exit.INVALID, f"Nothing was sent: --at {problem.problem}; expected {problem.expected}"
+        )
+    except PydanticCustomError:
+        output.fail(Exit.INVALID, "Nothing was sent: --expires-in ends before the batch starts")
     common: Cells = {
         "template": template,
         "message": message,
@@ -137,7 +164,6 @@ def send(
     if dry_run:
         show_dry_run(output, table.columns, rows, len(wrong))
         return
-    limits = BatchLimits(in_flight=in_flight, per_minute=rate, pause_after=pause_after)
     rejected = [row.outcome() for row in wrong]
 
     async def command(session: Session) -> Exit:
@@ -161,14 +187,9 @@ def send(
         if no_wait:
             show_counts(output, state.counts)
             return Exit.ACCEPTED
-        return await follow_batch(session, key)
+        return await follow_batch(session, key, timeout)
 
-    run(command, output, interrupted=still_running(key))
-
-
-def still_running(key: str) -> str:
-    """Return the sentence for Ctrl-C while a batch is running."""
-    return f"The batch keeps running. Wait for it with: send-whatsapp batch watch {key}"
+    run(command, output, interrupted=watch_hint(key))
 
 
 def _clashes_error(clashes: list[tuple[int, int]]) -> str:

@@ -2,15 +2,23 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import typer
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from send_whatsapp.cli.options import Json
 from send_whatsapp.cli.output import Exit, Output
 from send_whatsapp.contract.names import DEFAULT_TASK_QUEUE
-from send_whatsapp.settings import SettingsError, WorkerSettings, unknown_variables
+from send_whatsapp.settings import (
+    GatewaySettings,
+    ProcessSettings,
+    SettingsError,
+    TemporalSettings,
+    WorkerSettings,
+    unknown_variables,
+)
 from send_whatsapp.temporal.clock import MAX_DIFFERENCE_S, TemporalClock
 from send_whatsapp.temporal.connection import TemporalUnavailable, connect
 from send_whatsapp.temporal.process import exit_now
@@ -26,41 +34,61 @@ class Finding(NamedTuple):
     ok: bool
     line: str
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the finding as a JSON object."""
+        check, _, message = self.line.partition(": ")
+        return {"check": check, "ok": self.ok, "message": message}
+
 
 @app.command(epilog="Example: send-whatsapp doctor")
-def doctor() -> None:
+def doctor(as_json: Json = False) -> None:
     """Check the settings, Temporal, the worker, the provider key and the flows.
 
     The exit code is 4 if anything is wrong.
     """
-    exit_now(asyncio.run(_check()))
+    exit_now(asyncio.run(_check(Output(as_json=as_json))))
 
 
-async def _check() -> Exit:
-    """Print a line for each check and return the exit code."""
-    console = Output(as_json=False).stdout
-    all_ok = True
+async def _check(output: Output) -> Exit:
+    """Print the result of each check and return the exit code."""
+    findings: list[Finding] = []
     async for finding in _findings():
-        console.print("[green]ok[/]    " if finding.ok else "[red]FAILED[/]", end=" ")
-        console.print(finding.line, markup=False)
-        all_ok = all_ok and finding.ok
+        findings.append(finding)
+        if not output.as_json:
+            output.stdout.print("[green]ok[/]    " if finding.ok else "[red]FAILED[/]", end=" ")
+            output.stdout.print(finding.line, markup=False)
+    all_ok = all(finding.ok for finding in findings)
+    if output.as_json:
+        output.json({"ok": all_ok, "checks": [finding.as_json() for finding in findings]})
     return Exit.ACCEPTED if all_ok else Exit.CHECK_FAILED
 
 
 async def _findings() -> AsyncIterator[Finding]:
-    settings: WorkerSettings | None = None
-    try:
-        settings = WorkerSettings.load()
+    problems = _wrong_settings()
+    for problem in problems:
+        yield Finding(False, f"settings: {problem}")
+    if not problems:
         yield Finding(True, "settings: all values are valid")
-    except SettingsError as error:
-        yield Finding(False, f"settings: {error}")
     for warning in unknown_variables():
         yield Finding(False, f"settings: {warning}")
-    async for finding in _temporal(settings.task_queue if settings else DEFAULT_TASK_QUEUE):
-        yield finding
-    if settings:
-        async for finding in _provider(settings):
+    if not TemporalSettings.problems():
+        async for finding in _temporal(_task_queue()):
             yield finding
+    if not WorkerSettings.problems():
+        async for finding in _provider(WorkerSettings.load()):
+            yield finding
+
+
+def _wrong_settings() -> list[str]:
+    kinds = (WorkerSettings, GatewaySettings, TemporalSettings)
+    return list(dict.fromkeys(problem for kind in kinds for problem in kind.problems()))
+
+
+def _task_queue() -> str:
+    try:
+        return ProcessSettings.load().task_queue
+    except SettingsError:
+        return DEFAULT_TASK_QUEUE
 
 
 async def _temporal(task_queue: str) -> AsyncIterator[Finding]:

@@ -1,10 +1,12 @@
 """The command line `send-whatsapp`: its commands, and how the process ends."""
 
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
-from send_whatsapp.cli import batch, doctor, gateway, resend, send
+from send_whatsapp.cli import batch, doctor, gateway, resend, send, templates
 from send_whatsapp.cli import list as list_command
 from send_whatsapp.cli.errors import UsageError
 from send_whatsapp.cli.output import Exit, Output
@@ -17,10 +19,29 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"send-whatsapp {version('send-whatsapp')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", is_eager=True, callback=_show_version),
+    ] = False,
+) -> None:
+    """Hold the options of the command line itself."""
+
+
 app.add_typer(send.app)
 app.add_typer(resend.app)
 app.add_typer(list_command.app)
 app.add_typer(batch.app, name="batch")
+app.add_typer(templates.app)
 app.add_typer(doctor.app)
 app.add_typer(gateway.app)
 

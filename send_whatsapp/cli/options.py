@@ -61,17 +61,27 @@ ExpiresIn = Annotated[
         "--expires-in", help="Do not send the message after this time, for example 90s, 10m or 2h."
     ),
 ]
+At = Annotated[
+    str | None, typer.Option("--at", help="Send at this time, for example 2027-01-31T09:00:00Z.")
+]
+In = Annotated[str | None, typer.Option("--in", help="Send after this time, for example 10m.")]
 NoWait = Annotated[
     bool, typer.Option("--no-wait", help="Return once it is started, without waiting for the end.")
 ]
 Timeout = Annotated[
     float, typer.Option("--timeout", help="How long to wait for the end, in seconds.", min=0)
 ]
+BatchTimeout = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout", help="How long to wait for the end, in seconds; default: no limit.", min=0
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print only JSON on standard output.")]
 
 DEFAULT_TIMEOUT_S: Final = 120.0
 
-_UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _LONGEST: Final = timedelta(days=366)
 
 
@@ -91,14 +101,21 @@ def name_values(option: str, pairs: list[str] | None) -> dict[str, str]:
 
 
 def duration(option: str, text: str) -> timedelta:
-    """Return a duration such as 90s, 10m, 2h or 1d; a bare number is seconds. Raises UsageError."""
-    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)([smhd]?)", text.strip(), re.ASCII)
+    """Return a duration such as 90s, 10m, 2h or 1d. Raises UsageError."""
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)([smhd])", text.strip(), re.ASCII)
     if not found:
-        raise UsageError(f"{option} must be a duration such as 90s, 10m, 2h or 1d")
+        raise UsageError(f"{option} must be a duration with its unit, such as 90s, 10m, 2h or 1d")
     length = timedelta(seconds=float(found[1]) * _UNITS[found[2]])
     if length > _LONGEST:
         raise UsageError(f"{option} must not be longer than a year")
     return length
+
+
+def time_to_send(at: str | None, in_: str | None) -> str | datetime | None:
+    """Return the time of --at as it is written, or that of --in. Raises UsageError."""
+    if at is not None and in_ is not None:
+        raise UsageError("--at and --in both set the time to send: give only one of them")
+    return from_now("--in", in_) if at is None else at
 
 
 def from_now(option: str, text: str | None) -> datetime | None:

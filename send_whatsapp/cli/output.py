@@ -6,8 +6,10 @@ from enum import IntEnum
 from typing import Any, Final, NoReturn
 
 from rich.console import Console
+from rich.table import Table
 
 from send_whatsapp.client.state import State, is_invalid
+from send_whatsapp.client.times import with_local_times
 from send_whatsapp.contract.errors import ErrorType
 from send_whatsapp.temporal.process import exit_now
 
@@ -24,6 +26,9 @@ class Exit(IntEnum):
     STILL_RUNNING = 5
     INTERRUPTED = 130
 
+
+PIPE_WIDTH: Final = 1000
+"""Columns of a table that is not printed on a terminal."""
 
 _ERROR_TYPES: Final = {
     Exit.INVALID: str(ErrorType.INVALID_REQUEST),
@@ -67,20 +72,33 @@ class Output:
         else:
             self.stdout.print(text, markup=False)
 
+    def table(self, table: Table) -> None:
+        """Print a table; without a terminal it is so wide that no line is folded."""
+        if not self.stdout.is_terminal:
+            self.stdout.width = PIPE_WIDTH
+        self.stdout.print(table)
+
     def note(self, text: str, *, style: str | None = None) -> None:
         """Print a line that is not part of the result."""
         self.stderr.print(text, markup=False, style=style)
 
-    def state(self, state: State, link: str | None) -> None:
-        """Print the state of a send; `link` leads to its page in the Web UI."""
+    def state(
+        self, state: State, link: str | None, *, details: bool = True, cancelling: bool = False
+    ) -> None:
+        """Print the state of a send; `link` leads to its page in the Web UI.
+
+        Without `details` the text is only id and outcome. With `cancelling` the JSON is that of
+        `cancel`: `success` says whether the send was cancelled.
+        """
         if self.as_json:
-            self.json(_state_object(state, link))
+            shown = _state_object(state, link)
+            self.json(_cancel_object(state, shown) if cancelling else shown)
             return
         style = _STYLES.get(state.outcome, "red")
         self.stdout.print(f"[bold {style}]{state.outcome}[/]  ", end="")
         self.stdout.print(state.id, markup=False)
-        for line in _state_lines(state):
-            self.stdout.print(f"  {line}", markup=False)
+        for line in _state_lines(state) if details else ():
+            self.stdout.print(f"  {with_local_times(line)}", markup=False)
         if state.outcome == "accepted":
             self.stdout.print(
                 "  accepted by the provider, which does not confirm delivery", style="dim"
@@ -94,7 +112,7 @@ class Output:
             type_ = error_type or _ERROR_TYPES.get(code, code.name.title())
             error = {"type": type_, "message": message, "retryable": code == Exit.NO_TEMPORAL}
             self.json({"success": False, "error": error})
-        self.note(message)
+        self.note(with_local_times(message))
         exit_now(code)
 
 
@@ -114,6 +132,23 @@ def _state_object(state: State, link: str | None) -> dict[str, Any]:
         "progress": progress,
         "result": result,
     }
+
+
+def _cancel_object(state: State, shown: dict[str, Any]) -> dict[str, Any]:
+    """Return the JSON of `cancel`, which succeeds if the send is cancelled."""
+    if state.outcome == "cancelled":
+        return {**shown, "success": True, "error": None}
+    if state.outcome == "accepted":
+        error = {"type": "TooLate", "message": too_late(state, utc=True), "retryable": False}
+        return {**shown, "success": False, "error": error}
+    return {"success": False, **shown}
+
+
+def too_late(state: State, *, utc: bool = False) -> str:
+    """Return the sentence for a cancellation that finds the message sent."""
+    at = state.result.timestamp if state.result else None
+    sentence = f"Too late, it was sent at {at}." if at else "Too late, it was sent before."
+    return sentence if utc else with_local_times(sentence)
 
 
 def _state_lines(state: State) -> list[str]:

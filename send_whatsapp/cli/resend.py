@@ -17,11 +17,13 @@ from send_whatsapp.cli.options import (
 )
 from send_whatsapp.cli.output import Exit, Output
 from send_whatsapp.cli.run import Session, run
-from send_whatsapp.cli.send import follow
+from send_whatsapp.cli.send import follow, still_running
 from send_whatsapp.client import sends
 from send_whatsapp.client.errors import KeyConflict
 from send_whatsapp.client.listing import ListedSend, SendFilter, list_sends
 from send_whatsapp.client.state import Started, get_state
+from send_whatsapp.client.times import local_time
+from send_whatsapp.contract.errors import ErrorType
 
 app = typer.Typer()
 
@@ -46,7 +48,7 @@ def resend(
         typer.Option(help="Start every send with this outcome again, each under its own key."),
     ] = None,
     error_type: Annotated[
-        str | None, typer.Option(help="With --outcome: only sends with this error type.")
+        ErrorType | None, typer.Option(help="With --outcome: only sends with this error type.")
     ] = None,
     since: Annotated[
         str | None,
@@ -54,6 +56,10 @@ def resend(
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="With --outcome: list the sends, start nothing.")
+    ] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Send a message again that the provider has accepted."),
     ] = False,
     no_wait: NoWait = False,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
@@ -67,15 +73,21 @@ def resend(
         raise UsageError("give either the id of one send, or --outcome to send many again")
     if outcome is None and (error_type or since or dry_run):
         raise UsageError("--error-type, --since and --dry-run need --outcome")
+    if outcome is not None and force:
+        raise UsageError("--force needs the id of one send: it sends an accepted message again")
     wanted = SendFilter(
         outcome=outcome,
         error_type=error_type,
         started_after=datetime.now(UTC) - duration("--since", since) if since else None,
     )
 
+    interrupted = "Interrupted. See what was started with: send-whatsapp list --since 5m"
+
     async def one(session: Session) -> Exit:
         queue = session.settings.task_queue
-        started = await sends.resend(session.client, id or "", task_queue=queue)
+        nonlocal interrupted
+        started = await sends.resend(session.client, id or "", force=force, task_queue=queue)
+        interrupted = still_running(started.id)
         return await follow(session, started, no_wait, timeout)
 
     async def many(session: Session) -> Exit:
@@ -88,7 +100,7 @@ def resend(
             return await _show_what_would_start(session, found)
         return await _start_all(session, ids)
 
-    run(one if id else many, Output(as_json=as_json))
+    run(one if id else many, Output(as_json=as_json), interrupted=lambda: interrupted)
 
 
 async def _show_what_would_start(session: Session, found: list[ListedSend]) -> Exit:
@@ -97,10 +109,7 @@ async def _show_what_would_start(session: Session, found: list[ListedSend]) -> E
 
     latest = await _each(found, is_latest)
     listed = [send for send, wanted in zip(found, latest, strict=True) if wanted]
-    lines = [
-        f"{send.started_at.astimezone():%Y-%m-%d %H:%M:%S}  {send.error_type}  {send.id}"
-        for send in listed
-    ]
+    lines = [f"{local_time(send.started_at)}  {send.error_type}  {send.id}" for send in listed]
     lines.append(f"{len(listed):,} sends would start again. Nothing was started.")
     as_json = [send.model_dump(mode="json", by_alias=True) for send in listed]
     session.output.result(as_json, "\n".join(lines))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from temporalio.client import Client
 
+from send_whatsapp.cli.errors import UsageError
 from send_whatsapp.cli.output import Exit, Output
 from send_whatsapp.client.errors import KeyConflict, NotFound, OutcomeUnknown
 from send_whatsapp.client.links import ui_link
@@ -30,10 +31,15 @@ class Session:
         """Return the address of a run's page in the Web UI; None if there is no Web UI."""
         return ui_link(self.settings.ui_url, self.client.namespace, workflow_id, run_id)
 
-    def show(self, state: State) -> None:
-        """Print the state of a send."""
-        self.output.state(state, self.link(state.id, state.run_id))
+    def show(
+        self, state: State, *, link: bool = True, details: bool = True, cancelling: bool = False
+    ) -> None:
+        """Print the state of a send; the options are those of `Output.state`."""
+        address = self.link(state.id, state.run_id) if link else None
+        self.output.state(state, address, details=details, cancelling=cancelling)
 
+
+_WRONG_INPUT = (KeyConflict, NotFound, InvalidKey, FilterNotPossible, SettingsError, UsageError)
 
 Command = Callable[[Session], Awaitable[Exit]]
 
@@ -50,11 +56,11 @@ def run(
     command: Command,
     output: Output,
     *,
-    interrupted: str = "Interrupted; anything that was started keeps running.",
+    interrupted: str | Callable[[], str] = "Interrupted; anything that was started keeps running.",
 ) -> None:
     """Run a command and end the process with its exit code, or with an error in one sentence.
 
-    `interrupted` is the sentence for Ctrl-C.
+    `interrupted` is the sentence for Ctrl-C, or returns it.
     """
     settings = load_settings(output)
     logs.set_up("ERROR", "text")
@@ -69,10 +75,11 @@ def run(
         output.fail(Exit.NO_TEMPORAL, str(error))
     except OutcomeUnknown as error:
         output.fail(Exit.UNKNOWN, f"{error} (option --force of `send`)")
-    except (KeyConflict, NotFound, InvalidKey, FilterNotPossible, SettingsError) as error:
+    except _WRONG_INPUT as error:
         output.fail(Exit.INVALID, str(error))
     except UnicodeError:
         output.fail(Exit.INVALID, "An argument is not valid UTF-8 text")
     except KeyboardInterrupt:
-        output.fail(Exit.INTERRUPTED, interrupted)
+        text = interrupted if isinstance(interrupted, str) else interrupted()
+        output.fail(Exit.INTERRUPTED, text)
     exit_now(code)

@@ -1,5 +1,6 @@
 """The commands for one message: send, status and cancel."""
 
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
@@ -8,10 +9,12 @@ from pydantic import ValidationError
 from send_whatsapp.cli.errors import UsageError
 from send_whatsapp.cli.options import (
     DEFAULT_TIMEOUT_S,
+    At,
     AtMostOnce,
     ExpiresIn,
     Fallback,
     FileUrl,
+    In,
     InOrder,
     Json,
     KindOfFile,
@@ -22,14 +25,19 @@ from send_whatsapp.cli.options import (
     Variables,
     from_now,
     name_values,
+    time_to_send,
 )
-from send_whatsapp.cli.output import Exit, Output, exit_code
+from send_whatsapp.cli.output import Exit, Output, exit_code, too_late
+from send_whatsapp.cli.row_status import show_row_or_batch
 from send_whatsapp.cli.run import Session, load_settings, run
 from send_whatsapp.cli.waiting import wait_for_end
 from send_whatsapp.client import sends
+from send_whatsapp.client.errors import NotFound
 from send_whatsapp.client.state import Started, get_state
+from send_whatsapp.contract import names
 from send_whatsapp.contract.errors import ErrorType
 from send_whatsapp.contract.fields import FALLBACK_VARIABLE
+from send_whatsapp.contract.names import InvalidKey
 from send_whatsapp.contract.phone import InvalidPhoneNumber
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.contract.validation import problems
@@ -66,13 +74,8 @@ def send(
         ),
     ] = False,
     expires_in: ExpiresIn = None,
-    at: Annotated[
-        str | None,
-        typer.Option(help="Send at this time, for example 2027-01-31T09:00:00Z."),
-    ] = None,
-    in_: Annotated[
-        str | None, typer.Option("--in", help="Send after this time, for example 10m.")
-    ] = None,
+    at: At = None,
+    in_: In = None,
     no_wait: NoWait = False,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
     as_json: Json = False,
@@ -82,8 +85,8 @@ def send(
     Exit codes: 0 accepted, 1 failed, 2 invalid request, 3 unknown, 4 no Temporal, 5 still running.
     """
     output = Output(as_json=as_json)
-    if at is not None and in_ is not None:
-        raise UsageError("--at and --in both set the time to send: give only one of them")
+    if force and key is None:
+        raise UsageError("--force needs --key: it sends again under a key that was used before")
     fields: dict[str, Any] = {
         "to": to,
         "message": message,
@@ -93,13 +96,16 @@ def send(
         "fileType": file_type,
         "delivery": "at_most_once" if at_most_once else "at_least_once",
         "inOrder": in_order,
-        "sendAt": at if in_ is None else from_now("--in", in_),
+        "sendAt": time_to_send(at, in_),
         "expiresAt": from_now("--expires-in", expires_in),
     }
     try:
         # The worker's region may differ, so the number is handed over in E.164.
         region = load_settings(output).default_region
         request = SendWhatsAppRequest.model_validate(fields).in_e164(region)
+        workflow_id = names.new_workflow_id() if key is None else names.workflow_id(key)
+    except InvalidKey as error:
+        output.fail(Exit.INVALID, f"Correct --key: {error}")
     except ValidationError as error:
         listed = "; ".join(str(problem) for problem in problems(error))
         output.fail(Exit.INVALID, f"The request is invalid: {listed}")
@@ -107,18 +113,33 @@ def send(
         message = f"Correct the phone number in --to: {error}"
         output.fail(Exit.INVALID, message, error_type=ErrorType.INVALID_PHONE_NUMBER)
 
+    interrupted = (
+        f"Interrupted. Check whether the send started with: {_status_command(workflow_id)}"
+    )
+
     async def command(session: Session) -> Exit:
+        nonlocal interrupted
         started = await sends.start_send(
             session.client,
             request,
-            key=key,
+            workflow_id=workflow_id,
             force=force,
             task_queue=session.settings.task_queue,
             region=session.settings.default_region,
         )
+        interrupted = still_running(workflow_id)
         return await follow(session, started, no_wait, timeout)
 
-    run(command, output)
+    run(command, output, interrupted=lambda: interrupted)
+
+
+def still_running(workflow_id: str) -> str:
+    """Return the sentence for Ctrl-C while a send is running."""
+    return f"The send continues. Check it with: {_status_command(workflow_id)}"
+
+
+def _status_command(workflow_id: str) -> str:
+    return f"send-whatsapp status {quote(workflow_id)}"
 
 
 def _with_fallback(
@@ -138,13 +159,16 @@ def _with_fallback(
 
 @app.command(epilog="Example: send-whatsapp status order-4711 --json")
 def status(id: WorkflowId, as_json: Json = False) -> None:
-    """Show the state of a send.
+    """Show the state of a send, or of a row of a batch, whose id is the row's key.
 
     Exit codes: same as `send`.
     """
 
     async def command(session: Session) -> Exit:
-        state = await get_state(session.client, id)
+        try:
+            state = await get_state(session.client, id)
+        except NotFound as error:
+            return await show_row_or_batch(session, id, error)
         session.show(state)
         return exit_code(state)
 
@@ -155,6 +179,8 @@ def status(id: WorkflowId, as_json: Json = False) -> None:
 def cancel(id: WorkflowId, timeout: Timeout = DEFAULT_TIMEOUT_S, as_json: Json = False) -> None:
     """Cancel a send, and report whether the message was sent before that.
 
+    With --json, `success` says whether the send was cancelled.
+
     Exit codes: 0 cancelled and nothing was sent, 1 too late; otherwise those of `status`.
     """
 
@@ -163,21 +189,26 @@ def cancel(id: WorkflowId, timeout: Timeout = DEFAULT_TIMEOUT_S, as_json: Json =
         if before.outcome == "running":
             await sends.request_cancel(session.client, before)
         state = await wait_for_end(session, before, timeout)
-        session.show(state)
+        # The note below says why nothing was sent.
+        session.show(state, details=state.outcome != "cancelled", cancelling=True)
         if state.outcome == "cancelled":
             session.output.note("Cancelled, nothing was sent.")
             return Exit.ACCEPTED
-        if state.outcome == "accepted" and state.result:
-            session.output.note(f"Too late, it was sent at {state.result.timestamp}.")
+        if state.outcome == "accepted":
+            session.output.note(too_late(state))
             return Exit.FAILED
         if state.outcome == "running":
             session.output.note(
                 "The cancellation was requested, but the send has not ended yet. Check it with:"
-                f" send-whatsapp status {id}"
+                f" {_status_command(id)}"
             )
         return exit_code(state)
 
-    run(command, Output(as_json=as_json))
+    run(command, Output(as_json=as_json), interrupted=_check_cancellation(id))
+
+
+def _check_cancellation(workflow_id: str) -> str:
+    return f"Interrupted. Check whether the send was cancelled with: {_status_command(workflow_id)}"
 
 
 async def follow(session: Session, started: Started, no_wait: bool, timeout_s: float) -> Exit:
@@ -189,10 +220,7 @@ async def follow(session: Session, started: Started, no_wait: bool, timeout_s: f
     if link := session.link(state.id, state.run_id):
         session.output.note(link, style="dim")
     state = await wait_for_end(session, state, timeout_s)
-    session.show(state)
+    session.show(state, link=session.output.as_json)
     if state.outcome == "running":
-        session.output.note(
-            f"Not closed after {timeout_s:g} s; the send keeps running. Check it with:"
-            f" send-whatsapp status {started.id}"
-        )
+        session.output.note(f"Not closed after {timeout_s:g} s. {still_running(started.id)}")
     return exit_code(state)

@@ -10,7 +10,7 @@ from rich.status import Status
 
 from send_whatsapp.cli.run import Session
 from send_whatsapp.client.errors import NotFound
-from send_whatsapp.client.state import State, get_state
+from send_whatsapp.client.state import State, describe, get_state
 from send_whatsapp.temporal.connection import TemporalUnavailable
 from send_whatsapp.temporal.task_queue import no_worker
 
@@ -59,13 +59,14 @@ async def _progress(session: Session, state: State) -> str:
     now = await get_state(session.client, state.id, run_id=state.run_id)
     if now.progress is None:
         return f"Ended as {now.outcome}."
-    if now.progress.activity is None and await no_worker(
-        session.client, session.settings.task_queue
-    ):
-        return no_worker_hint(session.settings.task_queue)
+    if now.progress.activity is None and (hint := await no_worker_hint(session, state.id)):
+        return hint
     return now.progress.summary
 
 
-def no_worker_hint(task_queue: str) -> str:
-    """Return what to do about a task queue without a worker."""
-    return f"No worker serves task queue {task_queue}: start one with `make worker`."
+async def no_worker_hint(session: Session, workflow_id: str) -> str | None:
+    """Return what to do if no worker serves the task queue of a run; None if one does."""
+    described = await describe(session.client, session.client.get_workflow_handle(workflow_id))
+    if not await no_worker(session.client, described.task_queue):
+        return None
+    return f"No worker serves task queue {described.task_queue}: start one with `make worker`."

@@ -9,10 +9,13 @@ from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from send_whatsapp.client.links import ui_link
+from send_whatsapp.client.newest import newest
 from send_whatsapp.client.sends import get_request
+from send_whatsapp.client.start_attributes import last_four, requested_kind
 from send_whatsapp.client.state import get_state, status_name
 from send_whatsapp.contract import attributes
 from send_whatsapp.contract.names import SEND_WORKFLOW
+from send_whatsapp.contract.phone import DEFAULT_REGION
 from send_whatsapp.contract.result import Outcome
 from send_whatsapp.temporal.connection import rpc
 
@@ -33,9 +36,21 @@ class SendFilter(BaseModel):
     started_after: datetime | None = None
     task_queue: str | None = None
 
+    def matches(self, send: "ListedSend") -> bool:
+        """Return whether a send has the outcome, template and error type that are wanted."""
+        return (
+            self.outcome in (None, send.outcome)
+            and self.template in (None, send.template)
+            and self.error_type in (None, send.error_type)
+        )
+
 
 class ListedSend(BaseModel):
-    """One send in the list; `status` is Temporal's, `outcome` is ours."""
+    """One send in the list; `status` is Temporal's, `outcome` is ours.
+
+    `last4` are the last digits of the recipient's number. A row of a batch has the batch's key as
+    `batch`, and its line in the file as `row`; its `id` is that of the batch.
+    """
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
@@ -45,9 +60,12 @@ class ListedSend(BaseModel):
     outcome: Outcome
     template: str | None
     kind: str | None
+    last4: str | None
     error_type: str | None
     started_at: datetime
     ui_url: str | None
+    batch: str | None = None
+    row: int | None = None
 
 
 # The status is always present and up to date, but it does not tell failed from unknown.
@@ -67,15 +85,14 @@ async def list_sends(
 
     Raises FilterNotPossible, TemporalUnavailable.
     """
-    found: list[ListedSend] = []
+
+    async def listed(run: WorkflowExecution) -> ListedSend | None:
+        send = await _listed(client, run, ui_url)
+        return send if wanted.outcome in (None, send.outcome) else None
+
     try:
         async with rpc(client, LIST_TIMEOUT_S):
-            async for run in client.list_workflows(_query(wanted)):
-                listed = await _listed(client, run, ui_url)
-                if wanted.outcome in (None, listed.outcome):
-                    found.append(listed)
-                if len(found) == limit:
-                    break
+            return await newest(client, _query(wanted), limit, listed)
     except RPCError as error:
         if error.status == RPCStatusCode.INVALID_ARGUMENT:
             raise FilterNotPossible(
@@ -83,47 +100,55 @@ async def list_sends(
                 " which registers it, or run the command in the worker's log"
             ) from None
         raise
-    # The server lists open runs first, then the others by the time they closed.
-    return sorted(found, key=lambda listed: listed.started_at, reverse=True)
 
 
 def _query(wanted: SendFilter) -> str:
-    terms = [f"WorkflowType = {_quoted(SEND_WORKFLOW)}"]
+    terms = [f"WorkflowType = {quoted(SEND_WORKFLOW)}"]
     if wanted.outcome:
-        statuses = ", ".join(_quoted(status) for status in _STATUSES[wanted.outcome])
+        statuses = ", ".join(quoted(status) for status in _STATUSES[wanted.outcome])
         terms.append(f"ExecutionStatus IN ({statuses})")
     by_attribute = {
         attributes.TEMPLATE.name: wanted.template,
         attributes.PHONE_LAST4.name: wanted.last4,
         attributes.ERROR_TYPE.name: wanted.error_type,
     }
-    terms += [f"{name} = {_quoted(value)}" for name, value in by_attribute.items() if value]
+    terms += [f"{name} = {quoted(value)}" for name, value in by_attribute.items() if value]
     if wanted.task_queue:
-        terms.append(f"TaskQueue = {_quoted(wanted.task_queue)}")
-    if wanted.started_after:
-        terms.append(f"StartTime >= {_quoted(wanted.started_after.isoformat())}")
-    return " AND ".join(terms)
+        terms.append(f"TaskQueue = {quoted(wanted.task_queue)}")
+    return " AND ".join([*terms, *time_terms(wanted)])
 
 
-def _quoted(value: str) -> str:
+def time_terms(wanted: SendFilter) -> list[str]:
+    """Return the part of a query that limits when runs started."""
+    if wanted.started_after is None:
+        return []
+    return [f"StartTime >= {quoted(wanted.started_after.isoformat())}"]
+
+
+def quoted(value: str) -> str:
+    """Return a value as the query language of the server writes text."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 async def _listed(client: Client, run: WorkflowExecution, ui_url: str) -> ListedSend:
     found = run.typed_search_attributes
     outcome, error_type = await _outcome(client, run)
-    template = found.get(attributes.TEMPLATE)
-    if template is None and found.get(attributes.OUTCOME) is None:
-        # The run has no search attributes, so its request says which template it sends.
+    template, kind = found.get(attributes.TEMPLATE), found.get(attributes.KIND)
+    last4 = found.get(attributes.PHONE_LAST4)
+    if kind is None and found.get(attributes.OUTCOME) is None:
+        # The run has no search attributes, so its request says what it sends.
         request = await get_request(client, run.id, run_id=run.run_id)
-        template = request.template if request else None
+        if request is not None:
+            template, kind = request.template, requested_kind(request)
+            last4 = last_four(request.to, DEFAULT_REGION)
     return ListedSend(
         id=run.id,
         run_id=run.run_id,
         status=status_name(run.status),
         outcome=outcome,
         template=template,
-        kind=found.get(attributes.KIND),
+        kind=kind,
+        last4=last4,
         error_type=error_type,
         started_at=run.start_time,
         ui_url=ui_link(ui_url, client.namespace, run.id, run.run_id),

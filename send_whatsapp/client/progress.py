@@ -12,6 +12,7 @@ from temporalio.api.enums.v1 import PendingActivityState, PendingWorkflowTaskSta
 from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.client import WorkflowExecutionDescription
 
+from send_whatsapp.client.times import local_time
 from send_whatsapp.contract.errors import FailureDetails, failure_details
 from send_whatsapp.contract.names import WITHDRAWN
 from send_whatsapp.contract.turns import TURN_MEMO
@@ -91,7 +92,7 @@ def _summary(progress: Progress, pending: PendingActivityInfo, workflow_id: str)
     if progress.last_failure:
         sentences.append(f"The previous attempt {progress.last_failure.rstrip('.')}.")
     if progress.retried_until and progress.retried_until > datetime.now(UTC):
-        sentences.append(f"It is retried until {_clock(progress.retried_until)}.")
+        sentences.append(f"It is retried until {local_time(progress.retried_until)}.")
     if progress.paused and pending.pause_info.manual.reason != WITHDRAWN:
         sentences.append(
             f"To continue, run: temporal activity unpause --workflow-id {quote(workflow_id)}"
@@ -106,12 +107,12 @@ def _attempt_state(progress: Progress, pending: PendingActivityInfo) -> str:
         return "is being withdrawn" if by_run else "is paused by an operator"
     if pending.state in _RUNNING:
         started = _time(pending, "last_started_time")
-        state = f"has been running since {_clock(started)}" if started else "is running"
+        state = f"has been running since {local_time(started)}" if started else "is running"
         if pending.state == PendingActivityState.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED:
             state += "; its cancellation was requested"
         return state
     if progress.next_attempt_at and progress.attempt != 1:
-        return f"starts at {_clock(progress.next_attempt_at)}"
+        return f"starts at {local_time(progress.next_attempt_at)}"
     return "starts once a worker is free and CGB_MAX_REQUESTS_PER_MINUTE allows it"
 
 
@@ -120,7 +121,7 @@ def _summary_without_activity(described: WorkflowExecutionDescription) -> str:
     if not raw.HasField("pending_workflow_task"):
         starts = described.execution_time
         if described.history_length <= 2 and starts and starts > described.start_time:
-            return f"Waiting until {_clock(starts)}, its time to start."
+            return f"Waiting until {local_time(starts)}, its time to start."
         return "Waiting for its scheduled time."
     task = raw.pending_workflow_task
     if task.attempt > 2:
@@ -164,11 +165,4 @@ def _time(message: Any, field: str) -> datetime | None:
     if not message.HasField(field):
         return None
     stamp: Timestamp = getattr(message, field)
-    return datetime.fromtimestamp(stamp.ToMilliseconds() / 1000).astimezone()
-
-
-def _clock(time: datetime) -> str:
-    """Return a time in this machine's time zone, with the date unless it is today."""
-    local = time.astimezone()
-    today = local.date() == datetime.now().astimezone().date()
-    return local.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M:%S")
+    return datetime.fromtimestamp(stamp.ToMilliseconds() / 1000, UTC)

@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from temporalio.client import Client
-from temporalio.common import WorkflowIDReusePolicy
+from temporalio.common import TypedSearchAttributes, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from send_whatsapp.client.descriptions import FORCED_MEMO, RESEND_MEMO, details, summary
 from send_whatsapp.client.errors import (
     DeliveryUnknown,
     KeyConflict,
@@ -16,9 +17,9 @@ from send_whatsapp.client.errors import (
     OutcomeUnknown,
     SendFailed,
 )
+from send_whatsapp.client.start_attributes import of_send, start_with_attributes
 from send_whatsapp.client.state import Handle, Started, State, get_state
 from send_whatsapp.contract import names
-from send_whatsapp.contract.errors import utc
 from send_whatsapp.contract.phone import DEFAULT_REGION
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.contract.result import SendWhatsAppResult
@@ -27,8 +28,6 @@ from send_whatsapp.temporal.history import started_with
 
 logger = logging.getLogger(__name__)
 
-FORCED_MEMO = "forced"
-RESEND_MEMO = "resendOf"
 
 WAKE_SIGNAL = "wake"
 """No workflow handles it; any signal ends the start delay of a run."""
@@ -128,14 +127,23 @@ async def request_cancel(client: Client, state: State) -> None:
 
 
 async def resend(
-    client: Client, workflow_id: str, *, task_queue: str = names.DEFAULT_TASK_QUEUE
+    client: Client,
+    workflow_id: str,
+    *,
+    force: bool = False,
+    task_queue: str = names.DEFAULT_TASK_QUEUE,
 ) -> Started:
     """Start a new run with the request of a closed one; its memo names the old run.
 
-    Raises KeyConflict if the run is not closed or its request was invalid, NotFound,
-    TemporalUnavailable.
+    Raises KeyConflict if the run is not closed, its request was invalid or, without `force`, the
+    provider has accepted its message; NotFound, TemporalUnavailable.
     """
     state = await get_state(client, workflow_id)
+    if state.outcome == "accepted" and not force:
+        raise KeyConflict(
+            f"the message of {workflow_id} was accepted, so the person would get it twice: add"
+            " --force if that is what you want"
+        )
     if state.outcome == "running":
         raise KeyConflict(f"{workflow_id} is still running: wait for it or cancel it first")
     request = await get_request(client, workflow_id, run_id=state.run_id)
@@ -169,7 +177,9 @@ async def _start_or_find(
     policy = WorkflowIDReusePolicy.REJECT_DUPLICATE
     while True:
         try:
-            handle = await _start(client, request, workflow_id, policy, task_queue, memo, now)
+            handle = await _start(
+                client, request, workflow_id, policy, task_queue, memo, region, now
+            )
         except WorkflowAlreadyStartedError:
             pass
         else:
@@ -220,41 +230,25 @@ async def _start(
     policy: WorkflowIDReusePolicy,
     task_queue: str,
     memo: dict[str, Any],
+    region: str,
     now: datetime,
 ) -> Handle:
     delay = request.send_at - now if request.send_at else timedelta()
-    async with rpc(client):
-        return await client.start_workflow(
-            names.SEND_WORKFLOW,
-            request,
-            id=workflow_id,
-            task_queue=task_queue,
-            result_type=SendWhatsAppResult,
-            id_reuse_policy=policy,
-            start_delay=delay if delay > timedelta() else None,
-            static_summary=summary(request),
-            static_details=_details(request, memo),
-            memo=memo or None,
-        )
 
+    async def start(attributes: TypedSearchAttributes) -> Handle:
+        async with rpc(client):
+            return await client.start_workflow(
+                names.SEND_WORKFLOW,
+                request,
+                id=workflow_id,
+                task_queue=task_queue,
+                result_type=SendWhatsAppResult,
+                id_reuse_policy=policy,
+                start_delay=delay if delay > timedelta() else None,
+                static_summary=summary(request),
+                static_details=details(request, memo),
+                memo=memo or None,
+                search_attributes=attributes,
+            )
 
-def summary(request: SendWhatsAppRequest) -> str:
-    """Return one line for the Web UI, without the recipient and the text."""
-    if request.template is not None:
-        return f"WhatsApp template {request.template[:60]}"
-    if request.file_type is not None:
-        return f"WhatsApp {request.file_type}"
-    return f"WhatsApp text, {len(request.message or ''):,} characters"
-
-
-def _details(request: SendWhatsAppRequest, memo: dict[str, Any]) -> str:
-    details = [f"Delivery: {request.delivery}."]
-    if request.send_at:
-        details.append(f"Not sent before {utc(request.send_at)}.")
-    if request.expires_at:
-        details.append(f"Not sent after {utc(request.expires_at)}.")
-    if FORCED_MEMO in memo:
-        details.append("Started by force after a run that may have sent the message.")
-    if RESEND_MEMO in memo:
-        details.append(f"Sends the message of {memo[RESEND_MEMO]['id']} again.")
-    return " ".join(details)
+    return await start_with_attributes(client, of_send(request, region), start)

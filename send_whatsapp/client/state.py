@@ -74,6 +74,10 @@ async def get_state(
         workflow_id, run_id=run_id, result_type=SendWhatsAppResult
     )
     described = await describe(client, handle)
+    if described.workflow_type in (names.BATCH_WORKFLOW, names.PART_WORKFLOW):
+        raise NotFound(
+            f"{workflow_id} is a batch, not a send: use the commands of send-whatsapp batch"
+        )
     if described.workflow_type != names.SEND_WORKFLOW:
         raise NotFound(f"the run with the id {workflow_id} is not a {names.SEND_WORKFLOW}")
     # Follow this run, even if the id gets another one meanwhile.

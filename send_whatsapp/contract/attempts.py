@@ -105,6 +105,10 @@ class RowEnd(BaseModel):
         return self.failed_lookup or (self.failed_send.failure if self.failed_send else None)
 
 
+GROUP_STOPPED = "GroupStopped"
+"""Type of the failure of a group that was paused or reset; its details are the progress."""
+
+
 class GroupProgress(BaseModel):
     """What a group reports as its heartbeat: a summary for operators, and the rows that have ended.
 

@@ -22,4 +22,7 @@ ERROR_TYPE: Final = SearchAttributeKey.for_keyword("WhatsAppErrorType")
 PROGRESS: Final = SearchAttributeKey.for_keyword("WhatsAppProgress")
 """Progress of a batch, as a sentence."""
 
-ALL: Final = (OUTCOME, KIND, TEMPLATE, PHONE_LAST4, ERROR_TYPE, PROGRESS)
+ROWS_LAST4: Final = SearchAttributeKey.for_keyword_list("WhatsAppRowsLast4")
+"""Last four digits of each number that a part of a batch sends to."""
+
+ALL: Final = (OUTCOME, KIND, TEMPLATE, PHONE_LAST4, ERROR_TYPE, PROGRESS, ROWS_LAST4)

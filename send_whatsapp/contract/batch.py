@@ -36,11 +36,19 @@ def _without_defaults(request: SendWhatsAppRequest) -> dict[str, Any]:
     return request.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
 
+def not_reserved(key: str) -> str:
+    """Refuse a key of a row or a batch that begins like that of an invalid row."""
+    # Earlier outcomes of rows with such a key would be forgotten, and the rows sent again.
+    if key.startswith(REJECTED):
+        raise refusal(f"begins with `{REJECTED}`", f"a key that does not begin with `{REJECTED}`")
+    return key
+
+
 class Row(Request):
     """One recipient: the line in the file, the row's key, and the request."""
 
     row: Annotated[int, Field(ge=1)]
-    key: Annotated[str, Field(min_length=1, max_length=500)]
+    key: Annotated[str, Field(min_length=1, max_length=500), AfterValidator(not_reserved)]
     request: Annotated[SendWhatsAppRequest, PlainSerializer(_without_defaults)]
 
 
@@ -62,7 +70,9 @@ class BatchRequest(Request):
     once. No row is sent before `send_at`.
     """
 
-    key: Annotated[str, Field(min_length=1, max_length=MAX_BATCH_KEY_LENGTH)]
+    key: Annotated[
+        str, Field(min_length=1, max_length=MAX_BATCH_KEY_LENGTH), AfterValidator(not_reserved)
+    ]
     rows: Annotated[Rows, Field(min_length=1)]
     in_flight: Annotated[int, Field(ge=1, le=1000)] = 100
     pause_after: Annotated[int, Field(ge=1)] = 20

@@ -1,10 +1,15 @@
 """The body of a batch over HTTP: content for all rows, and rows that may differ from it."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
-from send_whatsapp.contract.batch import MAX_PER_MINUTE, MAX_ROWS, REJECTED
+from send_whatsapp.contract.batch import (
+    MAX_PER_MINUTE,
+    MAX_ROWS,
+    REJECTED,
+    not_reserved,
+)
 from send_whatsapp.contract.fields import (
     Delivery,
     FileType,
@@ -15,6 +20,7 @@ from send_whatsapp.contract.fields import (
     Text,
     Time,
     Variables,
+    check_order,
 )
 from send_whatsapp.contract.names import MAX_BATCH_KEY_LENGTH, MAX_KEY_LENGTH, InvalidKey, batch_id
 from send_whatsapp.contract.request import Request
@@ -26,20 +32,13 @@ def _batch_key(value: str) -> str:
         batch_id(value)
     except InvalidKey as error:
         raise refusal(str(error), "a key such as jan-2027") from None
-    return _not_reserved(value)
+    return value
 
 
 def _row_key(value: str) -> str:
     key = value.strip()
     if not key:
         raise refusal("contains only white space", "a key, or none")
-    return _not_reserved(key)
-
-
-def _not_reserved(key: str) -> str:
-    # Keys of rows, which begin with the batch's key, must differ from those of invalid rows.
-    if key.startswith(REJECTED):
-        raise refusal(f"begins with `{REJECTED}`", f"a key that does not begin with `{REJECTED}`")
     return key
 
 
@@ -61,6 +60,7 @@ HttpPerMinute = Annotated[
 BatchKey = Annotated[
     str,
     AfterValidator(_batch_key),
+    AfterValidator(not_reserved),
     Field(
         description="the batch's idempotency key, printable ASCII",
         json_schema_extra={
@@ -75,6 +75,7 @@ BatchKey = Annotated[
 RowKey = Annotated[
     str,
     AfterValidator(_row_key),
+    AfterValidator(not_reserved),
     Field(
         min_length=1,
         max_length=MAX_KEY_LENGTH,
@@ -106,11 +107,10 @@ class BatchRecipient(BatchContent):
     )
 
 
-class BatchBody(BatchContent):
-    """A batch: its key, the content of all rows, the rows, and how fast they are sent."""
+class BatchOptions(BatchContent):
+    """A batch without its rows: its key, the content of all rows, and how fast they are sent."""
 
     key: BatchKey
-    rows: Annotated[list[BatchRecipient], Field(min_length=1)]
     delivery: Delivery = Field(
         "at_least_once", description="what to do if nobody can know whether a send went out"
     )
@@ -124,6 +124,18 @@ class BatchBody(BatchContent):
     pause_after: Annotated[int, Field(ge=1, le=MAX_ROWS)] = Field(
         20, description="how many failures in a row pause the batch"
     )
+    send_at: Time | None = Field(None, description="start the batch at this time (ISO 8601)")
     resend_unknown: bool = Field(
         False, description="whether rows with an unknown outcome are sent again"
     )
+
+    @model_validator(mode="after")
+    def _starts_before_it_expires(self) -> Self:
+        check_order(self.send_at, self.expires_at)
+        return self
+
+
+class BatchBody(BatchOptions):
+    """A batch: its key, the content of all rows, the rows, and how fast they are sent."""
+
+    rows: Annotated[list[BatchRecipient], Field(min_length=1)]

@@ -86,6 +86,12 @@ def _possible_time(value: datetime) -> datetime:
     return value
 
 
+def check_order(send_at: datetime | None, expires_at: datetime | None) -> None:
+    """Refuse a message that expires before it may be sent. Raises PydanticCustomError."""
+    if send_at and expires_at and send_at >= expires_at:
+        raise refusal("is not after sendAt", "a time after sendAt", "expiresAt")
+
+
 def _without_absent_fallback(values: object) -> object:
     # Null means absent for every optional field, and the fallback text is one.
     if isinstance(values, dict) and values.get(FALLBACK_VARIABLE, "") is None:

@@ -42,6 +42,7 @@ MAX_ID_LENGTH: Final = 1000
 
 _WEBHOOK_PREFIX: Final = "webhook:"
 _BATCH_PREFIX: Final = "batch-"
+_PART_SEPARATOR: Final = "·"
 _RESERVED: Final = {_WEBHOOK_PREFIX: "webhooks", _BATCH_PREFIX: "batches"}
 
 
@@ -90,7 +91,13 @@ def part_id(batch: str, generation: int, number: int) -> str:
 
     Keys are ASCII (see `workflow_id`), so no send and no other batch can have this id.
     """
-    return f"{batch}·{generation}·{number}"
+    return _PART_SEPARATOR.join((batch, str(generation), str(number)))
+
+
+def batch_key(id_: str) -> str | None:
+    """Return the key of the batch that has this id, or a part with this id; None if none has."""
+    batch, _, _ = id_.partition(_PART_SEPARATOR)
+    return batch.removeprefix(_BATCH_PREFIX) if batch.startswith(_BATCH_PREFIX) else None
 
 
 def row_activity_id(row: int) -> str:

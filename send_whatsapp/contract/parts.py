@@ -79,6 +79,11 @@ class PartRequest(Request):
             raise invalid_request(problems(error)) from None
 
     @property
+    def last_digits(self) -> list[str]:
+        """The last four digits of each number (E.164) that the part sends to, each once."""
+        return sorted({row["request"]["to"][-4:] for row in json.loads(self.rows_json)})
+
+    @property
     def counts(self) -> Counts:
         """The rows by outcome before the part starts."""
         return Counts.of(self.known) + Counts(running=len(json.loads(self.rows_json)))

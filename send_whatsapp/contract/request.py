@@ -18,6 +18,7 @@ from send_whatsapp.contract.fields import (
     Time,
     Variable,
     Variables,
+    check_order,
 )
 from send_whatsapp.contract.phone import InvalidPhoneNumber, to_e164
 from send_whatsapp.contract.validation import refusal
@@ -114,8 +115,7 @@ class SendWhatsAppRequest(Request):
             )
         if self.variables and self.template is None:
             raise refusal("needs a template", "a template, or no variables", "variables")
-        if self.send_at and self.expires_at and self.send_at >= self.expires_at:
-            raise refusal("is not after sendAt", "a time after sendAt", "expiresAt")
+        check_order(self.send_at, self.expires_at)
         return self
 
     @property

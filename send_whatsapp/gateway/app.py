@@ -28,6 +28,7 @@ from send_whatsapp.gateway.readiness import Readiness
 from send_whatsapp.gateway.server import serving
 from send_whatsapp.gateway.starts import SendStarter
 from send_whatsapp.gateway.tokens import Tokens
+from send_whatsapp.gateway.upload.reading import Uploads
 from send_whatsapp.gateway.webhooks import Webhook, load_webhooks
 from send_whatsapp.gateway.webhooks.routes import WebhookRoutes
 from send_whatsapp.settings import GatewaySettings, SettingsError
@@ -96,6 +97,7 @@ def create_app(
         rate_limit=RateLimit(settings.max_requests_per_minute),
         signed=webhook_routes.signed,
         places=Places(per_caller=min(places.MAX_REQUESTS_PER_CALLER, third)),
+        uploads=Uploads(settings.default_region),
         unproven=UnprovenPlaces(min(places.MAX_UNPROVEN, third)),
     )
     return app

@@ -1,14 +1,20 @@
-"""The rows of a batch body: each checked as a whole request, one row for each person."""
+"""The rows of a batch over HTTP: each checked as a whole request, one row for each person."""
 
 from send_whatsapp.client.recipients import rows as recipients
-from send_whatsapp.client.recipients.cells import WrongRow
+from send_whatsapp.client.recipients.cells import Cells, WrongRow
 from send_whatsapp.client.recipients.rows import Duplicates, each_person_once
 from send_whatsapp.contract.batch import Row
-from send_whatsapp.contract.batch_body import BatchBody, BatchContent
+from send_whatsapp.contract.batch_body import (
+    BatchBody,
+    BatchContent,
+    BatchOptions,
+    BatchRecipient,
+)
 from send_whatsapp.contract.errors import FieldProblem
 from send_whatsapp.gateway.problems import invalid_fields
 
 MAX_PROBLEMS = 100
+REFUSED = "Nothing was sent, because some rows are invalid"
 
 
 def rows_of(body: BatchBody, region: str) -> list[Row]:
@@ -17,17 +23,8 @@ def rows_of(body: BatchBody, region: str) -> list[Row]:
     `region` (ISO 3166) is the one whose rules a number without `+` is read by. Raises Problem (422)
     that names what is wrong by its path.
     """
-    common = body.model_dump(
-        mode="json",
-        by_alias=True,
-        include={*BatchContent.model_fields, "delivery", "in_order", "expires_at"},
-        exclude_none=True,
-    )
-    cells = [
-        (number, row.model_dump(mode="json", by_alias=True, exclude_none=True))
-        for number, row in enumerate(body.rows, 1)
-    ]
-    rows, wrong = recipients.rows_of(cells, common, body.key, region)
+    cells = [(number, cells_of(row)) for number, row in enumerate(body.rows, 1)]
+    rows, wrong = recipients.rows_of(cells, common_cells(body), body.key, region)
     rows, clashes = each_person_once(rows, body.key, Duplicates.REFUSE)
     found = [problem for row in wrong for problem in _problems(row)]
     found += [
@@ -39,9 +36,23 @@ def rows_of(body: BatchBody, region: str) -> list[Row]:
         for first, later in clashes
     ]
     if found:
-        title = "Nothing was sent, because some rows are invalid"
-        raise invalid_fields(title, found, limit=MAX_PROBLEMS)
+        raise invalid_fields(REFUSED, found, limit=MAX_PROBLEMS)
     return rows
+
+
+def common_cells(options: BatchOptions) -> Cells:
+    """Return the fields that all rows share."""
+    return options.model_dump(
+        mode="json",
+        by_alias=True,
+        include={*BatchContent.model_fields, "delivery", "in_order", "expires_at"},
+        exclude_none=True,
+    )
+
+
+def cells_of(row: BatchRecipient) -> Cells:
+    """Return the fields of a row."""
+    return row.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def _problems(row: WrongRow) -> list[FieldProblem]:

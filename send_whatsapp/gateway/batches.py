@@ -11,8 +11,7 @@ from temporalio.client import Client
 from send_whatsapp.client import batches
 from send_whatsapp.client.errors import KeyConflict, NotFound
 from send_whatsapp.client.links import ui_link
-from send_whatsapp.contract.batch import BatchState
-from send_whatsapp.contract.batch_body import BatchBody
+from send_whatsapp.contract.batch_body import BatchBody, BatchOptions
 from send_whatsapp.contract.names import InvalidKey, batch_id
 from send_whatsapp.gateway import time_limits
 from send_whatsapp.gateway.batch_rows import rows_of
@@ -23,6 +22,7 @@ from send_whatsapp.gateway.openapi.operations import BatchKey
 from send_whatsapp.gateway.places import Slots
 from send_whatsapp.gateway.problems import Problem
 from send_whatsapp.gateway.report import Report
+from send_whatsapp.gateway.upload.reading import Upload
 from send_whatsapp.settings import GatewaySettings
 from send_whatsapp.temporal.connection import rpc
 
@@ -43,6 +43,7 @@ class BatchRoutes:
         """Serve the routes; the longer paths first, because a key may contain slashes."""
         path = "/v1/batches/{key:path}"
         app.post("/v1/batches", **operations.POST_BATCH)(self.post)
+        app.post(f"{path}/rows", **operations.UPLOAD_ROWS)(self.upload)
         app.get(f"{path}/report", **operations.GET_BATCH_REPORT)(self.report)
         app.post(f"{path}/pause", **operations.PAUSE_BATCH)(self.pause)
         app.post(f"{path}/resume", **operations.RESUME_BATCH)(self.resume)
@@ -53,27 +54,42 @@ class BatchRoutes:
         """Start a batch, or send what an earlier batch with this key has not sent."""
         body = await typed_body(request, BatchBody)
         rows = rows_of(body, self._settings.default_region)
-        limits = batches.BatchLimits(per_minute=body.per_minute, pause_after=body.pause_after)
+        return await self._start(body, rows, time_limits.BATCH_START_S)
+
+    async def upload(self, request: Request, key: BatchKey) -> Response:
+        """Start a batch with rows that may be many; nothing is started before all have arrived."""
+        upload: Upload = request.state.upload
+        return await self._start(upload.options, upload.rows, None)
+
+    async def _start(
+        self, options: BatchOptions, rows: batches.AnyRows, within_s: float | None
+    ) -> Response:
+        limits = batches.BatchLimits(
+            per_minute=options.per_minute,
+            pause_after=options.pause_after,
+            send_at=options.send_at,
+        )
         with _batch_problems():
-            async with rpc(self._client, time_limits.BATCH_START_S):
+            async with rpc(self._client, within_s):
                 state = await batches.start(
                     self._client,
-                    body.key,
+                    options.key,
                     rows,
                     [],
-                    resend_unknown=body.resend_unknown,
+                    resend_unknown=options.resend_unknown,
                     limits=limits,
                     task_queue=self._settings.task_queue,
                 )
-        response = self._batch(state, running=state.counts.running > 0, status=202)
-        response.headers["Location"] = _path(body.key)
+        running = state.counts.running > 0
+        response = self._batch(batches.BatchStatus.of(state, running=running), status=202)
+        response.headers["Location"] = _path(options.key)
         return response
 
     async def get(self, request: Request, key: BatchKey) -> Response:
         """Return how many rows have which outcome."""
         with _batch_problems():
             status = await while_connected(request, batches.get_status(self._client, key))
-        return self._batch(status, running=status.running)
+        return self._batch(status)
 
     async def report(self, request: Request, key: BatchKey) -> Response:
         """Return the outcome of each row, in the order of the rows.
@@ -96,28 +112,29 @@ class BatchRoutes:
         """Start no further row; rows in flight end."""
         with _batch_problems():
             state = await batches.pause(self._client, key)
-        return self._batch(state, running=True)
+        return self._batch(batches.BatchStatus.of(state, running=True))
 
     async def resume(self, key: BatchKey) -> Response:
         """Continue a paused batch."""
         with _batch_problems():
             state = await batches.resume(self._client, key)
-        return self._batch(state, running=True)
+        return self._batch(batches.BatchStatus.of(state, running=True))
 
     async def cancel(self, key: BatchKey) -> Response:
         """Cancel: 202, because rows in flight end first; the counts then show how they ended."""
         with _batch_problems():
             state = await batches.cancel(self._client, key)
-        return self._batch(state, running=True, status=202)
+        return self._batch(batches.BatchStatus.of(state, running=True), status=202)
 
-    def _batch(self, state: BatchState, *, running: bool, status: int = 200) -> JSONResponse:
+    def _batch(self, state: batches.BatchStatus, *, status: int = 200) -> JSONResponse:
         body = {
             "key": state.key,
-            "status": "running" if running else state.counts.outcome,
+            "status": "running" if state.running else state.counts.outcome,
             **state.counts.model_dump(),
             "total": state.counts.total,
             "paused": state.paused,
             "pauseReason": state.pause_reason,
+            **batches.timing(state),
             "statusUrl": _path(state.key),
             "uiUrl": ui_link(self._settings.ui_url, self._client.namespace, batch_id(state.key)),
         }

@@ -17,6 +17,8 @@ from send_whatsapp.gateway.problems import CLOSE, Problem, unavailable_problem
 from send_whatsapp.gateway.rate_limit import RateLimit
 from send_whatsapp.gateway.request_checks import check_headers, check_local_host
 from send_whatsapp.gateway.tokens import Tokens
+from send_whatsapp.gateway.upload.options import is_upload
+from send_whatsapp.gateway.upload.reading import Uploads
 from send_whatsapp.gateway.webhooks.routes import SignedWebhook
 from send_whatsapp.telemetry import tracing
 
@@ -25,13 +27,14 @@ logger = logging.getLogger(__name__)
 COME_BACK = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 """Refusals of callers that have shown who they are."""
 
-MAX_DRAIN_BYTES = 16 * 1024 * 1024
+MAX_DRAIN_BYTES = 64 * 1024 * 1024
 
 
 class GatewayMiddleware:
     """Checks each request before its route is called, and logs it with the route afterwards.
 
-    A route finds in `request.state` the name of its `caller`, and the `place` that it holds.
+    A route finds in `request.state` the name of its `caller`, the `place` that it holds, and its
+    `upload` if it is the route of uploads.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class GatewayMiddleware:
         rate_limit: RateLimit,
         signed: Mapping[str, SignedWebhook],
         places: Places,
+        uploads: Uploads,
         unproven: UnprovenPlaces,
     ) -> None:
         """Wrap `app`; `signed` has the webhooks that need a signature, by their paths."""
@@ -49,6 +53,7 @@ class GatewayMiddleware:
         self._rate_limit = rate_limit
         self._signed = signed
         self._places = places
+        self._uploads = uploads
         self._unproven = unproven
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,7 +92,12 @@ class GatewayMiddleware:
         if signed is None and path.startswith("/v1/"):
             caller = entry.caller = self._caller_with_token(scope)
             with self._place(caller) as place:
-                body = await read_body(scope, receive, asyncio.timeout(time_limits.ARRIVAL_S))
+                body = b""
+                if is_upload(scope):
+                    upload = await self._uploads.read(scope, receive, caller)
+                    scope["state"]["upload"] = upload
+                else:
+                    body = await read_body(scope, receive, asyncio.timeout(time_limits.ARRIVAL_S))
                 await self._serve(caller, place, scope, replay(body, receive), send)
             return
         body = b""

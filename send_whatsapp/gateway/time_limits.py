@@ -4,7 +4,8 @@ Modules read these as `time_limits.NAME` at the moment they need them.
 
 A request: headers arrive within ARRIVAL_S, then the body within ARRIVAL_S; without a token, and
 before a signature is checked, within UNPROVEN_ARRIVAL_S. If the gateway refuses the request, it
-reads the rest of the body for at most DRAIN_S. A client that does not read its answer loses its
+reads the rest of the body for at most DRAIN_S. Rows that are uploaded arrive within UPLOAD_S, with
+no pause of more than ARRIVAL_S. A client that does not read its answer loses its
 connection after READ_ANSWER_S.
 
 Calls to Temporal. Every 503 must be sent within 10 s after the request has arrived:
@@ -17,6 +18,8 @@ Calls to Temporal. Every 503 must be sent within 10 s after the request has arri
             second try                     the rest        1.5 or more
     GET, DELETE /v1/messages/{id}  TEMPORAL_S   6.5
     POST /v1/batches               BATCH_START_S  9.5
+    POST /v1/batches/{key}/rows    no limit in all, since there may be 1,000 parts to
+                                   start; each call has that of send_whatsapp.temporal.connection
     GET /readyz                    READY_S      3.0
 
 The other batch routes have the limits of `send_whatsapp.client.batches`.
@@ -28,6 +31,7 @@ ends all such waits when it stops, and then has SHUTDOWN_S to send the answers.
 
 ARRIVAL_S = 15.0
 UNPROVEN_ARRIVAL_S = 5.0
+UPLOAD_S = 600.0
 DRAIN_S = 2.0
 READ_ANSWER_S = 30.0
 KEEP_ALIVE_S = 15
@@ -46,6 +50,7 @@ CANCEL_WAIT_S = 8.0
 RETRY_AFTER_NO_TEMPORAL_S = 5
 RETRY_AFTER_NO_START_SLOT_S = 2
 RETRY_AFTER_TOO_MANY_REQUESTS_S = 1
+RETRY_AFTER_TOO_MANY_UPLOADS_S = 10
 """What `Retry-After` says in each kind of 503."""
 
 UNCONFIRMED_CHECK_S = 0.25

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 ANY_NAME = "<NAME>"
 """Ends the alias of a field that holds several variables, as a dict by the rest of their names."""
@@ -33,7 +34,16 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(cls._values(environ))
         except ValidationError as error:
-            raise SettingsError(cls._message(error)) from None
+            raise SettingsError(cls._messages(error)[0]) from None
+
+    @classmethod
+    def problems(cls, environ: Mapping[str, str] = os.environ) -> list[str]:
+        """Return a line for each wrong value in `environ`, in the words of SettingsError."""
+        try:
+            cls.model_validate(cls._values(environ))
+        except ValidationError as error:
+            return cls._messages(error)
+        return []
 
     @classmethod
     def _values(cls, environ: Mapping[str, str]) -> dict[str, Any]:
@@ -52,18 +62,21 @@ class Settings(BaseModel):
         return values
 
     @classmethod
-    def _message(cls, error: ValidationError) -> str:
-        first = error.errors(include_input=False, include_url=False)[0]
-        alias, *name = (str(part) for part in first["loc"])
+    def _messages(cls, error: ValidationError) -> list[str]:
+        return [cls._message(one) for one in error.errors(include_input=False, include_url=False)]
+
+    @classmethod
+    def _message(cls, error: ErrorDetails) -> str:
+        alias, *name = (str(part) for part in error["loc"])
         variable = alias.replace(ANY_NAME, "".join(name))
-        match first["type"]:
+        match error["type"]:
             case "missing":
                 problem = "is not set"
             case "literal_error":
-                problem = f"must be {first['ctx']['expected']}".replace("'", "")
+                problem = f"must be {error['ctx']['expected']}".replace("'", "")
             case _:
                 # The message of our own check; see `values.Check`.
-                problem = first["msg"]
+                problem = error["msg"]
         example = (cls._by_alias()[alias].examples or [""])[0]
         return f"{variable} {problem}; for example {variable}={example}"
 

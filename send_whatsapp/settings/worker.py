@@ -1,9 +1,5 @@
-"""Settings of the worker, and warnings about misspelt ones."""
+"""Settings of the worker."""
 
-import difflib
-import os
-import re
-from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import Field, SecretStr
@@ -103,18 +99,3 @@ class WorkerSettings(ProcessSettings):
     def recipient_gap_s(self) -> float:
         """Time between two turns of one person, in seconds."""
         return self.recipient_gap_ms / 1000
-
-
-def unknown_variables(environ: Mapping[str, str] = os.environ) -> list[str]:
-    """Return a warning for each `CGB_` variable that is not a setting."""
-    known = [field.alias for field in WorkerSettings.model_fields.values() if field.alias]
-    warnings = []
-    for name in sorted(environ):
-        if not name.startswith("CGB_") or name in known:
-            continue
-        if re.fullmatch(rf"{TEMPLATE_PREFIX}[A-Z0-9_]+", name):
-            continue
-        similar = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"; did you mean {similar[0]}?" if similar else ""
-        warnings.append(f"{name} is not a setting and is ignored{hint}")
-    return warnings

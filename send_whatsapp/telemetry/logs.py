@@ -5,6 +5,7 @@ import logging
 import re
 import sys
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,19 +16,23 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 _FREE_TEXT = ("failure", "error", "message")
 """Fields of the SDK's core that may quote anything; long numbers are removed from them."""
 _NUMBER = re.compile(r"\+?\d(?:[\s().-]{0,3}\d){6,}")
-_CONTEXT = ("workflow_id", "run_id", "activity", "activity_id", "attempt", "correlation_id")
+_CONTEXT = ("workflow_id", "run_id", "activity", "activity_id", "attempt", "row", "correlation_id")
 _QUIET = ("httpx", "httpcore", "uvicorn.access", "asyncio", "hpack", "urllib3")
 
 
-def set_up(level: str, form: str) -> None:
+Fields = dict[str, Any]
+
+
+def set_up(level: str, form: str, context: Callable[[], Fields] = dict) -> None:
     """Log to standard error, from `level` up.
 
-    `form` is `json`, `text` or `auto` (text in a terminal, otherwise JSON). Libraries that log URLs
-    or headers never log below WARNING.
+    `form` is `json`, `text` or `auto` (text in a terminal, otherwise JSON). `context` returns more
+    fields for a line. Libraries that log URLs or headers never log below WARNING.
     """
     as_text = form == "text" or (form == "auto" and sys.stderr.isatty())
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_TextFormatter() if as_text else _JSONFormatter())
+    handler.addFilter(_adding(context))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -35,6 +40,14 @@ def set_up(level: str, form: str) -> None:
     activity.logger.activity_info_on_message = False
     workflow.logger.workflow_info_on_message = False
     logging.getLogger("temporalio").setLevel(max(logging.INFO, logging.getLevelName(level)))
+
+
+def _adding(context: Callable[[], Fields]) -> Callable[[logging.LogRecord], bool]:
+    def add(record: logging.LogRecord) -> bool:
+        vars(record).update(context())
+        return True
+
+    return add
 
 
 def _context() -> dict[str, Any]:

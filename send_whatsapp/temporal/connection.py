@@ -12,6 +12,7 @@ from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 from send_whatsapp.contract.converter import contract_plugin
 from send_whatsapp.settings import SettingsError, TemporalSettings, TracingSettings
 from send_whatsapp.telemetry import tracing
+from send_whatsapp.temporal.process import wait_at_exit
 
 RPC_TIMEOUT_S = 8.0
 """Time limit of one call to the Temporal server."""
@@ -42,6 +43,7 @@ async def connect(
     """
     tracing.set_up(TracingSettings.load().otlp_endpoint, "send-whatsapp-client")
     TemporalSettings.load()
+    wait_at_exit()
     try:
         config = ClientConfig.load_client_connect_config()
     except RuntimeError:

@@ -2,6 +2,9 @@
 
 import asyncio
 import logging
+import time
+from contextlib import suppress
+from typing import Final, NamedTuple
 
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import (
@@ -17,8 +20,14 @@ logger = logging.getLogger(__name__)
 
 USABLE_WITHIN_S = 30.0
 
-_KEYWORD = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
-_NAMES = [key.name for key in attributes.ALL]
+LOOKUP_TIMEOUT_S = 1.0
+LOOK_AGAIN_AFTER_S = 60.0
+"""A starter that has not found every attribute asks the server again after this time."""
+
+_TYPES: Final = {
+    key.name: IndexedValueType.ValueType(key.indexed_value_type) for key in attributes.ALL
+}
+_NAMES = list(_TYPES)
 
 
 async def register_search_attributes(client: Client) -> bool:
@@ -34,7 +43,7 @@ async def register_search_attributes(client: Client) -> bool:
             await client.operator_service.add_search_attributes(
                 AddSearchAttributesRequest(
                     namespace=client.namespace,
-                    search_attributes=dict.fromkeys(missing, _KEYWORD),
+                    search_attributes={name: _TYPES[name] for name in missing},
                 )
             )
         await _until_usable(client, _NAMES)
@@ -55,13 +64,56 @@ async def missing_search_attributes(client: Client) -> list[str]:
     listed = await client.operator_service.list_search_attributes(
         ListSearchAttributesRequest(namespace=client.namespace)
     )
-    return [name for name in _NAMES if listed.custom_attributes.get(name) != _KEYWORD]
+    return [n for n, type_ in _TYPES.items() if listed.custom_attributes.get(n) != type_]
 
 
 def registration_command(client: Client, names: list[str]) -> str:
     """Return the command with which an administrator registers search attributes."""
-    arguments = " ".join(f"--name {name} --type Keyword" for name in names)
+    arguments = " ".join(f"--name {name} --type {_cli_type(name)}" for name in names)
     return f"temporal operator search-attribute create --namespace {client.namespace} {arguments}"
+
+
+def _cli_type(name: str) -> str:
+    is_list = _TYPES[name] == IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD_LIST
+    return "KeywordList" if is_list else "Keyword"
+
+
+class _Lookup(NamedTuple):
+    registered: frozenset[str]
+    at: float
+
+
+_lookups: dict[tuple[str, str], _Lookup] = {}
+
+
+async def registered_search_attributes(client: Client) -> frozenset[str]:
+    """Return the names of our search attributes that a starter may set.
+
+    The server is asked once per process; again only if it lacked some or did not answer. Never
+    raises, since no start may fail because of an attribute: names that are not known for sure are
+    left out.
+    """
+    server = _server(client)
+    known = _lookups.get(server)
+    if known and (
+        len(known.registered) == len(_NAMES) or time.monotonic() - known.at < LOOK_AGAIN_AFTER_S
+    ):
+        return known.registered
+    found: frozenset[str] = frozenset()
+    with suppress(RPCError, RuntimeError, TimeoutError):
+        async with asyncio.timeout(LOOKUP_TIMEOUT_S):
+            found = frozenset(_NAMES).difference(await missing_search_attributes(client))
+    _lookups[server] = _Lookup(found, time.monotonic())
+    return found
+
+
+def distrust_search_attributes(client: Client) -> None:
+    """Set none for a while: the server has refused one that it had listed."""
+    _lookups[_server(client)] = _Lookup(frozenset(), time.monotonic())
+
+
+def _server(client: Client) -> tuple[str, str]:
+    return client.service_client.config.target_host, client.namespace
 
 
 async def _until_usable(client: Client, names: list[str]) -> None:

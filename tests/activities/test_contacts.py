@@ -1,6 +1,8 @@
 """The cache of contact ids: what it remembers, and what forgetting a contact costs."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from temporalio.testing import ActivityEnvironment
@@ -28,7 +30,10 @@ async def contacts(provider: Simulator) -> AsyncIterator[ContactActivities]:
 def resolve(contacts: ContactActivities) -> Resolve:
     async def call(number: str) -> str:
         request = ResolveContact(to=number, retry=RetryLimits(attempts=1, retry_for_s=0))
-        found = await ActivityEnvironment().run(contacts.resolve_contact, request)
+        environment = ActivityEnvironment()
+        minute = timedelta(minutes=1)
+        environment.info = replace(environment.info, start_to_close_timeout=minute)
+        found = await environment.run(contacts.resolve_contact, request)
         assert found.contact is not None
         return found.contact.contact_id
 

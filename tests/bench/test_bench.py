@@ -60,13 +60,22 @@ def test_our_worker_and_the_naive_one_send_the_same_number(
     assert found["rateRatio"] > 0
 
 
-def test_every_row_of_a_batch_is_accepted(quick: dict[str, Any]) -> None:
-    for kind in ("new contacts", "known contacts"):
-        assert quick["batch"][kind]["accepted"] == quick["batch"][kind]["rows"]
+def test_a_batch_is_measured_beside_plain_asyncio(quick: dict[str, Any]) -> None:
+    for kind in ("known contacts", "one row in fifty takes 1 s"):
+        found = quick["batch"][kind]
+        assert found["batch"]["sends"] == found["plain asyncio, 50 in flight"]["sends"] > 0
+        assert found["batch"]["cpu"] > found["plain asyncio, 50 in flight"]["cpu"]
+        assert found["rateRatio"]["plain asyncio, 50 in flight"] > 0
+    assert quick["batch"]["new contacts"]["batch"]["perSecond"] > 0
     assert quick["batch"]["urgent"]["sendsBesideABatch"] > 0
     soaked = quick["batchSoak"]
-    assert soaked["accepted"] == soaked["rows"]
     assert soaked["most"]["workerMiB"] >= soaked["before"]["workerMiB"] > 0
+
+
+def test_a_standalone_activity_needs_less_cpu_than_a_workflow(quick: dict[str, Any]) -> None:
+    found = quick["standalone"]
+    assert found["workflow"]["sends"] == found["standalone activity"]["sends"] > 0
+    assert found["workflow"]["cpu"] > found["standalone activity"]["cpu"]
 
 
 def test_plain_asyncio_needs_the_least_cpu(quick: dict[str, Any]) -> None:

@@ -79,9 +79,14 @@ SLOW = {
 }
 
 
-def batch(rate: float, cpu: float) -> dict[str, Any]:
-    used = {"worker": 4.0, "server": cpu - 4}
-    return {"known contacts": {"perSecond": rate, "cpuSecondsPer1000": used}}
+def batch(ratio: float, cpu: float) -> dict[str, Any]:
+    found = {"batch": {"cpu": cpu}, "rateRatio": {"plain asyncio, 50 in flight": ratio}}
+    return {"known contacts": found}
+
+
+def peers(celery: float, restate: float) -> dict[str, Any]:
+    rates = {"plain asyncio": 100.0, "Celery": celery, "Restate": restate}
+    return {name: {"perSecond": rate} for name, rate in rates.items()}
 
 
 @pytest.mark.parametrize(
@@ -103,8 +108,11 @@ def batch(rate: float, cpu: float) -> dict[str, Any]:
         ({"burst": {"sends": 9, "statuses": {"COMPLETED": 9}, "timeoutsInSample": 0}}, ["yes"]),
         ({"burst": {"sends": 9, "statuses": {"COMPLETED": 8}, "timeoutsInSample": 0}}, ["**no**"]),
         ({"burst": {"sends": 9, "statuses": {"COMPLETED": 9}, "timeoutsInSample": 1}}, ["**no**"]),
-        ({"batch": batch(150, 12.0)}, ["yes", "yes"]),
-        ({"batch": batch(149.9, 12.1)}, ["**no**", "**no**"]),
+        ({"batch": batch(0.95, 3.0)}, ["yes"] * 4),
+        ({"batch": batch(0.85, 3.5)}, ["yes", "**no**", "yes", "**no**"]),
+        ({"batch": batch(0.84, 3.51)}, ["**no**"] * 4),
+        ({"batch": batch(0.95, 3.0), "peers": peers(94, 94)}, ["yes"] * 6),
+        ({"batch": batch(0.95, 3.0), "peers": peers(95, 94)}, [*["yes"] * 4, "**no**", "yes"]),
         ({"soak": {"sends": 9, "workerMiB": [80, 100, 104]}}, ["yes"]),
         ({"soak": {"sends": 9, "workerMiB": [80, 100, 105]}}, ["**no**"]),
     ],

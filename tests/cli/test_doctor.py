@@ -39,6 +39,38 @@ async def test_the_doctor_names_what_is_wrong(
     assert any(found.startswith("FAILED") and line in found for found in done.out.splitlines())
 
 
+async def test_the_doctor_names_all_wrong_settings_at_once(cli: Cli, provider: Simulator) -> None:
+    wrong = {
+        "CGB_TIMEOUT": "5",
+        "LOG_LEVEL": "loud",
+        "GATEWAY_BIND": "here",
+        "TEMPORAL_UI_URL": "ui",
+        "TEMPORAL_TLS": "maybe",
+    }
+    misspelt = {
+        "CGB_RETRY_ATTEMPT": "CGB_RETRY_ATTEMPTS",
+        "TEMPORAL_ADRESS": "TEMPORAL_ADDRESS",
+        "GATEWAY_TOKEN": "GATEWAY_TOKENS",
+        "OTEL_EXPORTER_OTLP_ENDPIONT": "OTEL_EXPORTER_OTLP_ENDPOINT",
+    }
+    done = await cli("doctor", "--json", **wrong, **dict.fromkeys(misspelt, "x"))
+    assert (done.code, done.json["ok"]) == (4, False)
+    failed = [each["message"] for each in done.json["checks"] if not each["ok"]]
+    named = {message.split()[0]: message for message in failed}
+    assert named.keys() >= {"CGB_API_KEY", *wrong, *misspelt}
+    assert len(failed) == len(set(failed))
+    for name, meant in misspelt.items():
+        assert named[name].endswith(f"did you mean {meant}?")
+
+
+async def test_with_json_the_doctor_prints_each_check(cli: Cli, provider: Simulator) -> None:
+    done = await cli("doctor", "--json", CGB_API_URL=provider.url, CGB_API_KEY=provider.key)
+    assert (done.code, done.json["ok"]) == (0, True)
+    checks = {each["check"]: each["ok"] for each in done.json["checks"]}
+    assert checks.keys() >= {"settings", "Temporal", "worker", "provider key", "flows"}
+    assert set(checks.values()) == {True}
+
+
 @pytest.mark.parametrize("seconds", [-5, 60])
 async def test_the_doctor_says_that_the_clock_is_wrong(
     cli: Cli, provider: Simulator, seconds: int

@@ -1,6 +1,10 @@
 """The command line as a whole: help, completion, wrong settings, and JSON for every error."""
 
+import asyncio
 import os
+import sys
+from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +17,8 @@ from tools.dev_server import free_port
     "command",
     [
         *((), ("send",), ("status",), ("list",), ("cancel",), ("resend",)),
-        *(("batch", "send"), ("batch", "status"), ("doctor",), ("gateway",), ("webhook",)),
+        *(("batch", "send"), ("batch", "status"), ("batch", "list"), ("templates",), ("doctor",)),
+        *(("gateway",), ("webhook",)),
     ],
 )
 async def test_the_help_of_a_command_has_an_example(command: tuple[str, ...]) -> None:
@@ -72,3 +77,22 @@ async def test_an_argument_that_is_not_text_ends_with_2(cli: Cli) -> None:
     done = await cli("status", os.fsdecode(b"a\xff"))
     assert done.code == 2
     assert "UTF-8" in done.err
+
+
+async def test_the_version_is_printed() -> None:
+    done = await run_command("--version", address="unused")
+    assert (done.code, done.out) == (0, f"send-whatsapp {version('send-whatsapp')}\n")
+
+
+async def test_a_reader_that_has_enough_ends_the_command_quietly() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = await asyncio.create_subprocess_exec(
+        str(Path(sys.executable).with_name("send-whatsapp")),
+        "--version",
+        stdout=writing,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    os.close(writing)
+    _, err = await process.communicate()
+    assert (process.returncode, err) == (1, b"")

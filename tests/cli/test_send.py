@@ -57,6 +57,12 @@ async def test_the_readable_output_never_claims_delivery(cli: Cli) -> None:
         ((*TO_TEXT, "--expires-in", "soon"), "--expires-in"),
         ((*TO_TEXT, "--in", "9999d"), "year"),
         ((*TO_TEXT, "--in", ""), "--in"),
+        ((*TO_TEXT, "--in", "10"), "unit"),
+        ((*TO_TEXT, "--expires-in", "10"), "unit"),
+        ((*TO_TEXT, "--force"), "--key"),
+        ((*TO_TEXT, "--at", "0001-01-01T00:00:00+02:00"), "sendAt"),
+        ((*TO_TEXT, "--at", "9999-12-31T23:59:59-12:00"), "sendAt"),
+        (("resend", "--outcome", "failed", "--force"), "--force"),
         ((*TO_TEXT, "--expires-in", ""), "--expires-in"),
         ((*TO_TEXT, "--in", "1h", "--at", "now"), "one"),
         ((*TO_TEMPLATE, "--fallback=y", "--var=fallback_message=z"), "--fallback"),
@@ -134,6 +140,9 @@ async def test_status_cancel_and_resend(cli: Cli, provider: Simulator) -> None:
     late = await cli("cancel", resent.json["id"])
     assert late.code == 1
     assert "Too late, it was sent at" in late.err
+    late = await cli("cancel", resent.json["id"], "--json")
+    assert (late.code, late.json["success"], late.json["outcome"]) == (1, False, "accepted")
+    assert late.json["error"]["type"] == "TooLate"
 
 
 async def test_send_and_status_show_what_a_running_send_waits_for(

@@ -84,7 +84,7 @@ async def test_a_batch_reads_its_message_from_standard_input(
         (TEXT, b"", "--message - found no text on standard input: pipe it in"),
         (TEXT, b"\n", "--message - found no text on standard input: pipe it in"),
         (TEXT, b" \n", "contains only white space"),
-        (TEXT, b"x" * 4097, "4,097 characters"),
+        (TEXT, b"x" * 4097, "got 4097"),
         (TEXT, b"x" * 2_000_000, "more than 1,000,000 bytes"),
         (TEXT, "Grüße".encode("latin-1"), "is not UTF-8 text (byte 3 is wrong)"),
         (TEXT, "Hello".encode("utf-16"), "is not UTF-8 text (byte 1 is wrong)"),

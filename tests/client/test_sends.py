@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from send_whatsapp.client import sends
+from send_whatsapp.client import descriptions, sends
 from send_whatsapp.client.errors import (
     DeliveryUnknown,
     KeyConflict,
@@ -80,7 +80,7 @@ async def test_an_unknown_run_starts_again_only_with_force(
     )
     assert (await sends.get_result(harness.client, forced.id)).success
     described = await harness.client.get_workflow_handle(one).describe()
-    assert sends.FORCED_MEMO in await described.memo()
+    assert descriptions.FORCED_MEMO in await described.memo()
     assert len(await provider.inbox(phone)) == 2
 
 
@@ -117,11 +117,13 @@ async def test_resend_makes_a_new_run_that_names_the_old_one(
 ) -> None:
     one, phone = key(), new_phone()
     await harness.send(one, to=phone, message="x")
-    again = await sends.resend(harness.client, one, task_queue=harness.task_queue)
+    with pytest.raises(KeyConflict, match="--force"):
+        await sends.resend(harness.client, one, task_queue=harness.task_queue)
+    again = await sends.resend(harness.client, one, force=True, task_queue=harness.task_queue)
     assert again.id != one
     assert (await sends.get_result(harness.client, again.id)).success
     described = await harness.client.get_workflow_handle(again.id).describe()
-    assert (await described.memo())[sends.RESEND_MEMO]["id"] == one
+    assert (await described.memo())[descriptions.RESEND_MEMO]["id"] == one
     assert len(await provider.inbox(phone)) == 2
 
 

@@ -1,6 +1,7 @@
 """Markdown pages as these tests read them: their prose, links, headings and shell commands."""
 
 import re
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,8 +9,24 @@ from tests.conftest import ROOT
 
 _IGNORED = re.compile(r"\..*|node_modules|build|dist")
 _FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
+_NOT_RUN = re.compile(r"<!-- not run: (.+) -->\n\Z")
+_SAVED_AS = re.compile(r"`([\w.-]+)`:\n\n\Z")
 _LINK = re.compile(r"\[(?:[^\[\]]|\[[^\[\]]*\])*\]\(([^()\s]+)\)")
 _HEADING = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A code block. `line` is where it begins; `not_run` is why the test does not run it.
+
+    `saved_as` is the name in the text before it, if that ends with a name and a colon.
+    """
+
+    language: str
+    body: str
+    line: int
+    not_run: str | None
+    saved_as: str | None
 
 
 @dataclass(frozen=True)
@@ -50,9 +67,27 @@ class Page:
         return found
 
     @property
+    def blocks(self) -> list[Block]:
+        """All code blocks, in their order."""
+        found = []
+        for fence in _FENCE.finditer(self.text):
+            before = self.text[: fence.start()]
+            not_run, saved_as = _NOT_RUN.search(before), _SAVED_AS.search(before)
+            found.append(
+                Block(
+                    language=fence[2],
+                    body=textwrap.dedent(fence[3]),
+                    line=before.count("\n") + 1,
+                    not_run=not_run[1] if not_run else None,
+                    saved_as=saved_as[1] if saved_as else None,
+                )
+            )
+        return found
+
+    @property
     def commands(self) -> list[str]:
         """The lines of all shell blocks, each command on one line."""
-        blocks = [body for _, language, body in _FENCE.findall(self.text) if language == "sh"]
+        blocks = [block.body for block in self.blocks if block.language == "sh"]
         lines = [re.sub(r"\\\n\s*", "", block).splitlines() for block in blocks]
         return [line.strip() for block in lines for line in block if line.strip()]
 

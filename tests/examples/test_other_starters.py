@@ -16,7 +16,7 @@ from simulator.process import Simulator
 from tests.conftest import ROOT, SendHarness, WorkerOn, new_phone, require_program, until
 from tests.docs.conftest import Page
 from tests.examples.conftest import Finished, has_arrived, run, run_python
-from tools.dev_server import DevServer
+from tools.dev_server import DevServer, free_port
 from tools.temporal_cli import INSTALLED
 
 TYPESCRIPT = ROOT / "examples" / "typescript"
@@ -97,6 +97,12 @@ async def test_the_reminder_in_python_sends_when_it_is_triggered(
     )
     assert (code, err) == (0, "")
     assert re.search(r"at \d{4}-\d\d-\d\dT0[78]:00:00\+00:00", out)
+    code, again, err = await run_python(
+        "-m", "examples.reminder", variables={"TEMPORAL_ADDRESS": server.address}
+    )
+    assert (code, err) == (0, "")
+    assert "temporal schedule delete --schedule-id python-reminder" in again
+    assert again.endswith(out)
     handle = client.get_schedule_handle("python-reminder")
     try:
         async with worker_on(TEMPORAL_TASK_QUEUE="send-whatsapp"):
@@ -104,6 +110,14 @@ async def test_the_reminder_in_python_sends_when_it_is_triggered(
             await until(lambda: has_arrived(provider, "+1234567890"))
     finally:
         await handle.delete()
+
+
+async def test_the_reminder_names_a_server_that_does_not_answer() -> None:
+    nowhere = {"TEMPORAL_ADDRESS": f"127.0.0.1:{free_port()}"}
+    code, out, err = await run_python("-m", "examples.reminder", variables=nowhere)
+    assert (code, out) == (1, "")
+    assert err.startswith("Temporal does not answer at 127.0.0.1:")
+    assert err.count("\n") == 1
 
 
 @pytest.fixture(scope="module")
@@ -164,3 +178,18 @@ async def test_typescript_sends_once_per_key_and_handles_each_failure(
     await provider.faults(Fault(route="send_text", kind="cut"))
     code, _, err = await send(f"ts-{uuid.uuid4()}", to=phone, delivery="at_most_once")
     assert (code, err.split(":")[0]) == (3, "DeliveryUnknown")
+
+
+async def test_typescript_names_a_server_that_does_not_answer_and_a_wrong_request(
+    typescript: Path,
+) -> None:
+    async def send(request: str) -> Finished:
+        nowhere = {"TEMPORAL_ADDRESS": f"127.0.0.1:{free_port()}"}
+        return await run("node", "dist/send.js", "k", request, cwd=typescript, variables=nowhere)
+
+    code, out, err = await send('{"to": "+1234567890", "message": "x"}')
+    assert (code, out, err.count("\n")) == (4, "", 1)
+    assert "correct TEMPORAL_ADDRESS" in err
+    code, out, err = await send("{")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "not valid JSON" in err

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -95,6 +96,9 @@ def mutated(valid: dict[str, Any]) -> st.SearchStrategy[Any]:
 MESSAGE = mutated({"to": "+1234567890", "message": "Hello"}) | mutated(
     {"to": "+1234567890", "template": "t", "variables": {"name": "Ana"}}
 )
+KEYS = r"([!-~]([ -~]{0,18}[!-~])?)?"
+"""Values that an HTTP client sends unchanged: they do not begin or end with a space."""
+
 ROW = mutated({"to": "+1234567890", "key": "own"}) | mutated(
     {"to": "+1234567890", "variables": {"name": "Ana"}}
 )
@@ -140,7 +144,7 @@ def posted(process: GatewayProcess, path: str, content: bytes, **headers: str) -
         assert answer.headers["content-type"] == PROBLEM
         assert answer.json()["status"] == answer.status_code
         for error in answer.json().get("errors", []):
-            assert error.keys() == {"field", "problem", "expected"}
+            assert error.keys() - {"line"} == {"field", "problem", "expected"}
     return answer
 
 
@@ -149,7 +153,7 @@ def as_bytes(body: Any) -> bytes:
     return json.dumps(body).encode()
 
 
-@given(body=MESSAGE | JSON, key=st.none() | st.from_regex(r"[ -~]{0,20}", fullmatch=True))
+@given(body=MESSAGE | JSON, key=st.none() | st.from_regex(KEYS, fullmatch=True))
 @generated
 def test_no_message_is_an_internal_error(
     running: GatewayProcess, body: Any, key: str | None
@@ -180,6 +184,30 @@ def test_no_webhook_is_an_internal_error(running: GatewayProcess, body: Any) -> 
 @generated
 def test_no_bytes_are_an_internal_error(running: GatewayProcess, content: bytes, path: str) -> None:
     assert posted(running, path, content).status_code in (400, 422)
+
+
+CSV_CELL = st.text(max_size=12) | st.sampled_from(['"', '"a', 'a"b"', ",", ";", "\r", "\n", "to"])
+CSV_LINES = st.lists(st.lists(CSV_CELL, max_size=4).map(",".join), max_size=5)
+
+
+@given(lines=st.lists(ROW | JSON, max_size=5), query=st.dictionaries(NAMES, CSV_CELL, max_size=2))
+@generated
+def test_no_uploaded_json_lines_are_an_internal_error(
+    running: GatewayProcess, lines: list[Any], query: dict[str, str]
+) -> None:
+    content = b"\n".join(as_bytes(line) for line in lines)
+    path = f"/v1/batches/{uuid.uuid4()}/rows?{urlencode({'template': 't'} | query)}"
+    posted(running, path, content, **{"Content-Type": "application/x-ndjson"})
+
+
+@given(header=st.sampled_from(["to,name", "to;key;message", "sep=;", "", "name"]), lines=CSV_LINES)
+@generated
+def test_no_uploaded_csv_is_an_internal_error(
+    running: GatewayProcess, header: str, lines: list[str]
+) -> None:
+    content = "\n".join([header, "+1234567890,Ana", *lines]).encode()
+    path = f"/v1/batches/{uuid.uuid4()}/rows?template=t"
+    posted(running, path, content, **{"Content-Type": "text/csv"})
 
 
 async def test_the_log_has_no_internal_error(running: GatewayProcess) -> None:

@@ -84,10 +84,8 @@ async def test_the_log_of_a_batch_names_the_number_of_the_row(
     )
     assert await process.wait() == 0
     lines = [line for line in grep(worker, key) if line.get("workflow_id")]
-    assert {line["activity_id"] for line in lines if line.get("activity") == "send_text"} == {
-        "send-2",
-        "send-3",
-    }
+    calls = [line for line in lines if line["message"] == "provider call"]
+    assert {line["row"] for line in calls} == {2, 3}
     assert {line["row"] for line in lines if line["message"] == "send ended"} == {2, 3}
 
 

@@ -2,11 +2,14 @@
 
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from temporalio.client import Client
 
+from tests.conftest import ROOT
 from tools import dev_server, temporal_cli
 from tools.dev_server import DevServer
 from tools.temporal_cli import NoServer
@@ -76,6 +79,19 @@ def test_a_port_in_use_is_not_free() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert not dev_server.is_free(taken.getsockname()[1])
     assert dev_server.is_free(dev_server.free_port())
+
+
+@pytest.mark.parametrize("option", ["--port", "--ui-port"])
+def test_a_used_port_is_an_error_that_names_how_to_choose_another(option: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ports = {"--port": dev_server.free_port(), "--ui-port": dev_server.free_port()}
+        ports[option] = taken.getsockname()[1]
+        words = [word for name, port in ports.items() for word in (name, str(port))]
+        command = [sys.executable, "-m", "tools.dev_server", *words]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"Port {ports[option]} is in use.")
+    assert "`make server SERVER_PORT=7240 UI_PORT=8240`" in done.stderr
 
 
 def test_all_clones_share_one_binary_per_version(monkeypatch: pytest.MonkeyPatch) -> None:

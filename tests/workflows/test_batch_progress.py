@@ -51,7 +51,7 @@ def test_parts_start_until_their_rows_in_flight_are_those_of_the_batch(
 
 
 @pytest.mark.parametrize(
-    ("in_flight", "share"), [(1, 1), (24, 24), (25, 25), (60, 25), (100, 25), (400, 100)]
+    ("in_flight", "share"), [(1, 1), (24, 24), (25, 25), (60, 30), (100, 25), (400, 100)]
 )
 def test_a_part_has_a_quarter_of_the_rows_in_flight_or_one_group(
     in_flight: int, share: int

@@ -35,7 +35,7 @@ async def test_the_rows_of_a_terminated_part_follow_from_its_history(
 ) -> None:
     batch = Batch(harness, rows(40))
     await provider.faults(Fault(route="send_text", kind="hang", skip=5))
-    await batch.start(in_flight=40)
+    await batch.start(in_flight=25)
     await until_sent(provider, 15)
     await batch.part.terminate()
     report = await batch.report()
@@ -250,7 +250,8 @@ async def test_a_batch_from_another_sdk_that_is_cancelled_at_once_reports_every_
 
 
 @pytest.mark.timeout(300)
-async def test_kills_and_a_restart_break_no_promise() -> None:
-    found = await prove(300, kills=1, restarts=1, delivery="at_most_once")
+@pytest.mark.parametrize("slow_ms", [0, 3000], ids=["quick provider", "with slow rows"])
+async def test_kills_and_a_restart_break_no_promise(slow_ms: int) -> None:
+    found = await prove(300, kills=1, restarts=1, delivery="at_most_once", slow_ms=slow_ms)
     assert not found["broken"], found
     assert found["incidentsLeft"] == 0

@@ -109,7 +109,7 @@ async def test_a_refused_api_key_pauses_the_batch_until_it_is_resumed(
     state = await batches.get_status(harness.client, key)
     assert state.counts.ended < COUNT
     assert "refuses the key" in (state.pause_reason or "")
-    assert "Paused" in (await cli("status", key)).out
+    assert "is paused" in (await cli("status", key)).out
     await provider.faults()
     assert (await cli("resume", key)).code == 0
     watched = await cli("watch", key, "--json")

@@ -1,13 +1,15 @@
 // Sends one message under an idempotency key and prints the result:
 //   npm run send -- order-4711 '{"to": "+1234567890", "message": "Hello"}'
-// Exit codes are those of `send-whatsapp send`: 0 accepted, 1 failed, 2 invalid request, 3 unknown.
+// Exit codes are those of `send-whatsapp send`: 0 accepted, 1 failed, 2 invalid request, 3 unknown, 4 no Temporal.
 import {
   ApplicationFailure,
   CancelledFailure,
   Client,
   Connection,
+  ServiceError,
   WorkflowExecutionAlreadyStartedError,
   WorkflowFailedError,
+  isGrpcServiceError,
 } from "@temporalio/client";
 
 import type { SendWhatsAppRequest } from "./contract/request.schema.js";
@@ -53,17 +55,30 @@ if (!key || !json) {
   console.error("Usage: npm run send -- KEY JSON");
   process.exit(2);
 }
-const apiKey = process.env.TEMPORAL_API_KEY;
-const connection = await Connection.connect({
-  address: process.env.TEMPORAL_ADDRESS ?? "127.0.0.1:7233",
-  ...(apiKey ? { apiKey, tls: true } : {}),
-});
+let request: SendWhatsAppRequest;
 try {
+  request = JSON.parse(json) as SendWhatsAppRequest;
+} catch {
+  console.error(`The request is not valid JSON: write it in single quotes, '{"to": "+1234567890", "message": "Hello"}'`);
+  process.exit(2);
+}
+const address = process.env.TEMPORAL_ADDRESS ?? "127.0.0.1:7233";
+const apiKey = process.env.TEMPORAL_API_KEY;
+let connection: Connection | undefined;
+try {
+  connection = await Connection.connect({ address, ...(apiKey ? { apiKey, tls: true } : {}) });
   const client = new Client({ connection, namespace: process.env.TEMPORAL_NAMESPACE ?? "default" });
-  console.log(JSON.stringify(await send(client, key, JSON.parse(json) as SendWhatsAppRequest)));
+  console.log(JSON.stringify(await send(client, key, request)));
 } catch (error) {
-  if (!(error instanceof WorkflowFailedError)) throw error;
-  process.exitCode = exitCode(key, error);
+  if (error instanceof WorkflowFailedError) {
+    process.exitCode = exitCode(key, error);
+  } else if (connection && !isGrpcServiceError(error) && !(error instanceof ServiceError)) {
+    throw error;
+  } else {
+    const reason = error instanceof Error ? error.message : String(error);
+    console.error(`Temporal at ${address} does not answer (${reason}): start it, or correct TEMPORAL_ADDRESS`);
+    process.exitCode = 4;
+  }
 } finally {
-  await connection.close();
+  await connection?.close();
 }

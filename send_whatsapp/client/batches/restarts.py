@@ -3,14 +3,13 @@
 Pure, so that a table of cases tests it (docs/batches.md, "The same key again").
 """
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from send_whatsapp.client.batches.packed_rows import AnyRows
 from send_whatsapp.client.batches.runs import BatchRun
 from send_whatsapp.client.errors import KeyConflict
-from send_whatsapp.contract.batch import REJECTED, Row, RowOutcome
+from send_whatsapp.contract.batch import REJECTED, RowOutcome
 
 
 @dataclass(frozen=True)
@@ -18,15 +17,8 @@ class Restart:
     """What the next run of a batch does: the rows to send, and the outcomes of all others."""
 
     generation: int
-    rows: list[Row]
+    rows: AnyRows
     known: list[RowOutcome]
-
-
-def rows_digest(rows: Sequence[Row], invalid: Sequence[RowOutcome]) -> str:
-    """Return a text that identifies the rows; the times of their requests do not change it."""
-    sent = [[row.row, row.key, row.request.body()] for row in rows]
-    left_out = [[row.row, row.error_type] for row in invalid]
-    return hashlib.sha256(json.dumps([sent, left_out]).encode()).hexdigest()[:32]
 
 
 def is_sending(previous: BatchRun | None, key: str, digest: str) -> bool:
@@ -46,7 +38,7 @@ def is_sending(previous: BatchRun | None, key: str, digest: str) -> bool:
 
 def plan_restart(
     previous: BatchRun | None,
-    rows: Sequence[Row],
+    rows: AnyRows,
     invalid: Sequence[RowOutcome],
     known: Sequence[RowOutcome],
     *,
@@ -73,14 +65,16 @@ def plan_restart(
 
 
 def split_settled(
-    rows: Sequence[Row], known: Sequence[RowOutcome], *, resend_unknown: bool, is_whole_file: bool
-) -> tuple[list[Row], list[RowOutcome]]:
+    rows: AnyRows, known: Sequence[RowOutcome], *, resend_unknown: bool, is_whole_file: bool
+) -> tuple[AnyRows, list[RowOutcome]]:
     """Return the rows to send, and the outcomes of the others.
 
     Accepted rows are settled, and unknown ones too unless `resend_unknown`. A row that the latest
     file no longer has keeps its outcome, so that it is never sent again by accident; it is marked
     as removed if `is_whole_file`: `rows` are all rows of that file.
     """
+    if not known:
+        return rows, []  # They may be packed, and stay so.
     settled = ("accepted",) if resend_unknown else ("accepted", "unknown")
     to_send = {row.key: row for row in rows}
     kept: list[RowOutcome] = []

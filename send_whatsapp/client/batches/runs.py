@@ -60,6 +60,11 @@ async def latest_run(client: Client, key: str) -> BatchRun | None:
     return BatchRun(request, running=status_name(described.status) == "Running")
 
 
+async def exists(client: Client, key: str) -> bool:
+    """Return whether a batch has this key. Raises as `latest_run`."""
+    return await latest_run(client, key) is not None
+
+
 async def end_parts(client: Client, run: BatchRun) -> None:
     """Cancel the parts of a closed run, and wait until none of them sends any more.
 

@@ -1,22 +1,31 @@
 """Starting a batch: the run first, since its workflow id locks the key, then its parts."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import suppress
+from itertools import chain
 
-from pydantic import AwareDatetime, BaseModel
+from pydantic import BaseModel
 from temporalio.client import Client
-from temporalio.common import Priority, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.common import (
+    Priority,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
-from send_whatsapp.client.batches.restarts import is_sending, plan_restart, rows_digest
+from send_whatsapp.client.batches.packed_rows import AnyRows, PackedRows
+from send_whatsapp.client.batches.restarts import is_sending, plan_restart
 from send_whatsapp.client.batches.row_outcomes import PARTS_AT_ONCE, outcomes_up_to
 from send_whatsapp.client.batches.runs import BatchRun, end_parts, latest_run
 from send_whatsapp.client.batches.status import get_status
 from send_whatsapp.client.errors import KeyConflict
+from send_whatsapp.client.start_attributes import of_part, start_with_attributes
 from send_whatsapp.contract import names
-from send_whatsapp.contract.batch import BatchState, Counts, Row, RowOutcome
+from send_whatsapp.contract.batch import BatchState, Counts, RowOutcome
+from send_whatsapp.contract.fields import Time
 from send_whatsapp.contract.parts import BatchInput, PartRequest, split
 from send_whatsapp.temporal.connection import rpc
 
@@ -33,13 +42,13 @@ class BatchLimits(BaseModel):
     in_flight: int = 100
     per_minute: int | None = None
     pause_after: int = 20
-    send_at: AwareDatetime | None = None
+    send_at: Time | None = None
 
 
 async def start(
     client: Client,
     key: str,
-    rows: list[Row],
+    rows: AnyRows,
     invalid: list[RowOutcome],
     *,
     resend_unknown: bool = False,
@@ -57,31 +66,42 @@ async def start(
     Raises KeyConflict if a batch with other rows is running, there is nothing to send, or the id
     belongs to another workflow; InvalidKey, TemporalUnavailable.
     """
-    digest = rows_digest(rows, invalid)
+    packed = _packed(rows)
+    digest = packed.digest(invalid)
     previous = await latest_run(client, key)
     if is_sending(previous, key, digest):
         return await get_status(client, key)
     known = await _known_outcomes(client, key, previous)
     plan = plan_restart(
-        previous, rows, invalid, known, resend_unknown=resend_unknown, is_whole_file=is_whole_file
+        previous, packed, invalid, known, resend_unknown=resend_unknown, is_whole_file=is_whole_file
     )
     if plan is None:
         return await get_status(client, key)
     limits = limits or BatchLimits()
-    parts = split(plan.rows, plan.known, limits.send_at)
-    if not parts:
+    to_send = _packed(plan.rows)
+    known_parts = split([], plan.known)
+    counts = [*to_send.counts, *(part.counts for part in known_parts)]
+    if not counts:
         raise KeyConflict(f"the batch {key} has no rows")
-    templates = [row.request.template for row in plan.rows if row.request.template]
+    is_running = previous is not None and previous.running
+    if previous and is_running and counts != previous.request.parts:
+        raise KeyConflict(
+            f"the batch {key} is running and was started with other options: wait for it first"
+        )
     request = BatchInput(
         key=key,
         generation=plan.generation,
         digest=digest,
-        parts=[part.counts for part in parts],
-        templates=list(dict.fromkeys(templates)),
+        parts=counts,
+        templates=to_send.templates,
         **limits.model_dump(),
     )
     await _start_run(client, request, task_queue)
-    await _start_parts(client, request, parts, task_queue)
+    await _start_parts(
+        client, request, chain(to_send.parts(limits.send_at), known_parts), task_queue
+    )
+    if is_running:
+        return await get_status(client, key)
     return BatchState(
         key=key,
         generation=plan.generation,
@@ -89,9 +109,13 @@ async def start(
         complete=True,
         per_minute=request.per_minute,
         send_at=request.send_at,
-        ended_before=sum(part.ended for part in request.parts),
-        part_count=len(parts),
+        ended_before=sum(part.ended for part in counts),
+        part_count=len(counts),
     )
+
+
+def _packed(rows: AnyRows) -> PackedRows:
+    return rows if isinstance(rows, PackedRows) else PackedRows(rows)
 
 
 async def _known_outcomes(client: Client, key: str, previous: BatchRun | None) -> list[RowOutcome]:
@@ -135,27 +159,41 @@ def _rows_to_send(request: BatchInput) -> int:
 
 
 async def _start_parts(
-    client: Client, request: BatchInput, parts: Sequence[PartRequest], task_queue: str
+    client: Client, request: BatchInput, parts: Iterable[PartRequest], task_queue: str
 ) -> None:
     """Start each part, unless an interrupted start has done it, then let the batch send."""
     batch = names.batch_id(request.key)
-    limit = asyncio.Semaphore(PARTS_AT_ONCE)
+    numbered = enumerate(parts)
 
     async def start_part(number: int, part: PartRequest) -> None:
-        async with limit:
-            with suppress(WorkflowAlreadyStartedError):
-                async with rpc(client):
-                    await client.start_workflow(
-                        names.PART_WORKFLOW,
-                        part,
-                        id=names.part_id(batch, request.generation, number),
-                        task_queue=task_queue,
-                        id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                        static_summary=f"Part {number} of batch {request.key}",
-                        priority=PRIORITY,
-                    )
+        async def start(attributes: TypedSearchAttributes) -> None:
+            async with rpc(client):
+                await client.start_workflow(
+                    names.PART_WORKFLOW,
+                    part,
+                    id=names.part_id(batch, request.generation, number),
+                    task_queue=task_queue,
+                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                    static_summary=f"Part {number} of batch {request.key}",
+                    priority=PRIORITY,
+                    search_attributes=attributes,
+                )
 
-    await asyncio.gather(*(start_part(number, part) for number, part in enumerate(parts)))
+        with suppress(WorkflowAlreadyStartedError):
+            await start_with_attributes(client, of_part(part), start)
+
+    async def start_next_parts() -> None:
+        # All of these loops take from one iterator, so that few parts are unpacked at once.
+        for number, part in numbered:
+            await start_part(number, part)
+
+    loops = [asyncio.create_task(start_next_parts()) for _ in range(PARTS_AT_ONCE)]
+    try:
+        await asyncio.gather(*loops)
+    finally:
+        # If a part cannot be started, no later one is started either.
+        for loop in loops:
+            loop.cancel()
     # The batch may have been cancelled meanwhile; then it needs no signal.
     with suppress(RPCError):
         async with rpc(client):

@@ -3,7 +3,7 @@
 import math
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Self
+from typing import Any, Self
 
 from temporalio.client import Client
 
@@ -13,6 +13,7 @@ from send_whatsapp.client.errors import NotFound
 from send_whatsapp.client.state import describe, status_name
 from send_whatsapp.contract import names
 from send_whatsapp.contract.batch import BatchState, Counts, RowOutcome
+from send_whatsapp.temporal.connection import rpc
 
 
 class BatchStatus(BatchState):
@@ -28,7 +29,15 @@ class BatchStatus(BatchState):
     def of(cls, state: BatchState, *, running: bool) -> Self:
         """Return the state together with `running` and an estimate of the time left."""
         seconds_left = _seconds_left(state, datetime.now(UTC)) if running else 0
-        return cls(**state.model_dump(), running=running, seconds_left=seconds_left)
+        fields = state.model_dump(include=set(BatchState.model_fields))
+        return cls(**fields, running=running, seconds_left=seconds_left)
+
+
+def timing(status: BatchStatus) -> dict[str, Any]:
+    """Return what the JSON of starters says about the time that a batch takes."""
+    return status.model_dump(
+        mode="json", by_alias=True, include={"retrying", "retry_reason", "send_at", "seconds_left"}
+    )
 
 
 def _seconds_left(state: BatchState, now: datetime) -> int | None:
@@ -57,12 +66,18 @@ async def get_status(client: Client, key: str) -> BatchStatus:
     terminated, the counts come from the histories of its parts.
     """
     handle = client.get_workflow_handle(names.batch_id(key), result_type=BatchState)
-    described = await describe(client, handle)
+    try:
+        described = await describe(client, handle)
+    except NotFound:
+        raise NotFound(f"no batch has the key {key}") from None
     if described.workflow_type != names.BATCH_WORKFLOW:
         raise NotFound(f"no batch has the key {key}")
     status = status_name(described.status)
     if status == "Completed":
-        return BatchStatus.of(await handle.result(), running=False)
+        run = client.get_workflow_handle(handle.id, run_id=described.run_id, result_type=BatchState)
+        async with rpc(client):
+            # Without following a run that has been started since.
+            return BatchStatus.of(await run.result(follow_runs=False), running=False)
     reported = await described.memo_value(names.STATE_MEMO, None, type_hint=BatchState)
     if status == "Running" and reported is not None:
         return BatchStatus.of(reported, running=True)

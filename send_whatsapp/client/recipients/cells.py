@@ -95,8 +95,10 @@ def _sentence(problem: FieldProblem) -> str:
     return str(problem)
 
 
-NumberedRows = list[tuple[int, Cells | WrongRow]]
-"""Each row with its line number, which begins at 1 and counts blank lines and the header."""
+NumberedRow = tuple[int, Cells | WrongRow]
+"""A row with its line number, which begins at 1 and counts blank lines and the header."""
+
+NumberedRows = list[NumberedRow]
 
 
 class Table(NamedTuple):

@@ -3,35 +3,48 @@
 import csv
 import io
 import re
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 
-from send_whatsapp.client.recipients.cells import FileError, Table
+from send_whatsapp.client.recipients.cells import FileError, NumberedRow, Table
 from send_whatsapp.client.recipients.columns import simplified
-from send_whatsapp.client.recipients.header import Line, table_with_header
+from send_whatsapp.client.recipients.header import Line, rows_below_header
 from send_whatsapp.client.recipients.reading import ReadOptions
 
 _SEPARATORS = ",;\t"
 _SEPARATOR_LINE = re.compile(r'"?sep=([^"\w\s]|\t)"?[,;\t ]*(\r\n|\r|\n|$)', re.IGNORECASE)
 _HEADER_SEARCH = 20
+_HEAD_LINES = 1000
+"""Lines in which the separator and the header are looked for."""
+
 _MAX_CELL = 2**31 - 1
 """Characters of a cell for the parser; what a row may have is checked with its other fields."""
 
 
 def read_csv(text: str, options: ReadOptions) -> Table:
-    """Return the rows below the header line. Raises FileError.
+    """Return the rows below the header line. Raises FileError."""
+    columns, rows = stream_csv(io.StringIO(text, newline=""), options)
+    return Table(columns, list(rows))
 
-    Cells may have line breaks in quotes. Excel's first line `sep=;` names the separator.
+
+def stream_csv(
+    lines: Iterator[str], options: ReadOptions
+) -> tuple[dict[str, str], Iterator[NumberedRow]]:
+    """Return the columns, and the rows below the header line as the iterator reads them.
+
+    `lines` have their line breaks. Cells may have line breaks in quotes. Excel's first line `sep=;`
+    names the separator. This and the iterator raise FileError.
     """
     csv.field_size_limit(_MAX_CELL)
     first_line = 1
-    if found := _SEPARATOR_LINE.match(text):
+    head = list(islice(lines, _HEAD_LINES))
+    if head and (found := _SEPARATOR_LINE.fullmatch(head[0])):
         separator = found[1]
-        text = text[found.end() :]
+        del head[0]
         first_line = 2
     else:
-        separator = _separator(text, options)
-    return table_with_header(_lines(text, separator, first_line), options)
+        separator = _separator("".join(head), options)
+    return rows_below_header(_lines(chain(head, lines), separator, first_line), options)
 
 
 def _separator(text: str, options: ReadOptions) -> str:
@@ -55,9 +68,9 @@ def _first_lines(text: str, separator: str, header_row: int | None) -> Iterator[
         number = reader.line_num + 1
 
 
-def _lines(text: str, separator: str, first_line: int) -> Iterator[Line]:
+def _lines(lines: Iterable[str], separator: str, first_line: int) -> Iterator[Line]:
     """Yield the cells of each line with the number of the line on which they begin."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    reader = csv.reader(lines, delimiter=separator, strict=True)
     number = first_line
     while True:
         try:
@@ -76,4 +89,7 @@ def _stray_quote(first: int, last: int) -> str:
         if first == last
         else f'Line {first}: a quote (") that opens here is not closed properly until line {last}'
     )
-    return f'{place}: write a quote inside a quoted cell twice (""), or remove it'
+    return (
+        f'{place}: write a quote inside a quoted cell twice (""), or remove it. --skip-invalid'
+        " cannot leave the row out, because nobody can tell where it ends"
+    )

@@ -8,7 +8,7 @@ from send_whatsapp.client.recipients.cells import (
     MERGED,
     Cells,
     FileError,
-    NumberedRows,
+    NumberedRow,
     Table,
     UnusableCell,
     WrongRow,
@@ -48,7 +48,15 @@ class Line(NamedTuple):
 
 
 def table_with_header(lines: Iterable[Line], options: ReadOptions) -> Table:
-    """Return the columns that the header names, and the rows below it.
+    """Return the same as `rows_below_header` with all rows in memory."""
+    columns, rows = rows_below_header(lines, options)
+    return Table(columns, list(rows))
+
+
+def rows_below_header(
+    lines: Iterable[Line], options: ReadOptions
+) -> tuple[dict[str, str], Iterator[NumberedRow]]:
+    """Return the columns that the header names, and an iterator over the rows below it.
 
     The header is the first line with text, or line `options.header_row`. Blank lines are skipped.
     Raises FileError.
@@ -56,7 +64,7 @@ def table_with_header(lines: Iterable[Line], options: ReadOptions) -> Table:
     lines = (line for line in lines if not _is_blank(line))
     header = _header(lines, options.header_row)
     if header is None:
-        return Table({}, [])
+        return {}, iter(())
     names = [_name(cell, header.number, i) for i, cell in enumerate(header.cells, 1)]
     try:
         columns = row_names(filter(None, names), options.column_map)
@@ -68,12 +76,12 @@ def table_with_header(lines: Iterable[Line], options: ReadOptions) -> Table:
         raise
     _check_unique(names, columns)
     row_columns = [columns.get(name, "") for name in names]
-    rows: NumberedRows = []
-    for line in lines:
-        if line.hidden and options.hidden_rows == HiddenRows.SKIP:
-            continue
-        rows.append((line.number, _row(line, row_columns, options.hidden_rows)))
-    return Table(columns, rows)
+    hidden = options.hidden_rows
+    return columns, (
+        (line.number, _row(line, row_columns, hidden))
+        for line in lines
+        if not (line.hidden and hidden == HiddenRows.SKIP)
+    )
 
 
 def _header(lines: Iterator[Line], number: int | None) -> Line | None:

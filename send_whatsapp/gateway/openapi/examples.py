@@ -77,6 +77,10 @@ BATCH_RUNNING = {
     "total": 2,
     "paused": False,
     "pauseReason": None,
+    "retrying": 0,
+    "retryReason": None,
+    "sendAt": None,
+    "secondsLeft": 1,
     "statusUrl": "/v1/batches/jan-2027",
     "uiUrl": "http://127.0.0.1:8233/namespaces/default/workflows/batch-jan-2027",
 }

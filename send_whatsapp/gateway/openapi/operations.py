@@ -6,7 +6,7 @@ from fastapi import Path
 
 from send_whatsapp.contract.names import MAX_BATCH_KEY_LENGTH, MAX_ID_LENGTH
 from send_whatsapp.gateway.openapi import examples
-from send_whatsapp.gateway.openapi.schemas import REFERENCE, message_schema
+from send_whatsapp.gateway.openapi.schemas import REFERENCE, message_schema, upload_parameters
 from send_whatsapp.gateway.problems import MEDIA_TYPE
 
 _BARE: Final = "[!#-~]([ -~]{0,198}[!-~])?"
@@ -46,8 +46,8 @@ _PROBLEMS: Final = {
     404: "Nothing has this id or key",
     408: "The request did not arrive in time",
     409: "Too late, or the key is in use",
-    413: "The body is larger than 64 KB",
-    415: "The Content-Type is not application/json",
+    413: "The body is larger than 64 KB, or 32 MB of uploaded rows",
+    415: "The Content-Type is not that of the body which is documented",
     422: "A field is invalid, or the key belongs to another request",
     429: "More requests a minute than allowed; see Retry-After",
     431: "The headers are larger than 32 KB, or more than 100",
@@ -193,6 +193,30 @@ POST_BATCH: dict[str, Any] = {
     | _problems(409, *_OF_A_BODY),
     "openapi_extra": {
         "requestBody": _json_body({"$ref": REFERENCE.format(model="Batch")}, examples.BATCHES)
+    },
+}
+
+_ROWS: Final = {
+    "application/x-ndjson": '{"to": "+1234567890", "variables": {"name": "John Doe"}}\n',
+    "text/csv": "to,name\n+1234567890,John Doe\n",
+}
+
+UPLOAD_ROWS: dict[str, Any] = {
+    "operation_id": "upload_batch",
+    "status_code": 202,
+    "summary": "Start a batch with many rows, or continue it",
+    "responses": POST_BATCH["responses"],
+    "openapi_extra": {
+        "parameters": upload_parameters(),
+        "requestBody": {
+            "required": True,
+            "description": "The rows, up to 32 MB: on each line one of the JSON body's, or CSV."
+            " Template variables of all rows are query parameters `variables.NAME`.",
+            "content": {
+                media_type: {"schema": {"type": "string"}, "example": example}
+                for media_type, example in _ROWS.items()
+            },
+        },
     },
 }
 

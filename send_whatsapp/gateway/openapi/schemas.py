@@ -1,5 +1,6 @@
 """The named schemas of the OpenAPI document: bodies, answers, and what they consist of."""
 
+from datetime import datetime
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -60,6 +61,12 @@ class BatchState(_Answer):
     total: int = Count
     paused: bool
     pause_reason: str | None
+    retrying: int = Field(description="running rows that wait for another attempt")
+    retry_reason: str | None
+    send_at: datetime | None = Field(description="when the batch starts, if it starts later")
+    seconds_left: int | None = Field(
+        description="estimated seconds until all rows have ended; null if nothing tells"
+    )
     status_url: str
     ui_url: str | None
 
@@ -120,6 +127,11 @@ def component_schemas() -> dict[str, Any]:
     result = result_schema()
     result["properties"]["error"] = _reference("SendError")
     schemas |= result.pop("$defs")
+    schemas["FieldProblem"]["properties"]["line"] = {
+        "type": "integer",
+        "minimum": 1,
+        "description": "line of the uploaded rows",
+    }
     schemas["Result"] = result
     schemas["MessageState"]["properties"]["result"] = _reference("Result")
     for name, schema in schemas.items():
@@ -154,6 +166,24 @@ def _meaning(schema: dict[str, Any]) -> Any:
 def message_schema() -> dict[str, Any]:
     """Return the schema of the body that sends a message: one of three kinds of content."""
     return {"oneOf": [_reference(name) for name in _messages()]}
+
+
+def upload_parameters() -> list[dict[str, Any]]:
+    """Return the query parameters of an upload: the fields that a batch has beside its rows.
+
+    OpenAPI cannot describe `variables.NAME=...`, whose names are free.
+    """
+    fields = component_schemas()["Batch"]["properties"]
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "description": field["description"],
+            "schema": {key: part for key, part in field.items() if key != "description"},
+        }
+        for name, field in fields.items()
+        if name not in ("key", "rows", "variables")
+    ]
 
 
 def _messages() -> dict[str, Any]:

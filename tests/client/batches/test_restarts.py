@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from send_whatsapp.client.batches.packed_rows import PackedRows
 from send_whatsapp.client.batches.restarts import (
     is_sending,
     plan_restart,
-    rows_digest,
     split_settled,
 )
 from send_whatsapp.client.batches.runs import BatchRun
@@ -179,11 +179,11 @@ def test_an_invalid_row_of_an_earlier_file_is_forgotten() -> None:
 
 def test_a_digest_ignores_times_and_nothing_else() -> None:
     later = row("a", expires_at="2027-01-31T09:00:00Z")
-    assert rows_digest([row("a")], []) == rows_digest([later], [])
+    assert PackedRows([row("a")]).digest([]) == PackedRows([later]).digest([])
     others = [
-        rows_digest([row("b")], []),
-        rows_digest([row("a", 3)], []),
-        rows_digest([row("a", delivery="at_most_once")], []),
-        rows_digest([row("a")], [INVALID]),
+        PackedRows([row("b")]).digest([]),
+        PackedRows([row("a", 3)]).digest([]),
+        PackedRows([row("a", delivery="at_most_once")]).digest([]),
+        PackedRows([row("a")]).digest([INVALID]),
     ]
-    assert len({rows_digest([row("a")], []), *others}) == 5
+    assert len({PackedRows([row("a")]).digest([]), *others}) == 5

@@ -25,8 +25,8 @@ export type SendWhatsAppRequest = {
    * template variables by name; fallback_message is the fallback text
    */
   variables?: {
-    fallback_message?: string;
-    [k: string]: string | boolean | number | undefined;
+    fallback_message?: string | null;
+    [k: string]: string | boolean | number | null | undefined;
   } | null;
   /**
    * http(s) URL of a file on a public host
