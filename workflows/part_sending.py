@@ -74,16 +74,16 @@ class PartSending:
         """End waiting rows as cancelled, withdraw rows in flight and wait for their end."""
         for row in self._rows.start(self._rows.waiting):
             self._rows.end(cancelled_row(row, self._gate))
-        await asyncio.gather(*self._asking)
+        await asyncio.gather(*self._asking, return_exceptions=True)
         for row in self._turns.stop():
             self._rows.end(cancelled_row(row, self._gate))
         for task in self._single_rows:
             task.cancel()
         # A group sees by itself that the part has stopped.
         await asyncio.gather(*self._groups, *self._single_rows, return_exceptions=True)
+        await self._turns.all_told()
         if self._defect:
             raise self._defect
-        await self._turns.all_told()
 
     async def _rows_to_start(self) -> int:
         """Wait until rows may start, and return how many; 0 if all have ended or the part stops."""

@@ -26,7 +26,8 @@ class RowTurns:
         self._queues: dict[str, deque[Row]] = {}
         self._asked: dict[int, Turn] = {}
         self._waiting: dict[int, Turn] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        # A dictionary, because it keeps the order, which must be the same in a replay.
+        self._tasks: dict[asyncio.Task[None], None] = {}
         self.ready: list[Row] = []
 
     def turn_of(self, row: Row) -> Turn | None:
@@ -92,7 +93,7 @@ class RowTurns:
 
     def stop(self) -> list[Row]:
         """Stop waiting; return the rows that have started and wait for their turns."""
-        for task in self._tasks:
+        for task in list(self._tasks):
             task.cancel()
         self.ready = []
         started = [row for queue in self._queues.values() for row in queue]
@@ -157,8 +158,8 @@ class RowTurns:
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = None
+        task.add_done_callback(lambda done: self._tasks.pop(done))
 
 
 def takes_turn_now(row: Row) -> bool:
