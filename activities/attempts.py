@@ -7,6 +7,7 @@ keeps the record (ADR 0002).
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+from pydantic import BaseModel
 from temporalio import activity
 from temporalio.client import AsyncActivityCancelledError
 from temporalio.exceptions import ApplicationError
@@ -56,16 +57,32 @@ async def record_call(earlier: AttemptRecord, deadline: float) -> None:
     before it cannot send late: the server refuses the record of an attempt that has timed out.
     Raises the failure of an attempt that did not send. `deadline` is a time of the event loop.
     """
+    try:
+        await store_heartbeat(earlier.with_ambiguous(datetime.now(UTC)), deadline, "the attempt")
+    except ApplicationError:
+        record(earlier)
+        raise
+
+
+async def store_heartbeat(details: BaseModel, deadline: float, what: str) -> None:
+    """Send a heartbeat, and wait until the server has stored it.
+
+    Raises the failure of `not_confirmed` if it does not. `deadline` is a time of the event loop.
+    """
     handle = activity.client().get_async_activity_handle(task_token=activity.info().task_token)
     try:
         async with asyncio.timeout_at(deadline):
-            await handle.heartbeat(earlier.with_ambiguous(datetime.now(UTC)))
+            await handle.heartbeat(details)
     except (RPCError, AsyncActivityCancelledError, TimeoutError) as error:
-        record(earlier)
-        detail = f"Temporal did not confirm the attempt ({type(error).__name__})"
-        raise ApplicationError(
-            f"Nothing was sent, because {detail}",
-            FailureDetails(detail=detail),
-            type=ErrorType.PROVIDER_UNAVAILABLE,
-            next_retry_delay=timedelta(seconds=FIRST_BACKOFF_S),
-        ) from None
+        raise not_confirmed(what, error) from None
+
+
+def not_confirmed(what: str, error: BaseException) -> ApplicationError:
+    """Return the failure of an attempt that sends nothing because the server may not know of it."""
+    detail = f"Temporal did not confirm {what} ({type(error).__name__})"
+    return ApplicationError(
+        f"Nothing was sent, because {detail}",
+        FailureDetails(detail=detail),
+        type=ErrorType.PROVIDER_UNAVAILABLE,
+        next_retry_delay=timedelta(seconds=FIRST_BACKOFF_S),
+    )

@@ -1,21 +1,20 @@
 """The first attempts of several rows of a batch, side by side in one activity (ADR 0006).
 
-A row that is to be tried again gets an activity of its own, which operators see, pause and reset.
+A row that must be tried again gets its own activity, so that operators see, pause and reset it.
 """
 
 import asyncio
 from contextlib import suppress
 from contextvars import ContextVar
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from pydantic import BaseModel
 from temporalio import activity
 from temporalio.api.workflow.v1 import PendingActivityInfo
-from temporalio.client import AsyncActivityCancelledError
 from temporalio.exceptions import ApplicationError
-from temporalio.service import RPCError
 
 from activities import withdrawal
+from activities.attempts import not_confirmed, store_heartbeat
 from activities.contacts import ContactActivities
 from activities.failures import map_unexpected_errors
 from activities.messages import Message
@@ -23,6 +22,7 @@ from activities.sender import AttemptFailed, Sender
 from activities.turns import Turns
 from send_whatsapp.contract.attempts import (
     GROUP_STOPPED,
+    NOTHING_STARTED,
     AttemptFailure,
     AttemptRecord,
     FailedAttempt,
@@ -30,9 +30,6 @@ from send_whatsapp.contract.attempts import (
     RowEnd,
 )
 from send_whatsapp.contract.errors import (
-    FIRST_BACKOFF_S,
-    ErrorType,
-    FailureDetails,
     delivery_unknown,
     utc,
 )
@@ -113,8 +110,7 @@ class GroupActivities:
         stopped = await withdrawal.stop_attempts(activity_id)
         if stopped is None:
             return None
-        nothing = GroupProgress(summary="", started_at="", settled=True, ends=[])
-        return await _last_report(stopped) or nothing
+        return await _last_report(stopped) or NOTHING_STARTED
 
 
 async def _last_report(pending: PendingActivityInfo | None) -> GroupProgress | None:
@@ -169,26 +165,15 @@ class _Group:
 
         Raises a failure that is retried if it does not, or if the worker may not send.
         """
-        handle = activity.client().get_async_activity_handle(task_token=activity.info().task_token)
+        what = "the start of the group"
         try:
             await self._sender.admit()
-            async with asyncio.timeout_at(self._start_by):
-                await handle.heartbeat(self._progress(settled=False))
-        except ApplicationError:
+            await store_heartbeat(self._progress(settled=False), self._start_by, what)
+        except (ApplicationError, asyncio.CancelledError) as error:
             activity.heartbeat(self._progress(settled=True))
-            raise
-        except (
-            *(RPCError, AsyncActivityCancelledError),
-            *(TimeoutError, asyncio.CancelledError),
-        ) as error:
-            activity.heartbeat(self._progress(settled=True))
-            detail = f"Temporal did not confirm the start of the group ({type(error).__name__})"
-            raise ApplicationError(
-                f"Nothing was sent, because {detail}",
-                FailureDetails(detail=detail),
-                type=ErrorType.PROVIDER_UNAVAILABLE,
-                next_retry_delay=timedelta(seconds=FIRST_BACKOFF_S),
-            ) from None
+            if isinstance(error, ApplicationError):
+                raise
+            raise not_confirmed(what, error) from None
 
     async def send(self) -> list[RowEnd]:
         """Send the rows until all have ended or the activity is to stop."""
@@ -238,7 +223,7 @@ class _Group:
         )
 
     async def _send(self, row: GroupRow) -> None:
-        # Each row is sent in a task of its own, so this holds for its log lines only.
+        # Each row has its own task, so this number appears only in the log lines of this row.
         _current_row.set(row.row)
         async with self._places:
             end = await self._attempt(row)

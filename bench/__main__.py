@@ -79,6 +79,7 @@ async def measure(parts: dict[str, Part], on_results: Callable[[Results], object
             print(f"{datetime.now():%H:%M:%S} {name}", file=sys.stderr, flush=True)
             started, load = time.perf_counter(), os.getloadavg()[0]
             results[name] = await part(shared) | {"loadBefore": round(load, 1)}
+            results[name]["measuredOn"] = f"{datetime.now(UTC):%Y-%m-%d}"
             results[name]["tookSeconds"] = round(time.perf_counter() - started)
             on_results(results)
     return results

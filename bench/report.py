@@ -51,7 +51,14 @@ def _tables(results: Results) -> dict[str, str]:
     found = {name: make(results[name]) for name, make in TABLES.items() if name in results}
     loads = [part["loadBefore"] for part in results.values() if "loadBefore" in part]
     if "machine" in found and loads:
-        found["machine"] += f" Load average before the parts: {min(loads)} to {max(loads)}."
+        dates = {name: part["measuredOn"] for name, part in results.items() if "measuredOn" in part}
+        latest = max(dates.values())
+        later = sorted(name for name, date in dates.items() if date == latest)
+        found["machine"] += (
+            f" Measured on {min(dates.values())}"
+            + (f", {', '.join(later)} on {latest}" if latest != min(dates.values()) else "")
+            + f". Load average before the parts: {min(loads)} to {max(loads)}."
+        )
     found["targets"] = table(["target", "measured", "met"], targets(results))
     if "throughput" in results and "latency" in results:
         found["cluster"] = cluster(results)
@@ -61,7 +68,7 @@ def _tables(results: Results) -> dict[str, str]:
 def _machine(found: Results) -> str:
     return (
         f"{found['cores']} cores ({found['cpu']}), {found['memoryGiB']} GiB, {found['system']};"
-        f" Python {found['python']}, Temporal CLI {found['temporalCli']}; {found['at'][:10]}."
+        f" Python {found['python']}, Temporal CLI {found['temporalCli']}."
     )
 
 

@@ -35,7 +35,7 @@ class PartRows:
         self.retry_reason: str | None = None
         """Why the latest row that is to be tried again failed in its first attempt."""
         self.last_end = ""
-        """The latest time at which a row ended (UTC, ISO 8601); empty if none has."""
+        """The latest time at which a row ended (UTC, ISO 8601); empty before the first one."""
 
     @property
     def waiting(self) -> int:

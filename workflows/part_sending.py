@@ -36,7 +36,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.row_turns import RowTurns, takes_turn_now
     from workflows.sending import OutgoingMessage
     from workflows.turns import RunTurns, Turn
-    from workflows.visibility import RowVisibility, count_send, requested_kind
+    from workflows.visibility import RowVisibility, count_send
 
 
 ASK_AHEAD = 100
@@ -181,7 +181,7 @@ class PartSending:
             try:
                 message = first_message(row, settings, self._flow(row), turn)
             except ApplicationError as error:
-                kind = requested_kind(row.request)
+                kind = row.request.requested_kind
                 self._end(row, failed_row(row, self._gate, error), kind, workflow.now())
                 continue
             if message is None:

@@ -15,6 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.preparation import RunSettings
     from send_whatsapp.contract.attempts import (
         GROUP_STOPPED,
+        NOTHING_STARTED,
         AttemptFailure,
         AttemptRecord,
         FailedAttempt,
@@ -40,8 +41,6 @@ GROUP_MARGIN = timedelta(seconds=15)
 FIRST_LOOK_S = 0.7
 """A group that takes longer has a slow row; the rows that have ended are read from its report, so
 that others may start in their place."""
-
-_NOT_STARTED = GroupProgress(summary="", started_at="", settled=True, ends=[])
 
 
 class RowGroup:
@@ -93,7 +92,7 @@ class RowGroup:
         stopped: GroupProgress | None = None
         if not handle.done():
             # The server does not know of the group yet if it was started in this workflow task.
-            stopped = _NOT_STARTED if current_task() == task else await self._stop()
+            stopped = NOTHING_STARTED if current_task() == task else await self._stop()
             handle.cancel()
             try:
                 await workflow.wait_condition(handle.done, timeout=self._timeout + CLOSES_WITHIN)

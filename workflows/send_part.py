@@ -12,6 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from send_whatsapp.contract.parts import PartControl, PartProgress, PartRequest
     from send_whatsapp.contract.turns import TURN_SIGNAL, TurnMessage
     from workflows import steps
+    from workflows.cancellation import finish
     from workflows.lost_attempts import end_overdue_attempts
     from workflows.part_rows import PartRows, ReportSchedule
     from workflows.part_sending import PartSending
@@ -38,14 +39,7 @@ class SendWhatsAppBatchPart:
     @workflow.run
     async def run(self, request: PartRequest) -> list[RowOutcome]:
         """Return the outcome of each row."""
-        sending = asyncio.create_task(self._run(request))
-        while True:
-            try:
-                return await asyncio.shield(sending)
-            except asyncio.CancelledError:
-                if sending.done():
-                    return sending.result()
-                self._gate.stop("its part was cancelled")
+        return await finish(self._run(request), lambda: self._gate.stop("its part was cancelled"))
 
     async def _run(self, request: PartRequest) -> list[RowOutcome]:
         await self._wait_for_batch(request.send_at)

@@ -1,7 +1,6 @@
 """SendWhatsApp: the steps of one message, in order."""
 
 import asyncio
-from datetime import datetime
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError
@@ -12,13 +11,14 @@ with workflow.unsafe.imports_passed_through():
     from activities.preparation import Preparation
     from activities.sending import SendActivities
     from send_whatsapp.contract.errors import ErrorType, failure, invalid_request, outcome_of
-    from send_whatsapp.contract.names import SEND_WORKFLOW, START_BEFORE_MEMO
+    from send_whatsapp.contract.names import SEND_WORKFLOW
     from send_whatsapp.contract.request import SendWhatsAppRequest
     from send_whatsapp.contract.result import SendWhatsAppResult
     from send_whatsapp.contract.templates import FlowMatch
     from send_whatsapp.contract.turns import TURN_SIGNAL, TurnMessage
     from workflows import steps
     from workflows.sending import OutgoingMessage, send
+    from workflows.start_deadline import check_start_time
     from workflows.steps import SINGLE_SEND, SendOptions, until_expiry
     from workflows.turns import RunTurns, Turn, in_turn
     from workflows.visibility import RowVisibility, RunVisibility, count_send
@@ -53,18 +53,6 @@ class SendWhatsApp:
     def input_is_invalid(self, failure: ApplicationError) -> None:
         """Count a run whose input is not a request; `run` is not called for it."""
         count_send(None, "failed", failure.type)
-
-
-def check_start_time() -> None:
-    """Fail if the run started after the deadline at which the gateway answered 503."""
-    start_before = workflow.memo_value(START_BEFORE_MEMO, None, type_hint=str)
-    if start_before and workflow.info().workflow_start_time > datetime.fromisoformat(start_before):
-        raise failure(
-            ErrorType.EXPIRED,
-            "Nothing was sent, because Temporal started this run after the gateway had answered"
-            " 503: send it again if the caller has not, and if there was no 503, compare the clocks"
-            " of gateway and Temporal",
-        )
 
 
 async def deliver(

@@ -30,6 +30,7 @@ with workflow.unsafe.imports_passed_through():
         utc,
     )
     from send_whatsapp.contract.result import SentAs
+    from workflows.cancellation import finish
     from workflows.lost_attempts import (
         LOST_ATTEMPTS,
         LOST_WORKER,
@@ -65,15 +66,7 @@ async def send(message: OutgoingMessage, prepared: Preparation, options: SendOpt
     cancelled, the send is withdrawn, and its end is awaited for a bounded time.
     """
     sending = _Sending(message, prepared, options)
-    task = asyncio.create_task(sending.run())
-    while True:
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if task.done():
-                # If the send ends at the moment of the cancellation, its own end counts.
-                return task.result()
-            sending.cancelled = True
+    return await finish(sending.run(), sending.cancel)
 
 
 @dataclass
@@ -83,6 +76,10 @@ class _Sending:
     options: SendOptions
     cancelled: bool = False
     expired: bool = False
+
+    def cancel(self) -> None:
+        """Withdraw the send."""
+        self.cancelled = True
 
     async def run(self) -> Accepted:
         """Send; return the answer or raise the failure, also after a cancellation.

@@ -23,7 +23,7 @@ with workflow.unsafe.imports_passed_through():
     from send_whatsapp.contract.names import SET_OPT_OUT_WORKFLOW
     from send_whatsapp.contract.opt_out import SetOptOutRequest, SetOptOutResult
     from workflows import steps
-    from workflows.send_whatsapp import check_start_time
+    from workflows.start_deadline import check_start_time
 
 
 @workflow.defn(name=SET_OPT_OUT_WORKFLOW)

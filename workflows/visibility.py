@@ -19,13 +19,6 @@ _WAITS_FOR_KEEPER = "Waits for its turn; the keeper of turns has not said yet wh
 TIME_TO_ACCEPTED = "send_whatsapp_time_to_accepted"
 
 
-def requested_kind(request: SendWhatsAppRequest) -> SentAs:
-    """Return the kind of message that a request wants to send, as in `sentAs`."""
-    if request.template is not None:
-        return "template"
-    return "text" if request.file_url is None else "media"
-
-
 def count_send(
     kind: SentAs | None,
     outcome: Outcome,
@@ -53,7 +46,7 @@ class RowVisibility:
     """What `deliver` reports about a row of a batch; operators see the batch, not its rows."""
 
     def __init__(self, request: SendWhatsAppRequest) -> None:
-        self.kind = requested_kind(request)
+        self.kind = request.requested_kind
         self.to: str | None = None
 
     def prepared(self, prepared: Preparation) -> None:
@@ -78,7 +71,7 @@ class RunVisibility:
     """Shows operators the state of one run; never a phone number or a text."""
 
     def __init__(self, request: SendWhatsAppRequest) -> None:
-        self._kind = requested_kind(request)
+        self._kind = request.requested_kind
         self._template = request.template
         start = workflow.info().workflow_start_time
         # The time until `sendAt` does not count as time that the send took.

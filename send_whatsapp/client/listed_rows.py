@@ -12,7 +12,6 @@ from send_whatsapp.client.listing import (
     time_terms,
 )
 from send_whatsapp.client.newest import newest
-from send_whatsapp.client.start_attributes import requested_kind
 from send_whatsapp.client.state import status_name
 from send_whatsapp.contract import attributes, names
 from send_whatsapp.temporal.connection import rpc
@@ -64,7 +63,7 @@ async def _matching_rows(
             status=status_name(part.status),
             outcome=row.outcome,
             template=request.template,
-            kind=requested_kind(request),
+            kind=request.requested_kind,
             last4=row.to[-4:],
             error_type=row.error_type,
             started_at=part.start_time,

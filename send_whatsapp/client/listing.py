@@ -11,7 +11,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from send_whatsapp.client.links import ui_link
 from send_whatsapp.client.newest import newest
 from send_whatsapp.client.sends import get_request
-from send_whatsapp.client.start_attributes import last_four, requested_kind
+from send_whatsapp.client.start_attributes import last_four
 from send_whatsapp.client.state import get_state, status_name
 from send_whatsapp.contract import attributes
 from send_whatsapp.contract.names import SEND_WORKFLOW
@@ -139,7 +139,7 @@ async def _listed(client: Client, run: WorkflowExecution, ui_url: str) -> Listed
         # The run has no search attributes, so its request says what it sends.
         request = await get_request(client, run.id, run_id=run.run_id)
         if request is not None:
-            template, kind = request.template, requested_kind(request)
+            template, kind = request.template, request.requested_kind
             last4 = last_four(request.to, DEFAULT_REGION)
     return ListedSend(
         id=run.id,

@@ -11,7 +11,6 @@ from send_whatsapp.contract import attributes
 from send_whatsapp.contract.parts import PartRequest
 from send_whatsapp.contract.phone import InvalidPhoneNumber, to_e164
 from send_whatsapp.contract.request import SendWhatsAppRequest
-from send_whatsapp.contract.result import SentAs
 from send_whatsapp.temporal.search_attributes import (
     distrust_search_attributes,
     registered_search_attributes,
@@ -42,7 +41,7 @@ async def start_with_attributes(
 
 def of_send(request: SendWhatsAppRequest, region: str) -> list[SearchAttributePair[Any]]:
     """Return what is known of a send at its start: kind, template and last four digits."""
-    pairs = [SearchAttributePair(attributes.KIND, requested_kind(request))]
+    pairs = [SearchAttributePair(attributes.KIND, request.requested_kind)]
     if request.template is not None:
         pairs.append(SearchAttributePair(attributes.TEMPLATE, request.template))
     if last4 := last_four(request.to, region):
@@ -54,13 +53,6 @@ def of_part(part: PartRequest) -> list[SearchAttributePair[Any]]:
     """Return the last four digits of the numbers that a part of a batch sends to."""
     digits = part.last_digits
     return [SearchAttributePair(attributes.ROWS_LAST4, digits)] if digits else []
-
-
-def requested_kind(request: SendWhatsAppRequest) -> SentAs:
-    """Return the kind of message that a request wants to send, as in `sentAs`."""
-    if request.template is not None:
-        return "template"
-    return "text" if request.file_url is None else "media"
 
 
 def last_four(phone: str, region: str) -> str | None:

@@ -119,3 +119,7 @@ class GroupProgress(BaseModel):
     started_at: str
     settled: bool
     ends: list[RowEnd]
+
+
+NOTHING_STARTED = GroupProgress(summary="", started_at="", settled=True, ends=[])
+"""The progress of a group that has not started any row."""

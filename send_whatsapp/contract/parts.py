@@ -188,6 +188,11 @@ def row_bytes(row: Row) -> int:
     return len(row.model_dump_json(by_alias=True).encode())
 
 
+def is_full(count: int, size: int, more: int, most: int = MAX_PART_ROWS) -> bool:
+    """Return whether a part with `count` items of `size` bytes has no place for `more` bytes."""
+    return count == most or size + more > MAX_PART_BYTES
+
+
 def split(
     rows: list[Row], known: list[RowOutcome] | None = None, send_at: datetime | None = None
 ) -> list[PartRequest]:
@@ -232,8 +237,8 @@ def _groups(
             len(groups[-1]) + len(unit) <= most and size + sum(sizes) <= MAX_PART_BYTES
         )
         for number, (index, length) in enumerate(zip(unit, sizes, strict=True)):
-            is_full = not groups or len(groups[-1]) == most or size + length > MAX_PART_BYTES
-            if is_full or (number == 0 and not fits):
+            full = not groups or is_full(len(groups[-1]), size, length, most)
+            if full or (number == 0 and not fits):
                 groups.append([])
                 size = 0
             groups[-1].append(index)

@@ -21,6 +21,7 @@ from send_whatsapp.contract.fields import (
     check_order,
 )
 from send_whatsapp.contract.phone import InvalidPhoneNumber, to_e164
+from send_whatsapp.contract.result import SentAs
 from send_whatsapp.contract.validation import refusal
 
 _NULL: dict[str, Any] = {"type": "null"}
@@ -120,6 +121,13 @@ class SendWhatsAppRequest(Request):
             raise refusal("needs a template", "a template, or no variables", "variables")
         check_order(self.send_at, self.expires_at)
         return self
+
+    @property
+    def requested_kind(self) -> SentAs:
+        """The kind of message that the request wants to send; a fallback may be sent instead."""
+        if self.template is not None:
+            return "template"
+        return "text" if self.file_url is None else "media"
 
     @property
     def fallback_text(self) -> str | None:

@@ -57,7 +57,7 @@ def _explain(type_: str, context: dict[str, Any], value: Any) -> tuple[str, str]
 
 
 def _count(value: Any, number: int | None = None) -> str:
-    """Return the length of a text or list, or `number` of the same units, in words."""
+    """Return the length of a text or list with its unit, or `number` with that unit."""
     number = len(value) if number is None else number
     unit, units = ("character", "characters") if isinstance(value, str) else ("entry", "entries")
     return f"{number} {unit if number == 1 else units}"

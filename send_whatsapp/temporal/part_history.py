@@ -176,7 +176,7 @@ def _is_clear(error: ApplicationError) -> bool:
 
 
 def _end_in_group(group: GroupedRow | None, closed_at: str | None) -> _End:
-    """Return the outcome of a row without a send of its own."""
+    """Return the outcome of a row that was never sent by itself, only in a group or not at all."""
     if group is None:
         return _without_end(closed_at, maybe_sent=False)
     if group.end.accepted:

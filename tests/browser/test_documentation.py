@@ -15,11 +15,11 @@ pytestmark = pytest.mark.timeout(400)
 async def test_the_page_shows_the_routes_and_can_call_them(tmp_path: Path) -> None:
     try:
         async with browser_page() as page, gateway_process(tmp_path) as running:
-            asked: list[str] = []
+            requested: list[str] = []
             refused: list[str] = []
 
             def note(request: Request) -> None:
-                asked.append(request.url)
+                requested.append(request.url)
 
             page.on("request", note)
             page.on("console", lambda line: refused.append(line.text))
@@ -31,8 +31,8 @@ async def test_the_page_shows_the_routes_and_can_call_them(tmp_path: Path) -> No
             await page.get_by_role("button", name="Execute").click()
             await page.get_by_text('"status": "ok"').first.wait_for()
             await page.locator("#operations-default-health .live-responses-table").wait_for()
-            assert f"{base}/healthz" in asked
-            assert all(url.startswith((base, "data:")) for url in asked)
+            assert f"{base}/healthz" in requested
+            assert all(url.startswith((base, "data:")) for url in requested)
             assert not [text for text in refused if "Content Security Policy" in text]
     except NoBrowser as error:
         if os.environ.get("CI"):

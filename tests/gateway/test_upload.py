@@ -19,13 +19,20 @@ from send_whatsapp.contract.names import batch_id
 from send_whatsapp.contract.parts import split
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from simulator.process import Simulator
-from tests.conftest import new_phone
+from tests.conftest import SendHarness, WorkerOn, new_phone
 from tests.gateway.conftest import PROBLEM, GatewayProcess, gateway_process
 from tests.gateway.test_batches import closed
 from tests.gateway.test_reports import resident_mib
 from tools.dev_server import DevServer
 
 NDJSON, CSV = "application/x-ndjson", "text/csv"
+
+
+@pytest.fixture
+async def harness(worker_on: WorkerOn) -> AsyncIterator[SendHarness]:
+    # Other tests upload many rows at the same time; no send may take too long because of that.
+    async with worker_on(CGB_TIMEOUT="20000") as running:
+        yield running
 
 
 def url(key: str) -> str:
@@ -177,12 +184,14 @@ async def test_a_parameter_that_is_given_twice_is_refused(http: httpx.AsyncClien
 
 
 async def test_more_than_32_mb_are_refused(http: httpx.AsyncClient) -> None:
+    a_megabyte = (b" " * 1023 + b"\n") * 1024
+
     async def endless() -> AsyncIterator[bytes]:
         for _ in range(33):
-            yield b"\n" * 1024 * 1024
+            yield a_megabyte
 
     assert (await upload(http, endless())).status_code == 413
-    refused = await upload(http, b"\n" * (32 * 1024 * 1024 + 1))
+    refused = await upload(http, a_megabyte * 32 + b"\n")
     assert refused.status_code == 413
 
 

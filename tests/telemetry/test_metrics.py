@@ -142,9 +142,10 @@ async def test_each_http_call_is_one_observation_of_its_route(
         ("POST /contacts/{contact_id}/send/file", "200"): 1,
     }
     assert found.sum(WAITS) == 1
-    # In seconds: the hanging call took the whole deadline, the cut one almost no time.
+    # In seconds: the hanging call took its deadline of 1 s (a timer may fire a millisecond early),
+    # the cut one almost no time.
     lost = found.by(CALLS.replace("_count", "_sum"), "route", "status")[SEND_TEXT, "lost"]
-    assert 1 <= lost < 2.5
+    assert 0.9 < lost < 2.5
 
 
 CODE_429_IN_BODY = {"error": {"code": 429, "message": "Too many requests"}}

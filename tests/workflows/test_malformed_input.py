@@ -4,12 +4,13 @@ import json
 import uuid
 
 import pytest
-from temporalio.api.common.v1 import Payload, Payloads, WorkflowType
+from temporalio.api.common.v1 import Memo, Payload, Payloads, WorkflowType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
 
 from send_whatsapp.client import sends
 from send_whatsapp.client.state import get_state
+from send_whatsapp.contract.names import START_BEFORE_MEMO
 from simulator.process import Simulator
 from tests.conftest import SendHarness, send_error
 
@@ -63,10 +64,10 @@ CASES: dict[str, list[Payload]] = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
-async def test_the_run_fails_as_invalid_request(
-    harness: SendHarness, provider: Simulator, name: str
-) -> None:
+async def start(
+    harness: SendHarness, payloads: list[Payload], memo: dict[str, Payload] | None = None
+) -> str:
+    """Start a run with these payloads; return its workflow id."""
     workflow_id = f"malformed-{uuid.uuid4()}"
     await harness.client.workflow_service.start_workflow_execution(
         StartWorkflowExecutionRequest(
@@ -75,9 +76,18 @@ async def test_the_run_fails_as_invalid_request(
             request_id=str(uuid.uuid4()),
             workflow_type=WorkflowType(name="SendWhatsApp"),
             task_queue=TaskQueue(name=harness.task_queue),
-            input=Payloads(payloads=CASES[name]),
+            input=Payloads(payloads=payloads),
+            memo=Memo(fields=memo or {}),
         )
     )
+    return workflow_id
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_the_run_fails_as_invalid_request(
+    harness: SendHarness, provider: Simulator, name: str
+) -> None:
+    workflow_id = await start(harness, CASES[name])
     state = await get_state(harness.client, workflow_id, wait=True)
     assert (state.status, state.outcome) == ("Failed", "failed")
     error = send_error(state)
@@ -89,3 +99,23 @@ async def test_the_run_fails_as_invalid_request(
     details = json.loads(failed.application_failure_info.details.payloads[0].data)
     assert all(set(problem) == {"field", "problem", "expected"} for problem in details)
     assert await sends.get_request(harness.client, state.id) is None
+
+
+@pytest.mark.parametrize(
+    "memo",
+    [
+        payload(b'"2027-01-31T09:00:00"'),
+        payload(b'"soon"'),
+        payload(b"7"),
+        payload(b"{}"),
+    ],
+    ids=["without a zone", "no time", "a number", "an object"],
+)
+async def test_a_start_deadline_that_is_not_a_time_fails_as_invalid_request(
+    harness: SendHarness, provider: Simulator, memo: Payload
+) -> None:
+    workflow_id = await start(harness, [payload(SOUND)], {START_BEFORE_MEMO: memo})
+    error = send_error(await get_state(harness.client, workflow_id, wait=True))
+    assert error.type == "InvalidRequest"
+    assert "startBefore" in error.message
+    assert not await provider.requests()

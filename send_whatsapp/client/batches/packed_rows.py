@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import chain
 
 from send_whatsapp.contract.batch import Counts, Row, RowOutcome
-from send_whatsapp.contract.parts import MAX_PART_BYTES, MAX_PART_ROWS, PartRequest
+from send_whatsapp.contract.parts import PartRequest, is_full
 
 
 class PackedRows:
@@ -33,8 +33,7 @@ class PackedRows:
         if row.request.template:
             self._templates[row.request.template] = None
         line = row.model_dump_json(by_alias=True).encode()
-        is_full = len(self._open) == MAX_PART_ROWS
-        if self._open and (is_full or self._open_bytes + len(line) > MAX_PART_BYTES):
+        if self._open and is_full(len(self._open), self._open_bytes, len(line)):
             self._close_part()
         self._open.append(line)
         self._open_bytes += len(line)

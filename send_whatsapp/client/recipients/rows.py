@@ -71,7 +71,7 @@ def _checked(
     if not found:
         try:
             request = SendWhatsAppRequest.model_validate(fields | {"to": to})
-            derived = _derived_key(batch_key, "" if wrong_number else to)
+            derived = derived_key(batch_key, "" if wrong_number else to)
             row = Row(row=number, key=key.strip() or derived, request=request)
         except ValidationError as error:
             found = problems(error)
@@ -114,7 +114,7 @@ def each_person_once(
         earlier = by_key.get(row.key)
         same_person = by_person.get(person)
         if earlier is None and same_person is not None:
-            derived = _derived_key(batch_key, person)
+            derived = derived_key(batch_key, person)
             if derived in (row.key, same_person.key):
                 earlier = same_person
         if earlier is not None:
@@ -126,6 +126,6 @@ def each_person_once(
     return list(by_key.values()), clashes
 
 
-def _derived_key(batch_key: str, number: str) -> str:
+def derived_key(batch_key: str, number: str) -> str:
     """Return the key of a row without its own key; `number` is E.164."""
     return f"{batch_key}/{number}"

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope
 
 from send_whatsapp.client.batches.packed_rows import PackedRows
 from send_whatsapp.client.recipients.cells import FileError, NumberedRow, WrongRow
-from send_whatsapp.client.recipients.rows import rows_of
+from send_whatsapp.client.recipients.rows import derived_key, rows_of
 from send_whatsapp.contract.batch import MAX_ROWS, Row
 from send_whatsapp.contract.batch_body import BatchOptions
 from send_whatsapp.contract.errors import FieldProblem
@@ -147,7 +147,7 @@ class _People:
         self._lines.append(row.row)
         self._people.append(self._hash(row.request.to))
         self._keys.append(self._hash(row.key))
-        self._has_own_key.append(row.key != f"{self._batch_key}/{row.request.to}")
+        self._has_own_key.append(row.key != derived_key(self._batch_key, row.request.to))
 
     def clashes(self) -> list[dict[str, Any]]:
         """Return a problem for each row that another one before it makes impossible."""
