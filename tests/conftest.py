@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings as hypothesis_settings
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowHandle
 from temporalio.runtime import Runtime
 
 import worker as worker_module
@@ -30,6 +30,12 @@ from send_whatsapp.client.state import Started, State, get_state
 from send_whatsapp.contract.converter import contract_plugin
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.contract.result import SendError, SendWhatsAppResult
+from send_whatsapp.contract.turns import (
+    KEEPER_WORKFLOW,
+    KeeperState,
+    keeper_id,
+    keeper_task_queue,
+)
 from send_whatsapp.settings import WorkerSettings, load_catalogue
 from send_whatsapp.telemetry import metrics
 from send_whatsapp.telemetry.metrics import ProviderMetrics
@@ -66,6 +72,18 @@ class SendHarness:
     async def send(self, key: str | None = None, **fields: object) -> State:
         started = await self.start(key, **fields)
         return await get_state(self.client, started.id, run_id=started.run_id, wait=True)
+
+
+async def start_keeper(
+    harness: SendHarness, *, steps_per_run: int
+) -> WorkflowHandle[object, object]:
+    """Start the keeper of turns before the first send does, so that it soon continues as new."""
+    return await harness.client.start_workflow(
+        KEEPER_WORKFLOW,
+        KeeperState(steps_per_run=steps_per_run),
+        id=keeper_id(harness.task_queue),
+        task_queue=keeper_task_queue(harness.task_queue),
+    )
 
 
 async def cancel(client: Client, workflow_id: str) -> State:

@@ -27,10 +27,6 @@ with workflow.unsafe.imports_passed_through():
     from workflows.batch_progress import HistoryBudget
     from workflows.turn_queues import TurnQueues
 
-STEPS_PER_RUN = 1000
-"""Steps after which the keeper continues as new. Each adds some five events; the server allows
-2,000 updates."""
-
 ASKS_PER_STEP = 20
 """Tickets that make an update count as one step more."""
 
@@ -54,7 +50,7 @@ class TurnKeeper:
     @workflow.init
     def __init__(self, state: KeeperState) -> None:
         self._queues = TurnQueues(state)
-        self._budget = HistoryBudget(STEPS_PER_RUN)
+        self._budget = HistoryBudget(state.steps_per_run)
         self._under_way = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -75,7 +71,10 @@ class TurnKeeper:
                 self._spawn(self._deliver(message))
         # The next run tells sends what this one has to tell from now on.
         await workflow.wait_condition(lambda: self._under_way == 0)
-        workflow.continue_as_new(self._queues.state(_now()))
+        next_state = self._queues.state(_now())
+        workflow.continue_as_new(
+            next_state.model_copy(update={"steps_per_run": state.steps_per_run})
+        )
 
     @workflow.update(name=TAKE_UPDATE)
     def take(self, request: Take) -> TakeResult:

@@ -154,7 +154,9 @@ class KeeperState(Request):
     """Input of the keeper: what its previous run knew.
 
     `queues` by person, `ends` of turns by person, and `messages` that it has not sent.
-    `has_lost_state`: the previous run was ended from outside, so nobody knows who waits.
+    `has_lost_state`: the previous run was ended from outside, so nobody knows who waits. The keeper
+    continues as new after `steps_per_run`: each adds some five events, and the server allows 2,000
+    updates.
     """
 
     queues: dict[str, list[QueuedTicket]] = Field(default_factory=dict)
@@ -162,3 +164,4 @@ class KeeperState(Request):
     messages: list[TurnMessage] = Field(default_factory=list)
     gap_s: float = 0
     has_lost_state: bool = False
+    steps_per_run: int = 1000

@@ -25,12 +25,10 @@ from send_whatsapp.contract import names
 from send_whatsapp.contract.batch import Row
 from send_whatsapp.contract.opt_out import SetOptOutRequest, SetOptOutResult
 from send_whatsapp.contract.request import SendWhatsAppRequest
-from send_whatsapp.contract.turns import keeper_id
 from send_whatsapp.settings import WorkerSettings
 from simulator.faults import Fault
 from simulator.process import Simulator
-from tests.conftest import ROOT, ProcessOn, SendHarness, WorkerOn, until
-from workflows import turn_keeper
+from tests.conftest import ROOT, ProcessOn, SendHarness, WorkerOn, start_keeper, until
 
 HISTORIES = Path(__file__).parent / "histories"
 
@@ -352,17 +350,13 @@ async def test_a_turn_behind_another_send(worker_on: WorkerOn, provider: Simulat
         await keep(harness.client, "turn-cancelled", third.id)
 
 
-async def test_a_keeper_that_continues_as_new(
-    worker_on: WorkerOn, provider: Simulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(turn_keeper, "STEPS_PER_RUN", 10)
+async def test_a_keeper_that_continues_as_new(worker_on: WorkerOn, provider: Simulator) -> None:
     async with worker_on(CGB_RECIPIENT_GAP="300") as harness:
-        keeper = harness.client.get_workflow_handle(keeper_id(harness.task_queue))
-        first_run = ""
-        while not first_run or (await keeper.describe()).run_id == first_run:
+        keeper = await start_keeper(harness, steps_per_run=10)
+        first_run = keeper.first_execution_run_id
+        while (await keeper.describe()).run_id == first_run:
             runs = [await start(harness, **TEXT, inOrder=True) for _ in range(3)]
             assert {await ended(harness, run) for run in runs} == {"accepted"}
-            first_run = first_run or (await keeper.describe()).run_id
         await keep(harness.client, "keeper", keeper.id, first_run)
 
 

@@ -24,7 +24,7 @@ from send_whatsapp.contract.turns import keeper_id
 from send_whatsapp.settings import WorkerSettings
 from simulator.faults import Fault
 from simulator.process import Simulator
-from tests.conftest import ProcessOn, SendHarness, WorkerOn, cancel, new_phone, until
+from tests.conftest import ProcessOn, SendHarness, WorkerOn, cancel, new_phone, start_keeper, until
 from tests.workflows.conftest import activities_for
 from workflows import turn_keeper
 
@@ -159,20 +159,18 @@ async def test_a_keeper_that_is_away_fails_no_send(
 
 
 async def test_the_keeper_continues_as_new_without_losing_anybody(
-    worker_on: WorkerOn, provider: Simulator, monkeypatch: pytest.MonkeyPatch
+    worker_on: WorkerOn, provider: Simulator
 ) -> None:
-    monkeypatch.setattr(turn_keeper, "STEPS_PER_RUN", 10)
     people = [new_phone() for _ in range(5)]
     async with worker_on(CGB_TIMEOUT="5000", CGB_RECIPIENT_GAP="500") as harness:
-        keeper = harness.client.get_workflow_handle(keeper_id(harness.task_queue))
+        keeper = await start_keeper(harness, steps_per_run=10)
         started = [
             await harness.start(to=phone, message=str(n), inOrder=True)
             for n in range(6)
             for phone in people
         ]
         ends = await asyncio.gather(*(outcome(harness, run) for run in started))
-        described = await keeper.describe()
-        assert described.run_id != described.raw_description.workflow_execution_info.first_run_id
+        assert (await keeper.describe()).run_id != keeper.first_execution_run_id
     assert set(ends) == {"accepted"}
     for phone in people:
         found = await provider.inbox(phone)
