@@ -245,8 +245,8 @@ class _Group:
         try:
             with map_unexpected_errors():
                 self._sender.check_allowed(row.message, AttemptRecord())
-                await self._turns.confirm(row.message.turn)
                 end.to = self._contacts.e164(row.to)
+                await self._turns.confirm(row.message.turn)
                 end.contact_id = await self._look_up(end.to, row)
         except ApplicationError as error:
             end.failed_lookup = AttemptFailure.of(error)

@@ -35,10 +35,15 @@ class AskForTurns(BaseModel):
 
 
 class AskedTurn(Place):
-    """The place of a ticket, the person, and the seconds between two turns of one person."""
+    """The place of a ticket, the person, and the seconds between two turns of one person.
+
+    `run_id` is the run that asked. In a reset run it differs from that of the ticket: the replay
+    sees the new run id everywhere, but the recorded answer of the keeper.
+    """
 
     person: str
     gap_s: float
+    run_id: str
 
 
 class Turns:
@@ -75,7 +80,8 @@ class Turns:
             return None
         if asking.exception() or asking.result().is_full:
             return None
-        return AskedTurn(**dict(asking.result()), person=ask.person, gap_s=self._gap_s)
+        place, run_id = asking.result(), ask.ticket.run_id
+        return AskedTurn(**dict(place), person=ask.person, gap_s=self._gap_s, run_id=run_id)
 
     @contextmanager
     def ending(self, turn: HeldTurn | None) -> Iterator[None]:
@@ -120,6 +126,11 @@ class Turns:
             raise not_yet(wait_s)
 
 
+def _no_turn(ticket: Ticket) -> AskedTurn:
+    """Return the answer to a send with a wrong number, which it reports itself."""
+    return AskedTurn(granted=True, person="", gap_s=0, run_id=ticket.run_id)
+
+
 def _own(ticket: Ticket) -> Ticket:
     """Return the ticket of the activity's own run, which differs after a reset."""
     run_id = activity.info().workflow_run_id
@@ -157,9 +168,10 @@ class TurnActivities:
                 if number
             ]
             answers = iter(await self._turns.ask_many(asked))
-            # A send with a wrong number takes no turn; it reports the number itself.
-            none = AskedTurn(granted=True, person="", gap_s=0)
-            return [next(answers) if number else none for number in numbers]
+            return [
+                next(answers) if number else _no_turn(ask.ticket)
+                for number, ask in zip(numbers, request.asks, strict=True)
+            ]
 
     def _number(self, to: str) -> str | None:
         try:

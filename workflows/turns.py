@@ -54,7 +54,10 @@ class Turn:
         """Whether no earlier turn of the person is left."""
         if self.asked is None:  # Then the gap is not known.
             return False
-        return self.asked.granted or bool(self.message and self.message.granted)
+        if self.asked.granted or self.message is None:
+            return self.asked.granted
+        # After a reset Temporal repeats the signals to the earlier run, whose turn has ended.
+        return self.message.granted and self.message.ticket.run_id == self.asked.run_id
 
     @property
     def begins_at(self) -> datetime:
@@ -70,8 +73,11 @@ class Turn:
 
     @property
     def held(self) -> HeldTurn | None:
-        """What activities need to know about the turn."""
-        return HeldTurn(person=self.asked.person, ticket=self.ticket) if self.asked else None
+        """What activities need to know about the turn, with the run that it was granted to."""
+        if self.asked is None:
+            return None
+        granted_to = self.ticket.model_copy(update={"run_id": self.asked.run_id})
+        return HeldTurn(person=self.asked.person, ticket=granted_to)
 
     @property
     def since(self) -> float | None:
@@ -125,7 +131,7 @@ class RunTurns:
         if turn and turn.is_ended:
             self.tell(turn.end_message)
             return
-        if before is not None:
+        if before is not None and before.ticket == message.ticket:
             message = message.model_copy(
                 update={
                     "granted": before.granted or message.granted,

@@ -49,7 +49,7 @@ async def cancel_it(harness: SendHarness, run: Started) -> None:
     assert (await cancel(harness.client, run.id)).outcome == "cancelled"
 
 
-async def reset(harness: SendHarness, run: Started) -> None:
+async def reset(harness: SendHarness, run: Started, finish_event_id: int = 4) -> None:
     """Reset a run to its first workflow task, so that it asks for another turn."""
     execution = WorkflowExecution(workflow_id=run.id, run_id=run.run_id)
     await harness.client.workflow_service.reset_workflow_execution(
@@ -57,7 +57,7 @@ async def reset(harness: SendHarness, run: Started) -> None:
             namespace="default",
             workflow_execution=execution,
             reason="a test",
-            workflow_task_finish_event_id=4,
+            workflow_task_finish_event_id=finish_event_id,
             request_id=run.id,
         )
     )
@@ -92,6 +92,52 @@ async def test_a_holder_that_is_lost_gives_its_turn_up(
             assert state.outcome == "accepted"
     texts = [m["text"] for m in await provider.inbox(phone)]
     assert texts == (["two", "one"] if how == "reset" else ["two"])
+
+
+@pytest.mark.parametrize("is_scheduled", [False, True])
+async def test_a_send_that_is_reset_after_its_lookups_waits_for_another_turn(
+    worker_on: WorkerOn, provider: Simulator, is_scheduled: bool
+) -> None:
+    phone = new_phone()
+    await provider.faults(RATE_LIMITED.model_copy(update={"route": "send_content"}))
+    async with worker_on(
+        CGB_TIMEOUT="2000", CGB_RETRY_FOR="600", CGB_RECIPIENT_GAP="1000"
+    ) as harness:
+        first = await harness.start(to=phone, template="visa_approved", variables={"name": "one"})
+        await until(lambda: retrying(harness, first))
+        second = await harness.start(to=phone, message="two", inOrder=True)
+        await until(lambda: waits(harness, second))
+        await reset(harness, first, await task_of_send(harness, first, is_scheduled))
+        assert await outcome(harness, second) == "accepted"
+        state = await get_state(harness.client, first.id, wait=True)
+        assert state.run_id != first.run_id
+        assert state.outcome == "accepted"
+    found = await provider.inbox(phone)
+    assert [m["text"] for m in found] == ["two", "Dear one, your visa is approved."]
+    assert found[1]["at"] - found[0]["at"] >= 1
+
+
+async def test_a_turn_that_a_signal_has_granted_is_not_that_of_a_reset_run(
+    worker_on: WorkerOn, provider: Simulator
+) -> None:
+    phone = new_phone()
+    await provider.faults(SLOW.model_copy(update={"delay_ms": 3000}), RATE_LIMITED)
+    async with worker_on(
+        CGB_TIMEOUT="8000", CGB_RETRY_FOR="600", CGB_RECIPIENT_GAP="300"
+    ) as harness:
+        first = await harness.start(to=phone, message="one", inOrder=True)
+        await until(lambda: has_called(provider))
+        second = await harness.start(to=phone, message="two", inOrder=True)
+        await until(lambda: waits(harness, second))
+        third = await harness.start(to=phone, message="three", inOrder=True)
+        await until(lambda: waits(harness, third))
+        assert await outcome(harness, first) == "accepted"
+        await until(lambda: retrying(harness, second))
+        # Temporal repeats the signals of the earlier run to the new one.
+        await reset(harness, second)
+        assert await outcome(harness, third) == "accepted"
+        assert (await get_state(harness.client, second.id, wait=True)).outcome == "accepted"
+    assert [m["text"] for m in await provider.inbox(phone)] == ["one", "three", "two"]
 
 
 async def test_others_wait_behind_a_paused_send(worker_on: WorkerOn, provider: Simulator) -> None:
@@ -200,6 +246,28 @@ async def test_the_next_send_begins_after_a_killed_worker_held_a_turn(
             assert time.monotonic() - killed_at < GIVEN_UP_WITHIN_S + BUSY_S
             assert await outcome(harness, first) == "unknown"
     assert [m["text"] for m in await provider.inbox(phone)] == ["two"]
+
+
+async def task_of_send(harness: SendHarness, run: Started, is_scheduled: bool) -> int:
+    """Return the completion of the task that scheduled the send, or of the first one after it."""
+    history = await harness.client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()
+    scheduled = max(
+        (
+            event.activity_task_scheduled_event_attributes
+            for event in history.events
+            if event.HasField("activity_task_scheduled_event_attributes")
+        ),
+        key=lambda attributes: attributes.workflow_task_completed_event_id,
+    )
+    assert scheduled.activity_type.name == "send_flow"
+    task = scheduled.workflow_task_completed_event_id
+    if not is_scheduled:
+        return task
+    return min(
+        event.event_id
+        for event in history.events
+        if event.event_id > task and event.HasField("workflow_task_completed_event_attributes")
+    )
 
 
 def pause(run: Started) -> PauseActivityRequest:
