@@ -60,6 +60,7 @@ class BatchProgress:
             key=self._request.key,
             generation=self._request.generation,
             counts=checkpoint.ended + running + self._not_started,
+            in_queue=sum(part.in_queue for part in parts),
             retrying=sum(part.retrying for part in parts),
             retry_reason=next((part.retry_reason for part in parts if part.retrying), None),
             paused=checkpoint.paused,

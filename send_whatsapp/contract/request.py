@@ -183,9 +183,10 @@ class SendWhatsAppRequest(Request):
         True are equal in Python but are sent as different texts.
         """
         fields = self.model_dump(mode="json", by_alias=True, exclude={"send_at", "expires_at"})
-        if not self.in_order:
-            # The digests of running batches are older than this field.
-            del fields["inOrder"]
+        # The digests of running batches are older than these fields.
+        for name in ("inOrder", "ignoreOptOut"):
+            if not fields[name]:
+                del fields[name]
         return json.dumps(fields, sort_keys=True)
 
 

@@ -122,6 +122,14 @@ def test_two_requests_are_the_same_when_only_their_times_differ() -> None:
     assert plain.body() == read(message="m", inOrder=False).body()
     assert plain.body() == read(message="m", inOrder=None).body()
     assert plain.body() != read(message="m", inOrder=True).body()
+    assert plain.body() == read(message="m", ignoreOptOut=False).body()
+    assert plain.body() != read(message="m", ignoreOptOut=True).body()
+
+
+def test_new_fields_that_are_not_used_do_not_change_the_digest_of_a_running_batch() -> None:
+    assert json.loads(read(message="m").body()).keys() == {
+        *("to", "message", "template", "variables", "fileUrl", "fileType", "delivery")
+    }
 
 
 def test_two_requests_differ_if_their_texts_differ() -> None:

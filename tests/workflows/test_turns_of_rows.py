@@ -5,14 +5,17 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from temporalio.api.sdk.v1 import WorkflowMetadata
 
 from send_whatsapp.client import batches
 from send_whatsapp.contract.batch import Row
+from send_whatsapp.contract.names import batch_id
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from simulator.faults import Fault
 from simulator.process import Simulator
-from tests.conftest import WorkerOn, new_phone, until
+from tests.conftest import WorkerOn, cancel, new_phone, run_command, until
 from tests.workflows.conftest import Batch
+from tools.dev_server import DevServer
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -47,6 +50,37 @@ async def test_rows_for_one_person_go_out_in_file_order_and_hold_up_nobody(
     others = [message["at"] for message in found if message["phone"] != person]
     assert max(others) < by_person[3]["at"]
     assert {message["text"] for message in found} == {words(n) for n in range(2, 102)}
+
+
+async def test_the_status_says_how_many_rows_wait_for_their_turn(
+    worker_on: WorkerOn, provider: Simulator, server: DevServer
+) -> None:
+    person = new_phone()
+    limited = Fault(route="send_text", status=429, headers={"retry-after": "200"}, times=1)
+    await provider.faults(limited)
+    async with worker_on(CGB_RETRY_FOR="600", CGB_RECIPIENT_GAP="300") as harness:
+        first = await harness.start(to=person, message="one", inOrder=True)
+        await until(lambda: has_called(provider))
+        batch = Batch(harness, [*(row(n, person) for n in range(2, 5)), row(5, new_phone())])
+        await batch.start()
+
+        async def waiting() -> bool:
+            status = await batches.get_status(harness.client, batch.key)
+            return (status.in_queue, status.counts.accepted) == (3, 1)
+
+        await until(waiting)
+        handle = harness.client.get_workflow_handle(batch_id(batch.key))
+        metadata = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
+        assert metadata.current_details.endswith(". 3 of them wait for their turn")
+        shown = await run_command(
+            *("batch", "status", batch.key),
+            address=server.address,
+            task_queue=harness.task_queue,
+        )
+        assert "3 rows wait for their turn." in shown.out
+        assert (await cancel(harness.client, first.id)).outcome == "cancelled"
+        assert await batch.outcomes(120) == ["accepted"] * 4
+        assert (await batches.get_status(harness.client, batch.key)).in_queue == 0
 
 
 async def test_a_row_that_is_retried_keeps_its_turn(
@@ -112,3 +146,7 @@ async def test_a_row_with_a_wrong_number_fails_alone(
         batch = Batch(harness, [row(2, "+0"), row(3, new_phone())])
         await batch.start()
         assert await batch.outcomes() == ["failed", "accepted"]
+
+
+async def has_called(provider: Simulator) -> bool:
+    return bool(await provider.requests("send_text"))

@@ -77,6 +77,7 @@ BATCH_RUNNING = {
     "total": 2,
     "paused": False,
     "pauseReason": None,
+    "inQueue": 0,
     "retrying": 0,
     "retryReason": None,
     "sendAt": None,

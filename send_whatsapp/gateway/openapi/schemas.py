@@ -17,7 +17,7 @@ from send_whatsapp.contract.schema import request_schema, result_schema
 
 REFERENCE = "#/components/schemas/{model}"
 
-_COMMON_FIELDS = ("delivery", "sendAt", "expiresAt", "ignoreOptOut")
+_COMMON_FIELDS = ("delivery", "inOrder", "sendAt", "expiresAt", "ignoreOptOut")
 
 Count = Field(ge=0)
 
@@ -63,6 +63,7 @@ class BatchState(_Answer):
     total: int = Count
     paused: bool
     pause_reason: str | None
+    in_queue: int = Field(description="running rows that wait for their turn")
     retrying: int = Field(description="running rows that wait for another attempt")
     retry_reason: str | None
     send_at: datetime | None = Field(description="when the batch starts, if it starts later")
