@@ -3,12 +3,10 @@
 ADR 0006 says why.
 """
 
-import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import compress
 from operator import not_
-from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
@@ -35,6 +33,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from workflows.row_turns import RowTurns, takes_turn_now
     from workflows.sending import OutgoingMessage
+    from workflows.tasks import Defects, Tasks
     from workflows.turns import RunTurns, Turn
     from workflows.visibility import RowVisibility, count_send
 
@@ -54,36 +53,35 @@ class PartSending:
         on_pause: Callable[[str], None],
     ) -> None:
         self._rows = rows
-        self._turns = RowTurns(turns, rows)
+        self._defects = Defects()
+        self._turns = RowTurns(turns, rows, self._defects)
         self._gate = gate
         self._on_pause = on_pause
-        # Dictionaries, because they keep the order, which must be the same in a replay.
-        self._asking: dict[asyncio.Task[None], None] = {}
-        self._groups: dict[asyncio.Task[None], None] = {}
-        self._single_rows: dict[asyncio.Task[None], None] = {}
-        self._defect: BaseException | None = None
+        self._asking = Tasks(self._defects)
+        self._starting = Tasks(self._defects)
+        self._groups = Tasks(self._defects)
+        self._single_rows = Tasks(self._defects)
 
     async def run(self, settings: RunSettings) -> None:
         """Start rows as they may start, until all have ended or the part stops."""
-        sending_ready = asyncio.create_task(self._send_ready_rows(settings))
+        self._starting.spawn(self._start_ready_rows(settings))
         while count := await self._rows_to_start():
             self._start(self._rows.start(count), settings)
-        sending_ready.cancel()
+        self._starting.cancel()
 
     async def end(self) -> None:
         """End waiting rows as cancelled, withdraw rows in flight and wait for their end."""
         for row in self._rows.start(self._rows.waiting):
             self._rows.end(cancelled_row(row, self._gate))
-        await asyncio.gather(*self._asking, return_exceptions=True)
+        await self._asking.all_ended()
         for row in self._turns.stop():
             self._rows.end(cancelled_row(row, self._gate))
-        for task in self._single_rows:
-            task.cancel()
+        self._single_rows.cancel()
         # A group sees by itself that the part has stopped.
-        await asyncio.gather(*self._groups, *self._single_rows, return_exceptions=True)
+        await self._groups.all_ended()
+        await self._single_rows.all_ended()
         await self._turns.all_told()
-        if self._defect:
-            raise self._defect
+        self._defects.check()
 
     async def _rows_to_start(self) -> int:
         """Wait until rows may start, and return how many; 0 if all have ended or the part stops."""
@@ -93,11 +91,10 @@ class PartSending:
                     self._gate.stopped
                     or self._rows.all_ended
                     or self._room() > 0
-                    or self._defect is not None
+                    or bool(self._defects)
                 )
             )
-            if self._defect:
-                raise self._defect
+            self._defects.check()
             if self._gate.stopped or self._rows.all_ended:
                 return 0
             if count := self._gate.allowance.take(self._room()):
@@ -136,9 +133,7 @@ class PartSending:
     def _start(self, rows: Sequence[Row], settings: RunSettings) -> None:
         takes_turn = [settings.turns and takes_turn_now(row) for row in rows]
         if any(takes_turn):
-            self._spawn(
-                self._asking, self._start_in_turn(list(compress(rows, takes_turn)), settings)
-            )
+            self._asking.spawn(self._start_in_turn(list(compress(rows, takes_turn)), settings))
         self._send(list(compress(rows, map(not_, takes_turn))), settings)
 
     async def _start_in_turn(self, rows: Sequence[Row], settings: RunSettings) -> None:
@@ -156,7 +151,7 @@ class PartSending:
         else:
             self._send(begun, settings)
 
-    async def _send_ready_rows(self, settings: RunSettings) -> None:
+    async def _start_ready_rows(self, settings: RunSettings) -> None:
         """Send rows whose turn begins later, or give the turns back if the part is paused then."""
         while True:
             await workflow.wait_condition(
@@ -185,11 +180,11 @@ class PartSending:
                 self._end(row, failed_row(row, self._gate, error), kind, workflow.now())
                 continue
             if message is None:
-                self._spawn(self._single_rows, self._send_row(row, None, turn))
+                self._single_rows.spawn(self._send_row(row, None, turn))
             else:
                 group.append((row, message))
         if group:
-            self._spawn(self._groups, self._send_group(group, settings))
+            self._groups.spawn(self._send_group(group, settings))
 
     async def _send_group(
         self, group: Sequence[tuple[Row, OutgoingMessage]], settings: RunSettings
@@ -210,7 +205,7 @@ class PartSending:
                 self._rows.retry(row, end.failure.details.detail)
                 preparation = next_attempt(end, settings, self._flow(row))
                 turn = self._turns.turn_of(row)
-                self._spawn(self._single_rows, self._send_row(row, preparation, turn, started))
+                self._single_rows.spawn(self._send_row(row, preparation, turn, started))
 
         await RowGroup(
             [
@@ -251,17 +246,3 @@ class PartSending:
     def _flow(self, row: Row) -> FlowMatch | None:
         flow = self._gate.flows.get(row.request.template or "")
         return FlowMatch.model_validate(flow) if flow else None
-
-    def _spawn(
-        self, tasks: dict[asyncio.Task[None], None], coroutine: Coroutine[Any, Any, None]
-    ) -> None:
-        """Run a coroutine whose exception, a defect in our code, fails the workflow task."""
-
-        def done(task: asyncio.Task[None]) -> None:
-            del tasks[task]
-            if not task.cancelled():
-                self._defect = self._defect or task.exception()
-
-        task = asyncio.create_task(coroutine)
-        tasks[task] = None
-        task.add_done_callback(done)

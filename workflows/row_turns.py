@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from temporalio import workflow
 
@@ -11,6 +10,7 @@ with workflow.unsafe.imports_passed_through():
     from send_whatsapp.contract.batch import Row
     from send_whatsapp.contract.turns import Ended
     from workflows.part_rows import PartRows
+    from workflows.tasks import Defects, Tasks
     from workflows.turns import RunTurns, Turn, ask, ask_again_after
 
 
@@ -20,14 +20,13 @@ class RowTurns:
     A row that must wait is not in flight until its turn begins; then it is among the `ready` ones.
     """
 
-    def __init__(self, turns: RunTurns, rows: PartRows) -> None:
+    def __init__(self, turns: RunTurns, rows: PartRows, defects: Defects) -> None:
         self._turns = turns
         self._rows = rows
         self._queues: dict[str, deque[Row]] = {}
         self._asked: dict[int, Turn] = {}
         self._waiting: dict[int, Turn] = {}
-        # A dictionary, because it keeps the order, which must be the same in a replay.
-        self._tasks: dict[asyncio.Task[None], None] = {}
+        self._tasks = Tasks(defects)
         self.ready: list[Row] = []
 
     def turn_of(self, row: Row) -> Turn | None:
@@ -72,7 +71,7 @@ class RowTurns:
         queue = self._queues[row.request.to]
         queue.popleft()
         if queue:
-            self._spawn(self._ask_after(turn, queue[0]))
+            self._tasks.spawn(self._ask_after(turn, queue[0]))
         else:
             del self._queues[row.request.to]
 
@@ -93,8 +92,7 @@ class RowTurns:
 
     def stop(self) -> list[Row]:
         """Stop waiting; return the rows that have started and wait for their turns."""
-        for task in list(self._tasks):
-            task.cancel()
+        self._tasks.cancel()
         self.ready = []
         started = [row for queue in self._queues.values() for row in queue]
         waiting = [row for row in started if self._rows.waits_for_turn(row)]
@@ -120,7 +118,7 @@ class RowTurns:
                 begun.append(row)
             else:
                 self._rows.wait_for_turn(row)
-                self._spawn(self._wait(row, turn))
+                self._tasks.spawn(self._wait(row, turn))
         return begun
 
     async def _ask_after(self, before: Turn, row: Row) -> None:
@@ -130,7 +128,7 @@ class RowTurns:
 
     async def _wait(self, row: Row, turn: Turn) -> None:
         if not self._waiting:
-            self._spawn(self._ask_again())
+            self._tasks.spawn(self._ask_again())
         self._waiting[row.row] = turn
         await workflow.wait_condition(lambda: turn.is_granted)
         self._waiting.pop(row.row, None)
@@ -155,11 +153,6 @@ class RowTurns:
                 return
             except TimeoutError:
                 await ask(list(self._waiting.values()))
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks[task] = None
-        task.add_done_callback(lambda done: self._tasks.pop(done))
 
 
 def takes_turn_now(row: Row) -> bool:

@@ -1,9 +1,8 @@
 """SendWhatsAppTurns: keeps the turns, one message at a time to one person (ADR 0008)."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
@@ -25,6 +24,7 @@ with workflow.unsafe.imports_passed_through():
         TurnMessage,
     )
     from workflows.batch_progress import HistoryBudget
+    from workflows.tasks import Defects, Tasks
     from workflows.turn_queues import TurnQueues
 
 ASKS_PER_STEP = 20
@@ -52,25 +52,28 @@ class TurnKeeper:
         self._queues = TurnQueues(state)
         self._budget = HistoryBudget(state.steps_per_run)
         self._under_way = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._defects = Defects()
+        self._tasks = Tasks(self._defects)
 
     @workflow.run
     async def run(self, state: KeeperState) -> None:
         """Keep the turns; continue as new before the history grows too long."""
-        self._spawn(self._check_holders())
-        self._spawn(self._clean_up())
+        self._tasks.spawn(self._check_holders())
+        self._tasks.spawn(self._clean_up())
         if state.has_lost_state:
-            self._spawn(self._collect())
+            self._tasks.spawn(self._collect())
         while not self._budget.is_spent:
             await workflow.wait_condition(
-                lambda: bool(self._queues.messages) or self._budget.is_spent
+                lambda: bool(self._queues.messages) or self._budget.is_spent or bool(self._defects)
             )
+            self._defects.check()
             messages, self._queues.messages = self._queues.messages, []
             for message in messages:
                 self._under_way += 1
-                self._spawn(self._deliver(message))
+                self._tasks.spawn(self._deliver(message))
         # The next run tells sends what this one has to tell from now on.
-        await workflow.wait_condition(lambda: self._under_way == 0)
+        await workflow.wait_condition(lambda: self._under_way == 0 or bool(self._defects))
+        self._defects.check()
         next_state = self._queues.state(_now())
         workflow.continue_as_new(
             next_state.model_copy(update={"steps_per_run": state.steps_per_run})
@@ -137,11 +140,6 @@ class TurnKeeper:
             else:
                 self._queues.end(ended, _now())
         self._under_way -= 1
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def _now() -> float:
