@@ -41,6 +41,10 @@ export type SendWhatsAppRequest = {
    */
   delivery?: "at_least_once" | "at_most_once" | null;
   /**
+   * send only after the earlier messages to the same person have ended
+   */
+  inOrder?: boolean | null;
+  /**
    * do not send before this time (ISO 8601)
    */
   sendAt?: string | null;
