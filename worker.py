@@ -12,25 +12,12 @@ from temporalio.client import Client
 from temporalio.runtime import Runtime
 from temporalio.worker import PollerBehaviorAutoscaling, UnsandboxedWorkflowRunner, Worker
 
-from activities import groups
-from activities.contacts import ContactActivities
-from activities.flows import FlowActivities
-from activities.groups import REPORT_EVERY_S, GroupActivities
-from activities.keeper import Keeper
+from activities.group_sending import REPORT_EVERY_S, log_fields
 from activities.key_monitor import KeyMonitor
-from activities.opt_out import OptOutRules, OptOuts
-from activities.opt_out_changes import OptOutActivities
-from activities.parts import PartActivities
-from activities.preparation import PreparationActivities
-from activities.provider import START_TO_CLOSE_MARGIN_S, Provider
-from activities.retries import RetryLimits
-from activities.sender import Sender
-from activities.sending import SendActivities
+from activities.provider import START_TO_CLOSE_MARGIN_S
 from activities.turn_ends import TurnEndActivities
-from activities.turns import TurnActivities, Turns
 from send_whatsapp.cgb.client import CGBClient
 from send_whatsapp.cgb.errors import CGBError
-from send_whatsapp.contract.catalogue import Catalogue
 from send_whatsapp.contract.turns import keeper_task_queue
 from send_whatsapp.settings import (
     SettingsError,
@@ -44,6 +31,7 @@ from send_whatsapp.telemetry.metrics import ProviderMetrics
 from send_whatsapp.temporal import connection
 from send_whatsapp.temporal.process import exit_now
 from send_whatsapp.temporal.search_attributes import register_search_attributes
+from worker_activities import all_activities
 from workflows.send_batch import SendWhatsAppBatch
 from workflows.send_part import SendWhatsAppBatchPart
 from workflows.send_whatsapp import SendWhatsApp
@@ -81,7 +69,7 @@ def main() -> None:
         TemporalSettings.load()
     except SettingsError as error:
         sys.exit(str(error))
-    logs.set_up(settings.log_level, settings.log_format, groups.log_fields)
+    logs.set_up(settings.log_level, settings.log_format, log_fields)
     tracing.set_up(settings.otlp_endpoint, "send-whatsapp-worker")
     for warning in unknown_variables():
         logger.warning(warning)
@@ -173,70 +161,6 @@ async def connect(runtime: Runtime, within_s: float = CONNECT_WITHIN_S) -> Clien
                 raise CannotStart(str(error)) from error
             logger.warning("Temporal does not answer yet, trying again")
             await asyncio.sleep(1)
-
-
-def all_activities(
-    settings: WorkerSettings,
-    client: CGBClient,
-    monitor: KeyMonitor,
-    provider_metrics: ProviderMetrics,
-    catalogue: Catalogue,
-    *,
-    search_attributes: bool,
-) -> Sequence[Any]:
-    """Return every activity. `search_attributes`: whether runs may set search attributes."""
-    key = settings.api_key.get_secret_value()
-    provider = Provider(client, key, monitor, settings.timeout_s, provider_metrics.rate_limit_wait)
-    # A limit on activities is a limit on requests only if each activity makes one request.
-    one_request = settings.max_requests_per_minute is not None
-    rules = OptOutRules(settings.opt_out, settings.opt_out_tag, settings.opt_out_cache_s)
-    opt_outs = OptOuts(provider, rules)
-    contacts = ContactActivities(
-        provider,
-        opt_outs,
-        region=settings.default_region,
-        cache_timeout_s=settings.cache_timeout_s,
-        one_request=one_request,
-        on_cache=provider_metrics.cache,
-    )
-    flows = FlowActivities(
-        provider,
-        configured=settings.templates,
-        catalogue=catalogue,
-        cache_timeout_s=settings.cache_timeout_s,
-        on_cache=provider_metrics.cache,
-    )
-    sender = Sender(provider, contacts, opt_outs)
-    turns = Turns(Keeper(settings.task_queue), key=key, gap_s=settings.recipient_gap_s)
-    sends = SendActivities(sender, turns)
-    groups = GroupActivities(sender, contacts, turns)
-    preparation = PreparationActivities(
-        contacts,
-        flows,
-        catalogue,
-        turns,
-        timeout_s=settings.timeout_s,
-        retry=RetryLimits(attempts=settings.retry_attempts + 1, retry_for_s=settings.retry_for_s),
-        search_attributes=search_attributes,
-        one_request=one_request,
-    )
-    return [
-        preparation.read_settings,
-        preparation.prepare,
-        contacts.resolve_contact,
-        flows.find_flow,
-        sends.send_text,
-        sends.send_flow,
-        sends.send_file,
-        sends.stop_retries,
-        sends.end_overdue_attempts,
-        groups.send_rows,
-        groups.read_group,
-        groups.stop_group,
-        PartActivities().part_status,
-        *OptOutActivities(provider, opt_outs).all(),
-        TurnActivities(turns, contacts).ask_for_turns,
-    ]
 
 
 def build_worker(client: Client, settings: WorkerSettings, activities: Sequence[Any]) -> Worker:

@@ -12,9 +12,9 @@ from activities.failures import check_lost_attempts, lookup_failure, map_unexpec
 from activities.provider import Provider
 from activities.retries import RetryLimits
 from activities.single_flight import SingleFlight
+from send_whatsapp.cgb.account_responses import Flow
 from send_whatsapp.cgb.client import Budget
 from send_whatsapp.cgb.errors import CGBError
-from send_whatsapp.cgb.responses import Flow
 from send_whatsapp.contract.catalogue import Catalogue
 from send_whatsapp.contract.templates import FlowMatch, match, variable_name
 

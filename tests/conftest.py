@@ -43,6 +43,7 @@ from send_whatsapp.temporal.search_attributes import register_search_attributes
 from simulator.process import Simulator, simulator
 from tools.dev_server import DevServer, dev_server
 from tools.temporal_cli import NoServer
+from worker_activities import all_activities
 
 # No deadline: the first phone number loads data, and machines may be busy.
 hypothesis_settings.register_profile("ours", deadline=None, derandomize=True)
@@ -182,7 +183,7 @@ def worker_on(
         meters = ProviderMetrics(runtime.metric_meter)
         key = settings.api_key.get_secret_value()
         async with CGBClient(settings.api_url, key, observe=meters.provider_call) as provider:
-            activities = worker_module.all_activities(
+            activities = all_activities(
                 settings,
                 provider,
                 KeyMonitor(provider, settings.timeout_s),

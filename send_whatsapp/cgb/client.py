@@ -11,11 +11,12 @@ from typing import Any, Self
 
 import httpx
 
-from send_whatsapp.cgb import contact_responses, responses
+from send_whatsapp.cgb import account_responses, contact_responses, responses
+from send_whatsapp.cgb.account_responses import Account, CustomField, Flow
 from send_whatsapp.cgb.body import MAX_BODY
 from send_whatsapp.cgb.contact_responses import Contact
 from send_whatsapp.cgb.errors import Unavailable
-from send_whatsapp.cgb.responses import Account, CustomField, Flow, Response
+from send_whatsapp.cgb.responses import Response
 from send_whatsapp.cgb.transport import TRANSPORT_ERRORS, track_progress, transport
 
 logger = logging.getLogger(__name__)
@@ -88,12 +89,16 @@ class CGBClient:
     async def account(self, budget: Budget) -> Account:
         """Return the account that the key belongs to."""
         route = "GET /accounts/me"
-        return responses.account(await self.call("check the key", route, "accounts/me", budget))
+        return account_responses.account(
+            await self.call("check the key", route, "accounts/me", budget)
+        )
 
     async def flows(self, budget: Budget) -> list[Flow]:
         """Return all flows of the account."""
         route = "GET /accounts/flows"
-        return responses.flows(await self.call("list the flows", route, "accounts/flows", budget))
+        return account_responses.flows(
+            await self.call("list the flows", route, "accounts/flows", budget)
+        )
 
     async def custom_fields(self, budget: Budget) -> list[CustomField]:
         """Return the custom fields of the account."""
@@ -103,7 +108,7 @@ class CGBClient:
             "accounts/custom_fields",
             budget,
         )
-        return responses.custom_fields(response)
+        return account_responses.custom_fields(response)
 
     async def find_contact(self, phone: str, budget: Budget) -> Contact | None:
         """Return the contact whose phone is exactly `phone`, or None."""

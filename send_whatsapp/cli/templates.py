@@ -15,7 +15,7 @@ from send_whatsapp.settings import SettingsError, WorkerSettings, load_catalogue
 from send_whatsapp.temporal.process import exit_now
 
 if TYPE_CHECKING:
-    from send_whatsapp.cgb.responses import Flow
+    from send_whatsapp.cgb.account_responses import Flow
 
 app = typer.Typer()
 

@@ -21,7 +21,7 @@ from send_whatsapp.gateway.body import typed_body
 from send_whatsapp.gateway.disconnect import while_connected
 from send_whatsapp.gateway.headers import preferred_wait_s
 from send_whatsapp.gateway.openapi import operations
-from send_whatsapp.gateway.openapi.operations import PhoneNumber
+from send_whatsapp.gateway.openapi.parameters import PhoneNumber
 from send_whatsapp.gateway.openapi.schemas import OptOutBody
 from send_whatsapp.gateway.places import Places
 from send_whatsapp.gateway.problems import invalid_fields

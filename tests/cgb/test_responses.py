@@ -11,17 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from send_whatsapp.cgb import contact_responses, responses
+from send_whatsapp.cgb import account_responses, contact_responses, responses
+from send_whatsapp.cgb.account_responses import Flow
 from send_whatsapp.cgb.contact_responses import Contact
 from send_whatsapp.cgb.errors import CGBError
-from send_whatsapp.cgb.responses import Flow, Response
+from send_whatsapp.cgb.responses import Response
 
 FOLDER = Path(__file__).parent / "responses"
 MEANINGS = {
     "find": contact_responses.found_contact,
     "create": contact_responses.created_contact,
-    "account": responses.account,
-    "flows": responses.flows,
+    "account": account_responses.account,
+    "flows": account_responses.flows,
     "send": responses.sent,
 }
 CASES = [

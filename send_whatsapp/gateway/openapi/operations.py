@@ -1,51 +1,11 @@
-"""What the OpenAPI document says about each route: parameters, bodies, answers and problems."""
+"""What the OpenAPI document says about each route: bodies, answers and problems."""
 
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from fastapi import Path
-
-from send_whatsapp.contract.names import MAX_BATCH_KEY_LENGTH, MAX_ID_LENGTH
 from send_whatsapp.gateway.openapi import examples
+from send_whatsapp.gateway.openapi.parameters import KEY, PREFER
 from send_whatsapp.gateway.openapi.schemas import REFERENCE, message_schema, upload_parameters
 from send_whatsapp.gateway.problems import MEDIA_TYPE
-
-_BARE: Final = "[!#-~]([ -~]{0,198}[!-~])?"
-_QUOTED_CHARACTER: Final = r'([!#-\[\]-~]|\\["\\])'
-_QUOTED: Final = f'"{_QUOTED_CHARACTER}(( |{_QUOTED_CHARACTER}){{0,198}}{_QUOTED_CHARACTER})?"'
-IDEMPOTENCY_KEY: Final = f'^(?!"?(batch-|webhook:))({_QUOTED}|{_BARE})$'
-
-MessageId = Annotated[
-    str,
-    Path(
-        description="the message's id: its key, or the random id of a message without a key",
-        json_schema_extra={"minLength": 1, "maxLength": MAX_ID_LENGTH},
-    ),
-]
-BatchKey = Annotated[
-    str,
-    Path(
-        description="the batch's key",
-        json_schema_extra={
-            "minLength": 1,
-            "maxLength": MAX_BATCH_KEY_LENGTH,
-            "pattern": "^[!-~]([ -~]*[!-~])?$",
-        },
-    ),
-]
-PhoneNumber = Annotated[
-    str,
-    Path(
-        description="phone number in any usual notation, for example +1234567890",
-        json_schema_extra={"minLength": 1, "maxLength": 100},
-    ),
-]
-WebhookName = Annotated[
-    str,
-    Path(
-        description="the webhook's name in GATEWAY_WEBHOOKS_FILE",
-        json_schema_extra={"minLength": 1, "maxLength": 60, "pattern": "^[a-z0-9][a-z0-9-]*$"},
-    ),
-]
 
 _PROBLEMS: Final = {
     400: "The body is not valid JSON, or the Idempotency-Key is malformed",
@@ -103,22 +63,6 @@ def _json_body(schema: dict[str, Any], shown: dict[str, Any] | None = None) -> d
     return {"required": True, "content": {"application/json": content}}
 
 
-_PREFER: Final = {
-    "name": "Prefer",
-    "in": "header",
-    "description": "wait=N: answer when the run is closed, at the latest after N seconds",
-    "schema": {"type": "string", "maxLength": 1000},
-    "example": "wait=10",
-}
-_KEY: Final = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "description": "1 to 200 printable ASCII characters, quoted or bare, not beginning with"
-    " `batch-` or `webhook:`; one key is one run",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 402, "pattern": IDEMPOTENCY_KEY},
-    "example": '"order-4711"',
-}
-
 _STARTED: Final = {
     202: _answer(
         "MessageState",
@@ -141,7 +85,7 @@ POST_MESSAGE: dict[str, Any] = {
     "summary": "Send a message",
     "responses": _STARTED | _problems(*_OF_A_BODY),
     "openapi_extra": {
-        "parameters": [_KEY, _PREFER],
+        "parameters": [KEY, PREFER],
         "requestBody": _json_body(message_schema(), examples.REQUESTS),
     },
 }
@@ -182,7 +126,7 @@ POST_WEBHOOK: dict[str, Any] = {
     "responses": _STARTED
     | {204: {"description": "The webhook's condition does not hold: nothing is sent"}}
     | _problems(404, *_OF_A_BODY),
-    "openapi_extra": {"parameters": [_PREFER], "requestBody": _json_body({})},
+    "openapi_extra": {"parameters": [PREFER], "requestBody": _json_body({})},
 }
 
 POST_BATCH: dict[str, Any] = {
@@ -261,7 +205,7 @@ POST_OPT_OUT: dict[str, Any] = {
     "summary": "Record that a person does not want messages",
     "responses": _CHANGE_STARTED | _problems(*_OF_A_BODY),
     "openapi_extra": {
-        "parameters": [_PREFER],
+        "parameters": [PREFER],
         "requestBody": _json_body(
             {"$ref": REFERENCE.format(model="OptOut")}, {"number": {"to": "+1234567890"}}
         ),
@@ -273,7 +217,7 @@ DELETE_OPT_OUT: dict[str, Any] = {
     "status_code": 202,
     "summary": "Record that a person wants messages again",
     "responses": _CHANGE_STARTED | _problems(400, 401, 422, 429, 503),
-    "openapi_extra": {"parameters": [_PREFER]},
+    "openapi_extra": {"parameters": [PREFER]},
 }
 
 READY: dict[str, Any] = {

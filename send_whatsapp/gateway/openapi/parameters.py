@@ -1,0 +1,61 @@
+"""The parameters of the routes: parts of the path, and headers."""
+
+from typing import Annotated, Final
+
+from fastapi import Path
+
+from send_whatsapp.contract.names import MAX_BATCH_KEY_LENGTH, MAX_ID_LENGTH
+
+_BARE: Final = "[!#-~]([ -~]{0,198}[!-~])?"
+_QUOTED_CHARACTER: Final = r'([!#-\[\]-~]|\\["\\])'
+_QUOTED: Final = f'"{_QUOTED_CHARACTER}(( |{_QUOTED_CHARACTER}){{0,198}}{_QUOTED_CHARACTER})?"'
+IDEMPOTENCY_KEY: Final = f'^(?!"?(batch-|webhook:))({_QUOTED}|{_BARE})$'
+
+MessageId = Annotated[
+    str,
+    Path(
+        description="the message's id: its key, or the random id of a message without a key",
+        json_schema_extra={"minLength": 1, "maxLength": MAX_ID_LENGTH},
+    ),
+]
+BatchKey = Annotated[
+    str,
+    Path(
+        description="the batch's key",
+        json_schema_extra={
+            "minLength": 1,
+            "maxLength": MAX_BATCH_KEY_LENGTH,
+            "pattern": "^[!-~]([ -~]*[!-~])?$",
+        },
+    ),
+]
+PhoneNumber = Annotated[
+    str,
+    Path(
+        description="phone number in any usual notation, for example +1234567890",
+        json_schema_extra={"minLength": 1, "maxLength": 100},
+    ),
+]
+WebhookName = Annotated[
+    str,
+    Path(
+        description="the webhook's name in GATEWAY_WEBHOOKS_FILE",
+        json_schema_extra={"minLength": 1, "maxLength": 60, "pattern": "^[a-z0-9][a-z0-9-]*$"},
+    ),
+]
+
+PREFER: Final = {
+    "name": "Prefer",
+    "in": "header",
+    "description": "wait=N: answer when the run is closed, at the latest after N seconds",
+    "schema": {"type": "string", "maxLength": 1000},
+    "example": "wait=10",
+}
+KEY: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "1 to 200 printable ASCII characters, quoted or bare, not beginning with"
+    " `batch-` or `webhook:`; one key is one run",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 402, "pattern": IDEMPOTENCY_KEY},
+    "example": '"order-4711"',
+}
