@@ -88,26 +88,20 @@ class CGBClient:
 
     async def account(self, budget: Budget) -> Account:
         """Return the account that the key belongs to."""
-        route = "GET /accounts/me"
-        return account_responses.account(
-            await self.call("check the key", route, "accounts/me", budget)
-        )
+        path = "accounts/me"
+        response = await self.call("check the key", f"GET /{path}", path, budget)
+        return account_responses.account(response)
 
     async def flows(self, budget: Budget) -> list[Flow]:
         """Return all flows of the account."""
-        route = "GET /accounts/flows"
-        return account_responses.flows(
-            await self.call("list the flows", route, "accounts/flows", budget)
-        )
+        path = "accounts/flows"
+        response = await self.call("list the flows", f"GET /{path}", path, budget)
+        return account_responses.flows(response)
 
     async def custom_fields(self, budget: Budget) -> list[CustomField]:
         """Return the custom fields of the account."""
-        response = await self.call(
-            "list the custom fields",
-            "GET /accounts/custom_fields",
-            "accounts/custom_fields",
-            budget,
-        )
+        path = "accounts/custom_fields"
+        response = await self.call("list the custom fields", f"GET /{path}", path, budget)
         return account_responses.custom_fields(response)
 
     async def find_contact(self, phone: str, budget: Budget) -> Contact | None:

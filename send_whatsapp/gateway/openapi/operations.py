@@ -3,8 +3,8 @@
 from typing import Any, Final
 
 from send_whatsapp.gateway.openapi import examples
-from send_whatsapp.gateway.openapi.parameters import KEY, PREFER
-from send_whatsapp.gateway.openapi.schemas import REFERENCE, message_schema, upload_parameters
+from send_whatsapp.gateway.openapi.parameters import KEY, PREFER, upload_parameters
+from send_whatsapp.gateway.openapi.schemas import REFERENCE, message_schema
 from send_whatsapp.gateway.problems import MEDIA_TYPE
 
 _PROBLEMS: Final = {

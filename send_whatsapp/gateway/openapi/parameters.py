@@ -1,10 +1,11 @@
-"""The parameters of the routes: parts of the path, and headers."""
+"""The parameters of the routes: parts of the path, headers, and the query of an upload."""
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import Path
 
 from send_whatsapp.contract.names import MAX_BATCH_KEY_LENGTH, MAX_ID_LENGTH
+from send_whatsapp.gateway.openapi.schemas import component_schemas
 
 _BARE: Final = "[!#-~]([ -~]{0,198}[!-~])?"
 _QUOTED_CHARACTER: Final = r'([!#-\[\]-~]|\\["\\])'
@@ -59,3 +60,21 @@ KEY: Final = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 402, "pattern": IDEMPOTENCY_KEY},
     "example": '"order-4711"',
 }
+
+
+def upload_parameters() -> list[dict[str, Any]]:
+    """Return the query parameters of an upload: the fields that a batch has beside its rows.
+
+    OpenAPI cannot describe `variables.NAME=...`, whose names are free.
+    """
+    fields = component_schemas()["Batch"]["properties"]
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "description": field["description"],
+            "schema": {key: part for key, part in field.items() if key != "description"},
+        }
+        for name, field in fields.items()
+        if name not in ("key", "rows", "variables")
+    ]

@@ -197,24 +197,6 @@ def message_schema() -> dict[str, Any]:
     return {"oneOf": [_reference(name) for name in _messages()]}
 
 
-def upload_parameters() -> list[dict[str, Any]]:
-    """Return the query parameters of an upload: the fields that a batch has beside its rows.
-
-    OpenAPI cannot describe `variables.NAME=...`, whose names are free.
-    """
-    fields = component_schemas()["Batch"]["properties"]
-    return [
-        {
-            "name": name,
-            "in": "query",
-            "description": field["description"],
-            "schema": {key: part for key, part in field.items() if key != "description"},
-        }
-        for name, field in fields.items()
-        if name not in ("key", "rows", "variables")
-    ]
-
-
 def _messages() -> dict[str, Any]:
     """Return a schema for each kind of message, with all fields that it may have."""
     return {
