@@ -123,7 +123,7 @@ async def test_a_turn_that_a_signal_has_granted_is_not_that_of_a_reset_run(
     phone = new_phone()
     await provider.faults(HELD)
     async with worker_on(
-        CGB_TIMEOUT="60000", CGB_RETRY_FOR="600", CGB_RECIPIENT_GAP="300"
+        CGB_TIMEOUT="20000", CGB_RETRY_FOR="600", CGB_RECIPIENT_GAP="300"
     ) as harness:
         first = await harness.start(to=phone, message="one", inOrder=True)
         await until(lambda: has_called(provider))
