@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from send_whatsapp.contract.batch import Counts, Row, RowOutcome
 from send_whatsapp.contract.errors import utc
 
-REPORT_EVERY_ROWS = 25
+REPORT_EVERY_ROWS = 50
 REPORT_AFTER = timedelta(seconds=5)
 """A part reports after so many rows, or with the next row that ends after this time."""
 
