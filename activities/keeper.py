@@ -47,6 +47,10 @@ REPORT_WITHIN_S = 9.0
 a killed worker may lose, and not after a completion that the SDK has given up. The keeper finds the
 others out by itself."""
 
+REPORT_ALONE = 20
+"""So many ends that no ticket takes along have an update of their own, such as the last ones of a
+batch. Otherwise the next messages to these people would wait until the keeper has read their
+runs."""
 
 _WITH_STATE = (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.CONTINUED_AS_NEW)
 
@@ -75,6 +79,7 @@ class Keeper:
         self._reports: list[Ended] = []
         self._gap_s = 0.0
         self._calling: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     def ask(self, ask: Ask, gap_s: float) -> asyncio.Future[Place]:
         """Return the future answer to a ticket, TimeoutError if the keeper does not answer.
@@ -95,16 +100,27 @@ class Keeper:
     def ended(self, person: str, ticket: Ticket) -> None:
         """Report the end of an attempt that ends its turn, with one of the next tickets."""
         self._ended.append(_Ended(person, ticket, time.monotonic()))
+        if self._watching is None and len(self._ended) >= REPORT_ALONE:
+            self._watching = asyncio.create_task(self._report_alone(activity.client()))
+
+    async def _report_alone(self, client: Client) -> None:
+        """Report ends that no ticket takes along."""
+        while len(self._ended) >= REPORT_ALONE:
+            oldest = self._ended[0]
+            await asyncio.sleep(REPORT_WITHIN_S / 2)
+            if self._calling is None and self._ended[:1] == [oldest]:
+                self._calling = asyncio.create_task(self._call(client))
+        self._watching = None
 
     async def _call(self, client: Client) -> None:
         """Call the keeper until every ticket has an answer."""
-        while self._asked:
+        while True:
             asked, self._asked = self._asked[:MAX_ASKS], self._asked[MAX_ASKS:]
             # A step that has waited too long will ask again.
-            asked = [each for each in asked if not each.answer.done()]
-            if asked:
-                await self._take(client, asked)
-                await asyncio.sleep(GATHER_S)
+            await self._take(client, [each for each in asked if not each.answer.done()])
+            await asyncio.sleep(GATHER_S)
+            if not self._asked:
+                break
         self._calling = None
 
     async def _take(self, client: Client, asked: list[_Asked]) -> None:

@@ -1,5 +1,6 @@
 """Turns of rows: many in one update, in file order for each person, and none held for nothing."""
 
+import json
 import uuid
 from itertools import pairwise
 from typing import Any
@@ -11,6 +12,7 @@ from send_whatsapp.client import batches
 from send_whatsapp.contract.batch import Row
 from send_whatsapp.contract.names import batch_id
 from send_whatsapp.contract.request import SendWhatsAppRequest
+from send_whatsapp.contract.turns import keeper_id
 from simulator.faults import Fault
 from simulator.process import Simulator
 from tests.conftest import WorkerOn, cancel, new_phone, run_command, until
@@ -150,3 +152,29 @@ async def test_a_row_with_a_wrong_number_fails_alone(
 
 async def has_called(provider: Simulator) -> bool:
     return bool(await provider.requests("send_text"))
+
+
+async def test_a_batch_tells_the_keeper_its_last_turns_though_nothing_else_is_sent(
+    worker_on: WorkerOn, provider: Simulator
+) -> None:
+    rows = [row(n, new_phone()) for n in range(2, 32)]
+    async with worker_on() as harness:
+        batch = Batch(harness, rows)
+        await batch.start()
+        assert set(await batch.outcomes()) == {"accepted"}
+        keeper = harness.client.get_workflow_handle(keeper_id(harness.task_queue))
+
+        async def all_told() -> bool:
+            history = await keeper.fetch_history()
+            found = [
+                json.loads(
+                    event.workflow_execution_update_accepted_event_attributes.accepted_request.input.args.payloads[
+                        0
+                    ].data
+                )
+                for event in history.events
+                if event.HasField("workflow_execution_update_accepted_event_attributes")
+            ]
+            return sum(len(take["ended"]) for take in found) == len(rows)
+
+        await until(all_told)
