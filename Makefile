@@ -83,7 +83,7 @@ api-fuzz: setup temporal ## Call the gateway with generated requests (schemathes
 callback-proof: setup temporal ## Send 1,000 messages with callbacks while workers are killed (5 minutes)
 	@$(BIN)/python -m tools.callback_proof
 
-chaos: setup temporal ## Send 300 messages while everything fails (5 minutes; ARGS="--seed 1")
+chaos: setup temporal ## Send 300 messages while everything fails (5 minutes; ARGS="--turns")
 	@$(BIN)/python -m tools.chaos $(ARGS)
 
 format: setup ## Format the code

@@ -12,40 +12,38 @@ from temporalio.client import Client
 from temporalio.runtime import Runtime
 from temporalio.worker import PollerBehaviorAutoscaling, UnsandboxedWorkflowRunner, Worker
 
-from activities import groups
 from activities.callbacks import CallbackActivities
-from activities.contacts import ContactActivities
-from activities.flows import FlowActivities
-from activities.groups import REPORT_EVERY_S, GroupActivities
+from activities.group_sending import REPORT_EVERY_S, log_fields
 from activities.key_monitor import KeyMonitor
-from activities.parts import PartActivities
-from activities.preparation import PreparationActivities
-from activities.provider import Provider
-from activities.retries import RetryLimits
-from activities.sender import Sender
-from activities.sending import SendActivities
+from activities.provider import START_TO_CLOSE_MARGIN_S
+from activities.turn_ends import TurnEndActivities
 from callback_worker import build_callback_workers, declared_callbacks, receivers_for
 from send_whatsapp.cgb.client import CGBClient
 from send_whatsapp.cgb.errors import CGBError
+from send_whatsapp.contract.turns import keeper_task_queue
 from send_whatsapp.settings import (
     SettingsError,
     TemporalSettings,
     WorkerSettings,
+    load_catalogue,
     unknown_variables,
 )
 from send_whatsapp.telemetry import logs, metrics, tracing
 from send_whatsapp.telemetry.metrics import ProviderMetrics
 from send_whatsapp.temporal import connection
-from send_whatsapp.temporal.process import exit_now
+from send_whatsapp.temporal.process import collect_garbage_seldom, exit_now
 from send_whatsapp.temporal.search_attributes import register_search_attributes
 from send_whatsapp.temporal.workers import running
+from worker_activities import all_activities
 from workflows.send_batch import SendWhatsAppBatch
 from workflows.send_part import SendWhatsAppBatchPart
 from workflows.send_whatsapp import SendWhatsApp
+from workflows.set_opt_out import SetOptOut
+from workflows.turn_keeper import TurnKeeper
 
 logger = logging.getLogger("worker")
 
-WORKFLOWS: Sequence[type] = (SendWhatsApp, SendWhatsAppBatch, SendWhatsAppBatchPart)
+WORKFLOWS: Sequence[type] = (SendWhatsApp, SendWhatsAppBatch, SendWhatsAppBatchPart, SetOptOut)
 
 SHUTDOWN_MARGIN_S = 10
 """Seconds that a running activity gets after the deadline of its calls when the worker stops."""
@@ -74,7 +72,7 @@ def main() -> None:
         TemporalSettings.load()
     except SettingsError as error:
         sys.exit(str(error))
-    logs.set_up(settings.log_level, settings.log_format, groups.log_fields)
+    logs.set_up(settings.log_level, settings.log_format, log_fields)
     tracing.set_up(settings.otlp_endpoint, "send-whatsapp-worker")
     for warning in unknown_variables():
         logger.warning(warning)
@@ -95,6 +93,7 @@ async def run(settings: WorkerSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     declared = declared_callbacks(settings)
+    catalogue = load_catalogue(settings.templates_file)
     runtime = start_runtime(settings.metrics_bind)
     provider_metrics = ProviderMetrics(runtime.metric_meter)
 
@@ -112,13 +111,20 @@ async def run(settings: WorkerSettings) -> None:
         client = await connect(runtime)
         search_attributes = await register_search_attributes(client)
         activities = all_activities(
-            settings, provider, monitor, provider_metrics, search_attributes=search_attributes
+            settings,
+            provider,
+            monitor,
+            provider_metrics,
+            catalogue,
+            search_attributes=search_attributes,
         )
         callbacks = CallbackActivities(declared, receivers)
         async with running(
+            build_keeper(client, settings),
             build_worker(client, settings, [*activities, callbacks.wants_event]),
             *build_callback_workers(client, settings, callbacks),
         ):
+            collect_garbage_seldom()
             logger.info("serving task queue %s", settings.task_queue)
             await until_stopped(stop, monitor)
             logger.info("stopping; running activities may finish")
@@ -170,63 +176,11 @@ async def connect(runtime: Runtime, within_s: float = CONNECT_WITHIN_S) -> Clien
             await asyncio.sleep(1)
 
 
-def all_activities(
-    settings: WorkerSettings,
-    client: CGBClient,
-    monitor: KeyMonitor,
-    provider_metrics: ProviderMetrics,
-    *,
-    search_attributes: bool,
-) -> Sequence[Any]:
-    """Return every activity. `search_attributes`: whether runs may set search attributes."""
-    key = settings.api_key.get_secret_value()
-    provider = Provider(client, key, monitor, settings.timeout_s, provider_metrics.rate_limit_wait)
-    # A limit on activities is a limit on requests only if each activity makes one request.
-    one_request = settings.max_requests_per_minute is not None
-    contacts = ContactActivities(
-        provider,
-        region=settings.default_region,
-        cache_timeout_s=settings.cache_timeout_s,
-        one_request=one_request,
-        on_cache=provider_metrics.cache,
-    )
-    flows = FlowActivities(
-        provider,
-        configured=settings.templates,
-        cache_timeout_s=settings.cache_timeout_s,
-        on_cache=provider_metrics.cache,
-    )
-    sender = Sender(provider, contacts)
-    sends = SendActivities(sender)
-    groups = GroupActivities(sender, contacts)
-    preparation = PreparationActivities(
-        contacts,
-        flows,
-        timeout_s=settings.timeout_s,
-        retry=RetryLimits(attempts=settings.retry_attempts + 1, retry_for_s=settings.retry_for_s),
-        search_attributes=search_attributes,
-        one_request=one_request,
-    )
-    return [
-        preparation.read_settings,
-        preparation.prepare,
-        contacts.resolve_contact,
-        flows.find_flow,
-        sends.send_text,
-        sends.send_flow,
-        sends.send_file,
-        sends.stop_retries,
-        sends.end_overdue_attempts,
-        groups.send_rows,
-        groups.read_group,
-        groups.stop_group,
-        PartActivities().part_status,
-    ]
-
-
 def build_worker(client: Client, settings: WorkerSettings, activities: Sequence[Any]) -> Worker:
     """Return the worker of the task queue, with every workflow and these activities."""
     per_minute = settings.max_requests_per_minute
+    # A send may have to ask whether the person has opted out, and then makes two requests.
+    requests = 2 if settings.opt_out == "respect" else 1
     return Worker(
         client,
         task_queue=settings.task_queue,
@@ -240,12 +194,28 @@ def build_worker(client: Client, settings: WorkerSettings, activities: Sequence[
         # After a worker is killed, its runs wait this long before another worker takes them.
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=5),
         graceful_shutdown_timeout=timedelta(seconds=settings.timeout_s + SHUTDOWN_MARGIN_S),
-        max_task_queue_activities_per_second=per_minute / 60 if per_minute else None,
+        max_task_queue_activities_per_second=per_minute / 60 / requests if per_minute else None,
         # Eager activities do not pass through the task queue, so its rate limit misses them.
         disable_eager_activity_execution=per_minute is not None,
         # Otherwise the reports of a group are held back for half a minute.
         max_heartbeat_throttle_interval=timedelta(seconds=REPORT_EVERY_S),
         default_heartbeat_throttle_interval=timedelta(seconds=REPORT_EVERY_S),
+        on_fatal_error=_log_fatal,
+    )
+
+
+def build_keeper(client: Client, settings: WorkerSettings) -> Worker:
+    """Return the worker of the keeper of turns; it has a task queue of its own (ADR 0008)."""
+    ends = TurnEndActivities(settings.timeout_s + START_TO_CLOSE_MARGIN_S)
+    return Worker(
+        client,
+        task_queue=keeper_task_queue(settings.task_queue),
+        workflows=[TurnKeeper],
+        activities=[ends.find_ended_turns],
+        no_remote_activities=True,
+        workflow_runner=UnsandboxedWorkflowRunner(),
+        # After the worker that has the keeper in its cache is killed, sends wait this long for it.
+        sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
         on_fatal_error=_log_fatal,
     )
 

@@ -1,6 +1,7 @@
 """Contact resolution: from a phone number to the provider's contact id, cached."""
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 
 from cachetools import TTLCache
 from pydantic import BaseModel
@@ -8,10 +9,12 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.failures import check_lost_attempts, lookup_failure, map_unexpected_errors
+from activities.opt_out import OptOuts
 from activities.provider import Provider
 from activities.retries import RetryLimits
 from activities.single_flight import SingleFlight
 from send_whatsapp.cgb.client import Budget
+from send_whatsapp.cgb.contact_responses import Contact as FoundContact
 from send_whatsapp.cgb.errors import CGBError
 from send_whatsapp.contract.attempts import AttemptFailure
 from send_whatsapp.contract.errors import ErrorType, failure
@@ -37,10 +40,14 @@ class ResolveContact(BaseModel):
 
 
 class Contact(BaseModel):
-    """The recipient: phone number (E.164) and the provider's contact id."""
+    """The recipient: phone number (E.164) and the provider's contact id.
+
+    `may_write_at` is the time at which the provider last showed that the person has not opted out.
+    """
 
     to: str
     contact_id: str
+    may_write_at: datetime | None = None
 
 
 class Resolution(BaseModel):
@@ -60,6 +67,7 @@ class ContactActivities:
     def __init__(
         self,
         provider: Provider,
+        opt_outs: OptOuts,
         *,
         region: str,
         cache_timeout_s: float,
@@ -67,6 +75,7 @@ class ContactActivities:
         on_cache: OnCache = lambda cache, hit: None,
     ) -> None:
         self._provider = provider
+        self._opt_outs = opt_outs
         self._region = region
         self._one_request = one_request
         self._on_cache = on_cache
@@ -91,6 +100,11 @@ class ContactActivities:
             return None
         self._on_cache("contacts", True)
         return contact_id
+
+    def contact(self, number: str, contact_id: str) -> Contact:
+        """Return the contact with what this worker knows about its opt-out."""
+        at = self._opt_outs.may_write_at(contact_id)
+        return Contact(to=number, contact_id=contact_id, may_write_at=at)
 
     def forget(self, contact_id: str) -> None:
         """Ignore the cached numbers of a contact that the provider no longer knows.
@@ -118,7 +132,7 @@ class ContactActivities:
                     raise self._provider.handle_failure(error) from None
             if contact_id is None:
                 return Resolution(next_step=request.step + 1)
-            return Resolution(contact=Contact(to=number, contact_id=contact_id))
+            return Resolution(contact=self.contact(number, contact_id))
 
     async def look_up(self, number: str, retry: RetryLimits, step: int = 0) -> str | None:
         """Return the contact id of an E.164 number from the provider, from this step on.
@@ -145,16 +159,17 @@ class ContactActivities:
     async def _find(self, number: str, step: int, budget: Budget) -> str | None:
         self._on_cache("contacts", False)
         client = self._provider.client
-        steps: list[Callable[[], Awaitable[str | None]]] = [
+        steps: list[Callable[[], Awaitable[FoundContact | None]]] = [
             lambda: client.find_contact(number, budget),
             lambda: client.find_contact(number.removeprefix("+"), budget),
             lambda: client.create_contact(number, f"Contact {number[-4:]}", budget),
         ]
         last = step + 1 if self._one_request else len(steps)
         for call in steps[step:last]:
-            contact_id = await call()
-            if contact_id is not None:
-                self._ids[number] = contact_id
-                self._forgotten.pop(contact_id, None)
-                return contact_id
+            contact = await call()
+            if contact is not None:
+                self._ids[number] = contact.id
+                self._forgotten.pop(contact.id, None)
+                self._opt_outs.learn(contact)
+                return contact.id
         return None

@@ -43,25 +43,38 @@ _TYPES: dict[type[CGBError], ErrorType] = {
 }
 
 _NEXT_STEP = {
-    ErrorType.UNAUTHORIZED: "check CGB_API_KEY with `send-whatsapp doctor`, then send again",
-    ErrorType.PROVIDER_REJECTED: "correct what the provider names, then send again",
-    ErrorType.PROVIDER_CONTRACT: "check CGB_API_URL with `send-whatsapp doctor`, then send again",
+    ErrorType.UNAUTHORIZED: "check CGB_API_KEY with `send-whatsapp doctor`",
+    ErrorType.PROVIDER_REJECTED: "correct what the provider names",
+    ErrorType.PROVIDER_CONTRACT: "check CGB_API_URL with `send-whatsapp doctor`",
     ErrorType.RATE_LIMITED: "wait until the account's limit allows more, or lower"
-    " CGB_MAX_REQUESTS_PER_MINUTE, then send again",
-    ErrorType.PROVIDER_UNAVAILABLE: "check that the provider is up, then send again",
+    " CGB_MAX_REQUESTS_PER_MINUTE",
+    ErrorType.PROVIDER_UNAVAILABLE: "check that the provider is up",
 }
 
 
 def lookup_failure(error: CGBError, private: Iterable[str], retries: Retries) -> ApplicationError:
     """Return the failure of a lookup or creation; its message shows nothing that is `private`."""
+    return _call_failure(error, private, retries, "nothing was sent", "send again")
+
+
+def change_failure(error: CGBError, private: Iterable[str], retries: Retries) -> ApplicationError:
+    """Return the failure of a call that changes an opt-out, like that of a lookup."""
+    return _call_failure(error, private, retries, "so the opt-out may be as before", "repeat it")
+
+
+def _call_failure(
+    error: CGBError, private: Iterable[str], retries: Retries, effect: str, again: str
+) -> ApplicationError:
     type_ = _TYPES[type(error)]
     # A lookup does not know the message's text, and an answer that repeats the number may repeat
     # the text of an earlier message, too.
     answer = _answer(error, private, mask=False)
     details = FailureDetails(detail=f"could not {error.call}: {answer}")
     delay = retries.delay(error) if type_ in RETRYABLE else None
-    what = f"Could not {error.call} ({answer}), nothing was sent"
-    return _retried(what, details, type_, delay, retries) if delay else _final(what, details, type_)
+    what = f"Could not {error.call} ({answer}), {effect}"
+    if delay:
+        return _retried(what, details, type_, delay, retries)
+    return _final(what, details, type_, again)
 
 
 def send_failure(
@@ -111,8 +124,10 @@ def _retried(
     )
 
 
-def _final(what: str, details: FailureDetails, type_: ErrorType) -> ApplicationError:
-    return failure(type_, f"{what}: {_NEXT_STEP[type_]}", details)
+def _final(
+    what: str, details: FailureDetails, type_: ErrorType, again: str = "send again"
+) -> ApplicationError:
+    return failure(type_, f"{what}: {_NEXT_STEP[type_]}, then {again}", details)
 
 
 def check_lost_attempts(limits: RetryLimits) -> None:

@@ -12,9 +12,10 @@ from activities.failures import check_lost_attempts, lookup_failure, map_unexpec
 from activities.provider import Provider
 from activities.retries import RetryLimits
 from activities.single_flight import SingleFlight
+from send_whatsapp.cgb.account_responses import Flow
 from send_whatsapp.cgb.client import Budget
 from send_whatsapp.cgb.errors import CGBError
-from send_whatsapp.cgb.responses import Flow
+from send_whatsapp.contract.catalogue import Catalogue
 from send_whatsapp.contract.templates import FlowMatch, match, variable_name
 
 REFRESH_INTERVAL_S = 5.0
@@ -33,7 +34,7 @@ class FindFlow(BaseModel):
 class FlowActivities:
     """Looks templates up; holds the configured mappings and the cache of the flow list.
 
-    `configured` maps names from `CGB_TEMPLATE_<NAME>` to flow ids.
+    `configured` maps names from `CGB_TEMPLATE_<NAME>` to flow ids, and wins over the catalogue.
     """
 
     def __init__(
@@ -41,21 +42,26 @@ class FlowActivities:
         provider: Provider,
         *,
         configured: Mapping[str, str],
+        catalogue: Catalogue,
         cache_timeout_s: float,
         on_cache: OnCache = lambda cache, hit: None,
     ) -> None:
         self._provider = provider
         self._configured = configured
+        self._catalogue = catalogue
         self._on_cache = on_cache
         self._list: TTLCache[str, list[Flow]] = TTLCache(1, cache_timeout_s)
         self._listed_at = -REFRESH_INTERVAL_S
         self._fetches = SingleFlight[list[Flow]]()
 
     def cached(self, template: str) -> FlowMatch | None:
-        """Return the flow if it is configured or in the cached list."""
+        """Return the flow if it is configured, listed in the catalogue, or in the cached list."""
         configured = self._configured.get(variable_name(template))
         if configured:
             return FlowMatch(flow_id=configured, matched_by="configured")
+        listed = self._catalogue.entry(template)
+        if listed and listed.flow:
+            return FlowMatch(flow_id=listed.flow, matched_by="catalogue")
         found = match(template, self._list.get(_FLOWS, []))
         if found.flow_id is None:
             return None

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from activities.retries import RetryLimits
 from send_whatsapp.contract.attempts import FailedAttempt
 from send_whatsapp.contract.fields import Delivery, FileType
+from send_whatsapp.contract.turns import HeldTurn
 
 
 class Send(BaseModel):
@@ -14,7 +15,9 @@ class Send(BaseModel):
 
     `origin_run_id` is the run that the send was made for; after a workflow reset it differs from
     the run of the activity. Nothing may be sent after `expires_at`. `failed_attempt` is an attempt
-    that was made before this activity started.
+    that was made before this activity started, `turn` the turn that the send holds. `may_write_at`
+    is the time at which the provider last showed that the person has not opted out; with
+    `ignore_opt_out` that does not matter.
     """
 
     contact_id: str
@@ -23,6 +26,9 @@ class Send(BaseModel):
     origin_run_id: str
     expires_at: datetime | None = None
     failed_attempt: FailedAttempt | None = None
+    may_write_at: datetime | None = None
+    ignore_opt_out: bool = False
+    turn: HeldTurn | None = None
 
 
 class SendText(Send):

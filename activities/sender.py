@@ -3,6 +3,7 @@
 A single send and each row of a group make their attempts here, with the same guarantees.
 """
 
+import dataclasses
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
@@ -13,11 +14,12 @@ from temporalio.exceptions import ApplicationError
 from activities.contacts import ContactActivities
 from activities.failures import send_failure
 from activities.messages import Message, Send, SendFile, SendFlow, SendText
+from activities.opt_out import OptOuts
 from activities.provider import Provider
 from send_whatsapp.cgb.client import Budget
 from send_whatsapp.cgb.errors import CGBError, Rejected
 from send_whatsapp.contract.attempts import Accepted, AttemptRecord
-from send_whatsapp.contract.errors import delivery_unknown, expired, utc
+from send_whatsapp.contract.errors import delivery_unknown, expired, opted_out, utc
 from send_whatsapp.contract.file_url import fits_type
 
 logger = logging.getLogger(__name__)
@@ -35,9 +37,10 @@ class AttemptFailed(Exception):
 class Sender:
     """Sends messages. A contact that the provider no longer knows is removed from the cache."""
 
-    def __init__(self, provider: Provider, contacts: ContactActivities) -> None:
+    def __init__(self, provider: Provider, contacts: ContactActivities, opt_outs: OptOuts) -> None:
         self._provider = provider
         self._contacts = contacts
+        self._opt_outs = opt_outs
 
     def budget(self) -> Budget:
         """Return what the current attempt may spend on provider calls."""
@@ -66,23 +69,42 @@ class Sender:
         if send.expires_at and datetime.now(UTC) >= send.expires_at:
             raise expired(since)
 
+    async def check_opt_out(self, send: Send, earlier: AttemptRecord, budget: Budget) -> None:
+        """Raise AttemptFailed if the person has opted out, or if that cannot be found out."""
+        if send.ignore_opt_out or not self._opt_outs.respected:
+            return
+        try:
+            reason = await self._opt_outs.reason(send.contact_id, send.may_write_at, budget)
+        except CGBError as error:
+            # This call sends nothing, whatever became of it.
+            unsent = dataclasses.replace(error, unsent=True)
+            raise self._failed(unsent, send, (), earlier) from None
+        if reason is not None:
+            raise AttemptFailed(opted_out(reason, earlier.ambiguous_since), earlier)
+
     async def attempt(self, send: Message, earlier: AttemptRecord, budget: Budget) -> Accepted:
         """Make one attempt. Raises AttemptFailed as docs/errors.md and docs/delivery.md say."""
         content, call = self._call_of(send)
         try:
             return Accepted(message_id=await call(budget), at=utc(datetime.now(UTC)))
         except CGBError as error:
-            if isinstance(error, Rejected):
-                # The provider says in several ways that it no longer knows a contact.
-                self._contacts.forget(send.contact_id)
             known = earlier if error.unsent else earlier.with_ambiguous(datetime.now(UTC))
-            private = (self._provider.key, send.contact_id, *filter(_is_telling, content))
-            retries = send.retry.of_activity()
-            failure = send_failure(error, private, send.delivery, known, retries)
+            raise self._failed(error, send, content, known) from None
+
+    def _failed(
+        self, error: CGBError, send: Send, content: Iterable[str], known: AttemptRecord
+    ) -> AttemptFailed:
+        """Return the end of an attempt whose provider call failed."""
+        if isinstance(error, Rejected):
+            # The provider says in several ways that it no longer knows a contact.
+            self._contacts.forget(send.contact_id)
+        private = (self._provider.key, send.contact_id, *filter(_is_telling, content))
+        retries = send.retry.of_activity()
+        failure = send_failure(error, private, send.delivery, known, retries)
         delay = failure.next_retry_delay
         if delay and send.expires_at and datetime.now(UTC) + delay >= send.expires_at:
-            raise AttemptFailed(expired(known.ambiguous_since), known)
-        raise AttemptFailed(self._provider.handle_failure(failure), known)
+            return AttemptFailed(expired(known.ambiguous_since), known)
+        return AttemptFailed(self._provider.handle_failure(failure), known)
 
     def _call_of(
         self, send: Message

@@ -7,6 +7,7 @@ from activities import attempts, withdrawal
 from activities.failures import map_unexpected_errors
 from activities.messages import Message, SendFile, SendFlow, SendText
 from activities.sender import AttemptFailed, Sender
+from activities.turns import Turns
 from activities.withdrawal import SendStatus
 from send_whatsapp.contract.attempts import Accepted
 
@@ -14,8 +15,9 @@ from send_whatsapp.contract.attempts import Accepted
 class SendActivities:
     """Sends one message per activity, with the guarantees of `delivery` (docs/delivery.md)."""
 
-    def __init__(self, sender: Sender) -> None:
+    def __init__(self, sender: Sender, turns: Turns) -> None:
         self._sender = sender
+        self._turns = turns
 
     @activity.defn
     async def send_text(self, send: SendText) -> Accepted:
@@ -43,20 +45,22 @@ class SendActivities:
         await withdrawal.end_overdue_attempts()
 
     async def _attempt(self, send: Message) -> Accepted:
-        with map_unexpected_errors(sending=True):
+        with self._turns.ending(send.turn), map_unexpected_errors(sending=True):
             if send.failed_attempt:
                 attempts.raise_once(send.failed_attempt)
             earlier = attempts.earlier_attempts(send.failed_attempt)
             self._sender.check_allowed(send, earlier)
             try:
                 await self._sender.admit()
+                await self._turns.confirm(send.turn)
             except ApplicationError:
                 attempts.record(earlier)
                 raise
             budget = self._sender.budget()
-            if send.delivery == "at_most_once":
-                await attempts.record_call(earlier, budget.deadline)
             try:
+                await self._sender.check_opt_out(send, earlier, budget)
+                if send.delivery == "at_most_once":
+                    await attempts.record_call(earlier, budget.deadline)
                 return await self._sender.attempt(send, earlier, budget)
             except AttemptFailed as failed:
                 attempts.record(failed.known)

@@ -21,6 +21,7 @@ from bench import (
     soak,
     standalone,
     throughput,
+    turns,
 )
 from bench.figures import Results
 from bench.peers import speed, truth
@@ -42,6 +43,7 @@ FULL: dict[str, Part] = {
     "slowProvider": lambda stage: slow_provider.measure(stage, sends=1000),
     "burst": lambda stage: throughput.burst(stage, sends=5000),
     "batch": lambda stage: batches.measure(stage, rows=5000),
+    "turns": lambda stage: turns.measure(stage, sends=200, rows=1000),
     "scale": lambda stage: scale.measure(stage, sends=500),
     "peers": lambda stage: speed.measure(stage, sends=1000, peers=PEERS),
     "truth": lambda stage: truth.measure(stage, sends=600, peers=PEERS),
@@ -64,6 +66,7 @@ QUICK: dict[str, Part] = {
     "burst": lambda stage: throughput.burst(stage, sends=20),
     "batch": lambda stage: batches.measure(stage, rows=20),
     "batchSoak": lambda stage: batches.soak(stage, rows=20),
+    "turns": lambda stage: turns.measure(stage, sends=10, rows=20, rounds=1),
     "peers": lambda stage: speed.measure(stage, sends=20, peers=(PLAIN,)),
 }
 

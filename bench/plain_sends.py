@@ -47,9 +47,9 @@ async def plain_sends(provider: Simulator, in_flight: int) -> AsyncIterator[Plai
 
 
 async def _send(client: CGBClient, phone: str) -> None:
-    contact_id = await client.find_contact(phone, Budget.of(TIMEOUT_S, phone))
-    assert contact_id is not None, "the provider does not know the contact"
-    await client.send_text(contact_id, "Hello", Budget.of(TIMEOUT_S, phone))
+    contact = await client.find_contact(phone, Budget.of(TIMEOUT_S, phone))
+    assert contact is not None, "the provider does not know the contact"
+    await client.send_text(contact.id, "Hello", Budget.of(TIMEOUT_S, phone))
 
 
 async def main(in_flight: int) -> None:

@@ -138,6 +138,27 @@ def _standalone(found: Results) -> str:
     return table(["text to a known contact", "sends", "sends/s", "p95 ms", *CPU], rows)
 
 
+def _turns(found: Results) -> str:
+    head = ["messages", "with turns: CPU-s per 1,000", "without", "ratio", "ratio of each round"]
+    rows = [
+        [
+            name,
+            *(found[part]["cpuSecondsPer1000"][each] for each in ("with", "without")),
+            found[part]["cpuRatio"],
+            ", ".join(map(str, found[part]["cpuRatios"])),
+        ]
+        for name, part in (("single sends", "single"), ("rows of a batch", "batch"))
+    ]
+    alone = found["alone"]
+    added = [["one send alone", *alone["p50Ms"].values(), alone["addedMs"]]]
+    return "\n\n".join(
+        [
+            table(head, rows),
+            table(["p50 ms", "with turns", "without", "added"], added),
+        ]
+    )
+
+
 def _comparison(found: Results) -> str:
     rows = []
     for kind, k in kinds(found):
@@ -199,6 +220,7 @@ TABLES: dict[str, Callable[[Results], str]] = {
     "burst": _burst,
     "standalone": _standalone,
     "batch": _batch,
+    "turns": _turns,
     "comparison": _comparison,
     "slowProvider": _slow_provider,
     "scale": _scale,

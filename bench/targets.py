@@ -41,6 +41,8 @@ def _all(results: Results) -> Iterator[tuple[str, str, bool]]:
         )
     if "batch" in results:
         yield from _batch(results)
+    if "turns" in results:
+        yield from _turns(results["turns"])
     if "soak" in results:
         memory = results["soak"]["workerMiB"]
         # The first tenth fills pools and caches; after that, memory should not grow.
@@ -73,6 +75,14 @@ def _batch(results: Results) -> Iterator[tuple[str, str, bool]]:
                 f"{ratio} and {theirs}",
                 ratio > theirs,
             )
+
+
+def _turns(found: Results) -> Iterator[tuple[str, str, bool]]:
+    single, batch = found["single"]["cpuRatio"], found["batch"]["cpuRatio"]
+    added = found["alone"]["addedMs"]
+    yield "turns: at most 1.15 of the CPU, single sends", f"{single}", single <= 1.15
+    yield "turns: at most 1.10 of the CPU, rows of a batch", f"{batch}", batch <= 1.1
+    yield "turns: p50 at most 20 ms longer, one send alone", f"{added} ms", added <= 20
 
 
 def _slow(found: Results) -> Iterator[tuple[str, str, bool]]:

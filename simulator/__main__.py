@@ -20,7 +20,7 @@ async def serve(arguments: argparse.Namespace, listener: socket.socket) -> None:
     """Serve, and print the URL on standard output once the simulator listens."""
     flows = json.loads(arguments.flows.read_text()) if arguments.flows else None
     provider = Provider(
-        State(flows),
+        State(flows, render_delay_ms=arguments.render_delay_ms),
         arguments.key,
         delay_ms=arguments.delay_ms,
         rate_per_minute=arguments.rate_limit,
@@ -52,6 +52,9 @@ def main() -> None:
     parser.add_argument("--key", default="demo-key")
     parser.add_argument("--flows", type=Path, help="JSON file with a list of {id, name, text}")
     parser.add_argument("--delay-ms", type=int, default=0, help="milliseconds before each response")
+    parser.add_argument(
+        "--render-delay-ms", type=int, default=0, help="milliseconds until a flow is rendered"
+    )
     parser.add_argument("--rate-limit", type=int, help="calls per minute; more get code 429")
     arguments = parser.parse_args()
     try:

@@ -34,11 +34,11 @@ class Simulator:
         return [seen for seen in found if route in (None, seen["route"])]
 
     async def stats(self) -> dict[str, int]:
-        """Return the number of calls received (`calls`) and messages arrived (`messages`)."""
+        """Return counts: `calls` received, `messages` arrived, flows that wait for `rendering`."""
         return dict((await self._http.get("stats")).json())
 
     async def reset(self) -> None:
-        """Delete contacts, messages, recorded requests and faults."""
+        """Restore the state in which the simulator started, without faults."""
         await self._http.post("reset")
 
     async def faults(self, *rules: Fault, seed: int = 0) -> None:
@@ -53,6 +53,22 @@ class Simulator:
     async def contacts(self, *phones: str) -> None:
         """Create contacts with exactly these phones."""
         await self._http.post("contacts", json=[{"phone": phone} for phone in phones])
+
+    async def change_contact(self, phone: str, **changes: Any) -> None:
+        """Create a contact, or change its `subscribed`, names of `tags` or `fields`."""
+        await self._http.post("contacts", json=[{"phone": phone} | changes])
+
+    async def all_contacts(self) -> list[dict[str, Any]]:
+        """Return every contact as the provider's API shows it, with its phone."""
+        return list((await self._http.get("contacts")).json())
+
+    async def render_after(self, delay_ms: int) -> None:
+        """Render each flow this long after it was accepted, from the contact's fields then."""
+        await self._http.post("rendering", json={"delay_ms": delay_ms})
+
+    async def custom_fields(self, fields: list[dict[str, Any]]) -> None:
+        """Replace the account's custom fields."""
+        (await self._http.post("custom_fields", json=fields)).raise_for_status()
 
     async def close(self) -> None:
         """Close the connection to the admin API."""

@@ -5,13 +5,15 @@ import json
 import time
 from collections import deque
 from typing import Any
+from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from simulator.connections import misbehave
 from simulator.faults import Faults
-from simulator.state import SeenRequest, State
+from simulator.routes import digits_of, route_of
+from simulator.state import Contact, SeenRequest, State
 
 MAX_RECORDED = 200_000
 """Requests that are recorded; a benchmark makes more."""
@@ -46,11 +48,14 @@ class Provider:
             # An incomplete request has no effect, and its client is gone.
             return Response(status_code=400)
         path = request.path_params["path"]
-        route = _route(request.method, path)
-        body = _json_or_none(raw)
+        route = route_of(request.method, path)
+        body = _read(raw, request.headers.get("content-type", ""))
         if len(self.state.requests) < MAX_RECORDED:
             self.state.requests.append(_recorded(request, route, path, body))
-        fault = self.faults.next(route, _digits(request, path, body))
+        fault = self.faults.next(route, digits_of(request, path, body))
+        if fault and fault.kind == "hold":
+            await self.faults.until_replaced()
+            fault = None
         if fault is None:
             await asyncio.sleep(self._delay_s)
             return self._respond(request, route, path, body, has_body=bool(raw))
@@ -82,17 +87,18 @@ class Provider:
             case "find_contact":
                 found = state.find(request.query_params.get("value", "").replace(" ", "+"))
                 # Ids are numbers here, and text in the response to a creation.
-                data = [{"id": int(found.id), "first_name": found.first_name}] if found else []
+                data = [state.shown(found)] if found else []
                 return JSONResponse({"data": data} if data or len(parts) % 2 else {})
             case "create_contact":
                 phone = str(fields.get("phone", ""))
                 if not phone:
                     return _error(400, "phone is required")
                 contact = state.upsert(phone, str(fields.get("first_name", "")))
+                self._run_actions(contact.id, fields.get("actions") or [], correlation_id)
                 return JSONResponse({"success": True, "data": {"id": contact.id}})
             case "get_contact":
                 known = state.contacts.get(parts[1])
-                return JSONResponse(known.model_dump() if known else {"id": "", "first_name": ""})
+                return JSONResponse(state.shown(known) if known else {"id": "", "first_name": ""})
             case "send_text":
                 if not fields.get("text"):
                     return JSONResponse({"success": False, "message": "text is required"})
@@ -109,16 +115,48 @@ class Provider:
             case "send_content":
                 self._run_actions(parts[1], fields.get("actions") or [], correlation_id)
             case _:
-                return _error(404, "Not found")
+                return self._respond_about_account(route, parts, fields)
+        return JSONResponse({"success": True})
+
+    def _respond_about_account(
+        self, route: str, parts: list[str], fields: dict[str, Any]
+    ) -> Response:
+        """Answer a call about custom fields or tags."""
+        state = self.state
+        match route:
+            case "list_custom_fields":
+                return JSONResponse([field.model_dump() for field in state.custom_fields])
+            case "list_tags":
+                return JSONResponse([tag.model_dump() for tag in state.tags.all()])
+            case "find_tag":
+                named = state.tags.named(parts[3])
+                return JSONResponse(named.model_dump()) if named else _error(404, "Not found")
+            case "create_tag":
+                if not fields.get("name"):
+                    return _error(400, "name is required")
+                return JSONResponse({"id": state.tags.create(str(fields["name"])).id})
+        known = state.contacts.get(parts[1]) if len(parts) > 1 else None
+        if known is None:
+            return _error(404, "Not found")
+        if route == "list_contact_tags":
+            return JSONResponse(state.shown(known)["tags"])
+        tag = state.tags.get(parts[3]) if route in ("add_tag", "remove_tag") else None
+        if tag is None:
+            return _error(404, "Not found")
+        _set_tag(known, tag.id, carried=route == "add_tag")
         return JSONResponse({"success": True})
 
     def _run_actions(self, contact_id: str, actions: list[Any], correlation_id: str | None) -> None:
+        state = self.state
         for action in actions:
-            if action.get("action") == "set_field_value" and contact_id in self.state.contacts:
-                contact = self.state.contacts[contact_id]
-                contact.fields[str(action.get("field_name"))] = str(action.get("value"))
-            elif action.get("action") == "send_flow":
-                self.state.run_flow(contact_id, action.get("flow_id"), correlation_id)
+            match action.get("action"):
+                case "set_field_value":
+                    state.set_field(contact_id, str(action.get("field_name")), action.get("value"))
+                case "add_tag" if contact_id in state.contacts:
+                    tag = state.tags.create(str(action.get("tag_name")))
+                    _set_tag(state.contacts[contact_id], tag.id, carried=True)
+                case "send_flow":
+                    state.run_flow(contact_id, action.get("flow_id"), correlation_id)
 
     def _over_rate(self) -> bool:
         if self._rate is None:
@@ -130,41 +168,6 @@ class Provider:
             return True
         self._recent.append(now)
         return False
-
-
-def _route(method: str, path: str) -> str:
-    """Return the name that faults and the admin API use for a call."""
-    match (method, path.strip("/").split("/")):
-        case ("GET", ["accounts", "me"]):
-            return "account"
-        case ("GET", ["accounts", "flows"]):
-            return "list_flows"
-        case ("GET", ["contacts", "find_by_custom_field"]):
-            return "find_contact"
-        case ("GET", ["contacts", _]):
-            return "get_contact"
-        case ("POST", ["contacts"]):
-            return "create_contact"
-        case ("POST", ["contacts", _, "send", "text"]):
-            return "send_text"
-        case ("POST", ["contacts", _, "send", "file"]):
-            return "send_file"
-        case ("POST", ["contacts", _, "send", _]):
-            return "send_flow"
-        case ("POST", ["contacts", _, "send_content"]):
-            return "send_content"
-    return "unknown"
-
-
-def _digits(request: Request, path: str, body: Any) -> str | None:
-    """Return the digits of the phone that a call is about, or None."""
-    if path == "contacts/find_by_custom_field":
-        return request.query_params.get("value", "").strip("+ ")
-    if path.startswith("contacts/"):
-        return str(path.split("/")[1])
-    if isinstance(body, dict):
-        return str(body.get("phone", "")).lstrip("+") or None
-    return None
 
 
 def _recorded(request: Request, route: str, path: str, body: Any) -> SeenRequest:
@@ -180,11 +183,21 @@ def _recorded(request: Request, route: str, path: str, body: Any) -> SeenRequest
     )
 
 
-def _json_or_none(raw: bytes) -> Any:
+def _read(raw: bytes, content_type: str) -> Any:
+    """Return the body of a request, a form or JSON; None if it is neither."""
+    if content_type.startswith("application/x-www-form-urlencoded"):
+        return dict(parse_qsl(raw.decode(errors="replace")))
     try:
         return json.loads(raw) if raw else None
     except ValueError:
         return None
+
+
+def _set_tag(contact: Contact, tag_id: int, *, carried: bool) -> None:
+    if carried:
+        contact.tags.add(tag_id)
+    else:
+        contact.tags.discard(tag_id)
 
 
 def _error(code: int, message: str) -> Response:

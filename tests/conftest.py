@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings as hypothesis_settings
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowHandle
 from temporalio.runtime import Runtime
 
 import worker as worker_module
@@ -32,7 +32,13 @@ from send_whatsapp.client.state import Started, State, get_state
 from send_whatsapp.contract.converter import contract_plugin
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.contract.result import SendError, SendWhatsAppResult
-from send_whatsapp.settings import WorkerSettings
+from send_whatsapp.contract.turns import (
+    KEEPER_WORKFLOW,
+    KeeperState,
+    keeper_id,
+    keeper_task_queue,
+)
+from send_whatsapp.settings import WorkerSettings, load_catalogue
 from send_whatsapp.telemetry import metrics
 from send_whatsapp.telemetry.metrics import ProviderMetrics
 from send_whatsapp.temporal.search_attributes import register_search_attributes
@@ -40,6 +46,7 @@ from send_whatsapp.temporal.workers import running
 from simulator.process import Simulator, simulator
 from tools.dev_server import DevServer, dev_server
 from tools.temporal_cli import NoServer
+from worker_activities import all_activities
 
 # No deadline: the first phone number loads data, and machines may be busy.
 hypothesis_settings.register_profile("ours", deadline=None, derandomize=True)
@@ -69,6 +76,18 @@ class SendHarness:
     async def send(self, key: str | None = None, **fields: object) -> State:
         started = await self.start(key, **fields)
         return await get_state(self.client, started.id, run_id=started.run_id, wait=True)
+
+
+async def start_keeper(
+    harness: SendHarness, *, steps_per_run: int
+) -> WorkflowHandle[object, object]:
+    """Start the keeper of turns before the first send does, so that it soon continues as new."""
+    return await harness.client.start_workflow(
+        KEEPER_WORKFLOW,
+        KeeperState(steps_per_run=steps_per_run),
+        id=keeper_id(harness.task_queue),
+        task_queue=keeper_task_queue(harness.task_queue),
+    )
 
 
 async def cancel(client: Client, workflow_id: str) -> State:
@@ -170,15 +189,17 @@ def worker_on(
             CGBClient(settings.api_url, key, observe=meters.provider_call) as provider,
             receivers_for(settings) as receivers,
         ):
-            activities = worker_module.all_activities(
+            activities = all_activities(
                 settings,
                 provider,
                 KeyMonitor(provider, settings.timeout_s),
                 meters,
+                load_catalogue(settings.templates_file),
                 search_attributes=search_attributes,
             )
             callbacks = CallbackActivities(declared_callbacks(settings), receivers)
             async with running(
+                worker_module.build_keeper(client, settings),
                 worker_module.build_worker(client, settings, [*activities, callbacks.wants_event]),
                 *build_callback_workers(client, settings, callbacks),
             ):

@@ -13,15 +13,15 @@ from typing import TypeVar
 
 from rich.console import Console
 from temporalio.client import Client
-from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 
 from send_whatsapp.contract.converter import contract_plugin
 from simulator.faults import Fault
 from simulator.process import Simulator, simulator
+from tools import chaos_turns
 from tools.chaos_report import Report, Sent, show
 from tools.chaos_traffic import send, send_batch
 from tools.dev_server import DevServer, dev_server
-from tools.fault_injector import FaultInjector, worker_environment
+from tools.fault_injector import FaultInjector, quiet_runtime, worker_environment
 from tools.relay import relay
 
 T = TypeVar("T")
@@ -128,7 +128,9 @@ async def _send_all(
     faults_s: float,
 ) -> None:
     """Send everything while faults happen, then wait until every run is closed."""
-    client = await Client.connect(server.address, plugins=[contract_plugin()], runtime=_quiet())
+    client = await Client.connect(
+        server.address, plugins=[contract_plugin()], runtime=quiet_runtime()
+    )
     limit = asyncio.Semaphore(in_flight)
 
     async def bounded(number: int, one: Sent) -> None:
@@ -148,12 +150,6 @@ async def _send_all(
         task.result()
 
 
-def _quiet() -> Runtime:
-    """Return a runtime that does not log a warning for every call to a stopped server."""
-    level = TelemetryFilter(core_level="ERROR", other_level="ERROR")
-    return Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter=level)))
-
-
 async def _count_arrived(provider: Simulator, report: Report) -> None:
     # A message that was on its way when the last worker stopped arrives within this time.
     await asyncio.sleep(2 * SLOW_MS / 1000)
@@ -168,13 +164,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.chaos", description=__doc__)
     parser.add_argument("--sends", type=int, default=300)
     parser.add_argument("--in-flight", type=int, default=30)
+    parser.add_argument("--turns", action="store_true", help="templates to few people, in turns")
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     arguments = parser.parse_args()
     console = Console(highlight=False)
+    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+    if arguments.turns:
+        if not chaos_turns.run(folder, arguments.seed, console):
+            sys.exit(f"Logs and histories are in {folder}")
+        shutil.rmtree(folder)
+        return
     console.print(
         f"Sending {arguments.sends} messages with seed {arguments.seed}; this takes minutes ..."
     )
-    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     report = asyncio.run(
         chaos(folder, seed=arguments.seed, count=arguments.sends, in_flight=arguments.in_flight)
     )

@@ -9,6 +9,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
+
 from tools.dev_server import ROOT, DevServer
 from tools.relay import Relay
 
@@ -112,6 +114,12 @@ class FaultInjector:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def quiet_runtime() -> Runtime:
+    """Return a runtime that does not log a warning for every call to a stopped server."""
+    level = TelemetryFilter(core_level="ERROR", other_level="ERROR")
+    return Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter=level)))
 
 
 def worker_environment(**settings: str) -> dict[str, str]:

@@ -11,8 +11,10 @@ from pydantic.fields import FieldInfo
 from send_whatsapp.settings import (
     CallbackSettings,
     GatewaySettings,
+    OptOutSettings,
     ProcessSettings,
     StarterSettings,
+    TemplateSettings,
     TemporalSettings,
     TracingSettings,
     WorkerSettings,
@@ -72,7 +74,7 @@ AUDIENCES = (
     Audience(
         "Worker",
         "The worker and `send-whatsapp doctor` read these.",
-        (WorkerSettings, CallbackSettings),
+        (WorkerSettings, TemplateSettings, OptOutSettings, CallbackSettings),
     ),
     Audience(
         "Every process",

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from send_whatsapp.contract.batch import BatchState, Counts
 from send_whatsapp.contract.names import batch_id, part_id
 from send_whatsapp.contract.parts import BatchCheckpoint, BatchInput, PartControl, PartProgress
-from workflows.row_gate import GROUP_ROWS
+from workflows.row_gate import GROUP_ROWS, QUEUE_SHARE
 
 USUAL_PARTS = 4
 """Parts that usually send at once, each with its share of the batch's rows in flight."""
@@ -60,6 +60,7 @@ class BatchProgress:
             key=self._request.key,
             generation=self._request.generation,
             counts=checkpoint.ended + running + self._not_started,
+            in_queue=sum(part.in_queue for part in parts),
             retrying=sum(part.retrying for part in parts),
             retry_reason=next((part.retry_reason for part in parts if part.retrying), None),
             paused=checkpoint.paused,
@@ -100,13 +101,16 @@ class BatchProgress:
             return False
         if checkpoint.per_minute is not None and any(part.waiting for part in running):
             return False
-        # A part that has started all its rows needs room for those in flight, but no share.
-        taken = sum(
-            min(self._share, part.counts.running) if part.waiting else part.in_flight
-            for part in running
-        )
+        taken = sum(map(self._places, running))
         needed = min(self._share, self._planned[checkpoint.started_parts].running)
         return taken + needed <= self._request.in_flight
+
+    def _places(self, part: PartProgress) -> int:
+        """Return how many rows in flight a running part may have from now on."""
+        if part.waiting:
+            return min(self._share, part.counts.running)
+        # A part that has started all its rows needs room for those in flight, but no share.
+        return max(part.in_flight, min(part.in_flight + part.in_queue, QUEUE_SHARE, self._share))
 
     @property
     def _share(self) -> int:
@@ -197,6 +201,6 @@ class HistoryBudget:
         """Whether the run must continue as new."""
         return self._steps_left <= 0
 
-    def spend(self) -> None:
-        """Count one step."""
-        self._steps_left -= 1
+    def spend(self, steps: int = 1) -> None:
+        """Count some steps."""
+        self._steps_left -= steps

@@ -50,6 +50,9 @@ def _explanation(state: BatchState) -> str:
         return ". Waits until the starter has started every part"
     if state.send_at and not state.started_at:
         return f". Starts at {state.send_at.isoformat()}"
+    waiting = ""
+    if state.in_queue:
+        waiting += f". {state.in_queue:,} of them wait for their turn"
     if state.retrying:
-        return f". {state.retrying:,} of them wait for another attempt: {state.retry_reason}"
-    return ""
+        waiting += f". {state.retrying:,} of them wait for another attempt: {state.retry_reason}"
+    return waiting

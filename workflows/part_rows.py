@@ -4,13 +4,14 @@ Makes no Temporal calls, so that unit tests can use it.
 """
 
 from collections import Counter, deque
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
+from itertools import islice, takewhile
 
 from send_whatsapp.contract.batch import Counts, Row, RowOutcome
 from send_whatsapp.contract.errors import utc
 
-REPORT_EVERY_ROWS = 25
+REPORT_EVERY_ROWS = 50
 REPORT_AFTER = timedelta(seconds=5)
 """A part reports after so many rows, or with the next row that ends after this time."""
 
@@ -19,7 +20,8 @@ class PartRows:
     """Rows start in the order of the part and end in any order.
 
     A row is in flight during its first attempt; if it is to be tried again, it is retrying until
-    it ends. `settled` rows are not sent; their outcome is known already.
+    it ends. A row that waits for its turn is neither. `settled` rows are not sent; their outcome
+    is known already.
     """
 
     def __init__(self, rows: Sequence[Row] = (), settled: Sequence[RowOutcome] = ()) -> None:
@@ -27,6 +29,7 @@ class PartRows:
         self._settled = settled
         self._waiting = deque(rows)
         self._retrying = set[str]()
+        self._in_queue = set[str]()
         self._ended: dict[str, RowOutcome] = {}
         self._tally = Counter[str](row.outcome for row in settled)
         self.retry_reason: str | None = None
@@ -42,7 +45,13 @@ class PartRows:
     @property
     def in_flight(self) -> int:
         """How many rows are in their first attempt."""
-        return len(self._rows) - self.waiting - self.retrying - len(self._ended)
+        started = len(self._rows) - self.waiting - len(self._ended)
+        return started - self.retrying - self.in_queue
+
+    @property
+    def in_queue(self) -> int:
+        """How many rows have started and wait for their turn."""
+        return len(self._in_queue)
 
     @property
     def retrying(self) -> int:
@@ -73,9 +82,26 @@ class PartRows:
         """Start the next `count` rows that wait, and return them."""
         return [self._waiting.popleft() for _ in range(min(count, self.waiting))]
 
+    def start_while(self, condition: Callable[[Row], bool], most: int) -> list[Row]:
+        """Start the next rows that wait, up to `most` and up to the first that does not fit."""
+        return self.start(len(list(takewhile(condition, islice(self._waiting, max(most, 0))))))
+
     def put_back(self, rows: Sequence[Row]) -> None:
         """Let rows wait again that did not start after all."""
+        self._in_queue.difference_update(row.key for row in rows)
         self._waiting.extendleft(reversed(rows))
+
+    def wait_for_turn(self, row: Row) -> None:
+        """Remember that a row must wait for its turn, so that others may start in its place."""
+        self._in_queue.add(row.key)
+
+    def has_turn(self, row: Row) -> None:
+        """Remember that a row that waited for its turn is in flight."""
+        self._in_queue.discard(row.key)
+
+    def waits_for_turn(self, row: Row) -> bool:
+        """Return whether a row waits for its turn."""
+        return row.key in self._in_queue
 
     def retry(self, row: Row, reason: str | None) -> None:
         """Remember that a row in flight is to be tried again, and why the last one failed."""
@@ -85,6 +111,7 @@ class PartRows:
     def end(self, outcome: RowOutcome) -> None:
         """Keep the outcome of a row that has started."""
         self._retrying.discard(outcome.key)
+        self._in_queue.discard(outcome.key)
         self._tally[outcome.outcome] += 1
         self._ended[outcome.key] = outcome
         self.last_end = max(self.last_end, outcome.finished_at or "")

@@ -3,23 +3,23 @@
 ADR 0006 says why.
 """
 
-import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
+from itertools import compress
+from operator import not_
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.groups import GroupRow
+    from activities.group_sending import GroupRow
     from activities.preparation import Preparation, RunSettings
     from send_whatsapp.contract.attempts import RowEnd
     from send_whatsapp.contract.batch import Row
     from send_whatsapp.contract.result import SentAs
     from send_whatsapp.contract.templates import FlowMatch
     from workflows.part_rows import PartRows
-    from workflows.row_gate import GROUP_ROWS, RowGate
+    from workflows.row_gate import GROUP_ROWS, QUEUE_SHARE, RowGate
     from workflows.row_groups import RowGroup
     from workflows.row_sending import (
         EndedRow,
@@ -31,37 +31,57 @@ with workflow.unsafe.imports_passed_through():
         row_priority,
         send_row,
     )
+    from workflows.row_turns import RowTurns, takes_turn_now
     from workflows.sending import OutgoingMessage
+    from workflows.tasks import Defects, Tasks
+    from workflows.turns import RunTurns, Turn
     from workflows.visibility import RowVisibility, count_send
+
+
+ASK_AHEAD = 100
+"""Rows whose turns are asked for together with those of the rows that start."""
 
 
 class PartSending:
     """Sends rows as the gate lets them start; calls `on_pause` when the part pauses itself."""
 
-    def __init__(self, rows: PartRows, gate: RowGate, on_pause: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        rows: PartRows,
+        gate: RowGate,
+        turns: RunTurns,
+        on_pause: Callable[[str], None],
+    ) -> None:
         self._rows = rows
+        self._defects = Defects()
+        self._turns = RowTurns(turns, rows, self._defects)
         self._gate = gate
         self._on_pause = on_pause
-        # Dictionaries, because they keep the order, which must be the same in a replay.
-        self._groups: dict[asyncio.Task[None], None] = {}
-        self._single_rows: dict[asyncio.Task[None], None] = {}
-        self._defect: BaseException | None = None
+        self._asking = Tasks(self._defects)
+        self._starting = Tasks(self._defects)
+        self._groups = Tasks(self._defects)
+        self._single_rows = Tasks(self._defects)
 
     async def run(self, settings: RunSettings) -> None:
         """Start rows as they may start, until all have ended or the part stops."""
+        self._starting.spawn(self._start_ready_rows(settings))
         while count := await self._rows_to_start():
             self._start(self._rows.start(count), settings)
+        self._starting.cancel()
 
     async def end(self) -> None:
         """End waiting rows as cancelled, withdraw rows in flight and wait for their end."""
         for row in self._rows.start(self._rows.waiting):
             self._rows.end(cancelled_row(row, self._gate))
-        for task in self._single_rows:
-            task.cancel()
+        await self._asking.all_ended()
+        for row in self._turns.stop():
+            self._rows.end(cancelled_row(row, self._gate))
+        self._single_rows.cancel()
         # A group sees by itself that the part has stopped.
-        await asyncio.gather(*self._groups, *self._single_rows, return_exceptions=True)
-        if self._defect:
-            raise self._defect
+        await self._groups.all_ended()
+        await self._single_rows.all_ended()
+        await self._turns.all_told()
+        self._defects.check()
 
     async def _rows_to_start(self) -> int:
         """Wait until rows may start, and return how many; 0 if all have ended or the part stops."""
@@ -71,11 +91,10 @@ class PartSending:
                     self._gate.stopped
                     or self._rows.all_ended
                     or self._room() > 0
-                    or self._defect is not None
+                    or bool(self._defects)
                 )
             )
-            if self._defect:
-                raise self._defect
+            self._defects.check()
             if self._gate.stopped or self._rows.all_ended:
                 return 0
             if count := self._gate.allowance.take(self._room()):
@@ -83,9 +102,22 @@ class PartSending:
             await self._next_tick()
 
     def _room(self) -> int:
-        """Return how many rows may start as one group; a few wait until more can start together."""
-        room = min(GROUP_ROWS, self._gate.room(self._rows.in_flight), self._rows.waiting)
-        return room if room >= min(self._gate.least_group, self._rows.waiting) else 0
+        """Return how many rows may start as one group; those that hold their turn come first."""
+        return 0 if self._turns.ready else self._room_for(self._rows.waiting)
+
+    def _room_for(self, waiting: int) -> int:
+        """Return how many rows may start; a few wait until more can start together."""
+        room = min(GROUP_ROWS, self._gate.room(self._rows.in_flight), waiting)
+        return room if room >= min(self._gate.least_group, waiting) else 0
+
+    def _room_for_ready(self) -> int:
+        """Return how many rows that hold their turn may start.
+
+        Once all others have started, the batch keeps only a few places for them, so that it can
+        start its next part.
+        """
+        room = self._room_for(len(self._turns.ready))
+        return room if self._rows.waiting else min(room, QUEUE_SHARE - self._rows.in_flight)
 
     async def _next_tick(self) -> None:
         """Wait for the next tick of the rate, or for another control message."""
@@ -99,20 +131,60 @@ class PartSending:
             allowance.next_tick()
 
     def _start(self, rows: Sequence[Row], settings: RunSettings) -> None:
+        takes_turn = [settings.turns and takes_turn_now(row) for row in rows]
+        if any(takes_turn):
+            self._asking.spawn(self._start_in_turn(list(compress(rows, takes_turn)), settings))
+        self._send(list(compress(rows, map(not_, takes_turn))), settings)
+
+    async def _start_in_turn(self, rows: Sequence[Row], settings: RunSettings) -> None:
+        """Ask for the turns of some rows, and send those whose turn begins at once.
+
+        Without a rate the next rows start now as well, since one question costs as much as many;
+        they are sent as soon as there is room.
+        """
+        ahead = 0 if self._gate.allowance.is_limited else self._rows.waiting - GROUP_ROWS
+        next_rows = self._rows.start_while(takes_turn_now, min(ASK_AHEAD, ahead))
+        begun = await self._turns.take(rows, next_rows)
+        if self._gate.stopped:
+            for row in begun:
+                self._rows.wait_for_turn(row)
+        else:
+            self._send(begun, settings)
+
+    async def _start_ready_rows(self, settings: RunSettings) -> None:
+        """Send rows whose turn begins later, or give the turns back if the part is paused then."""
+        while True:
+            await workflow.wait_condition(
+                lambda: (
+                    bool(self._turns.ready) and (self._gate.paused or self._room_for_ready() > 0)
+                )
+            )
+            if self._gate.paused:
+                self._put_back(self._turns.pop_ready(len(self._turns.ready)))
+            else:
+                self._send(self._turns.pop_ready(self._room_for_ready()), settings)
+
+    def _put_back(self, rows: Sequence[Row]) -> None:
+        """Let rows wait again that did not start after all."""
+        self._rows.put_back(self._turns.give_back(rows))
+
+    def _send(self, rows: Sequence[Row], settings: RunSettings) -> None:
+        """Send rows, in a group if possible; those that take a turn hold it."""
         group: list[tuple[Row, OutgoingMessage]] = []
         for row in rows:
+            turn = self._turns.turn_of(row)
             try:
-                message = first_message(row, settings, self._flow(row))
+                message = first_message(row, settings, self._flow(row), turn)
             except ApplicationError as error:
                 kind = row.request.requested_kind
                 self._end(row, failed_row(row, self._gate, error), kind, workflow.now())
                 continue
             if message is None:
-                self._spawn(self._single_rows, self._send_row(row, None))
+                self._single_rows.spawn(self._send_row(row, None, turn))
             else:
                 group.append((row, message))
         if group:
-            self._spawn(self._groups, self._send_group(group, settings))
+            self._groups.spawn(self._send_group(group, settings))
 
     async def _send_group(
         self, group: Sequence[tuple[Row, OutgoingMessage]], settings: RunSettings
@@ -132,7 +204,8 @@ class PartSending:
             else:
                 self._rows.retry(row, end.failure.details.detail)
                 preparation = next_attempt(end, settings, self._flow(row))
-                self._spawn(self._single_rows, self._send_row(row, preparation, started))
+                turn = self._turns.turn_of(row)
+                self._single_rows.spawn(self._send_row(row, preparation, turn, started))
 
         await RowGroup(
             [
@@ -144,20 +217,25 @@ class PartSending:
             is_stopped=lambda: self._gate.stopped,
             on_end=on_end,
         ).run()
-        self._rows.put_back(not_started)
+        self._put_back(not_started)
 
     async def _send_row(
-        self, row: Row, preparation: Preparation | None, started: datetime | None = None
+        self,
+        row: Row,
+        preparation: Preparation | None,
+        turn: Turn | None,
+        started: datetime | None = None,
     ) -> None:
         """Send a row by itself; `started` is the start of its first attempt."""
         visibility = RowVisibility(row.request)
         started = started or workflow.now()
-        ended = await send_row(row, self._gate, visibility, preparation)
+        ended = await send_row(row, self._gate, visibility, preparation, turn)
         self._end(row, ended, visibility.kind, started)
 
     def _end(self, row: Row, ended: EndedRow, kind: SentAs, started: datetime) -> None:
         outcome = ended.outcome
         self._rows.end(outcome)
+        self._turns.end(row)
         count_send(kind, outcome.outcome, outcome.error_type, started, row.row)
         # A killed worker loses all its sends at once; that says nothing about the next rows.
         if ended.worker_was_lost:
@@ -168,17 +246,3 @@ class PartSending:
     def _flow(self, row: Row) -> FlowMatch | None:
         flow = self._gate.flows.get(row.request.template or "")
         return FlowMatch.model_validate(flow) if flow else None
-
-    def _spawn(
-        self, tasks: dict[asyncio.Task[None], None], coroutine: Coroutine[Any, Any, None]
-    ) -> None:
-        """Run a coroutine whose exception, a defect in our code, fails the workflow task."""
-
-        def done(task: asyncio.Task[None]) -> None:
-            del tasks[task]
-            if not task.cancelled():
-                self._defect = self._defect or task.exception()
-
-        task = asyncio.create_task(coroutine)
-        tasks[task] = None
-        task.add_done_callback(done)

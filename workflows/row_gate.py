@@ -13,6 +13,9 @@ GROUP_ROWS = 25
 """Rows that start together at most. Larger groups hardly save more CPU, and lose more rows with a
 killed worker (docs/performance.md)."""
 
+QUEUE_SHARE = 5
+"""Rows in flight of a part that has only rows left that have waited for their turn."""
+
 TICK_S = 1.0
 """Rows start in ticks of about this time, so that many can share a timer and a group."""
 
@@ -83,6 +86,9 @@ class RowGate:
         if row.outcome in ("accepted", "cancelled"):
             self._consecutive_failures = 0
             return None
+        if row.error_type == ErrorType.OPTED_OUT:
+            # It says nothing about the next rows.
+            return None
         self._consecutive_failures += 1
         if self.control is None or self.paused:
             return None
@@ -106,6 +112,11 @@ class RateAllowance:
     def __init__(self) -> None:
         self._per_minute: float | None = None
         self._left = 0
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is a rate."""
+        return self._per_minute is not None
 
     def set_rate(self, per_minute: float | None) -> None:
         """Set the rate, in rows a minute (None: no limit); the rest of this tick is discarded."""

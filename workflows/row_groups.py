@@ -11,7 +11,8 @@ from temporalio.exceptions import TimeoutError as AttemptTimedOut
 from temporalio.workflow import ActivityCancellationType, ActivityHandle
 
 with workflow.unsafe.imports_passed_through():
-    from activities.groups import GroupActivities, GroupRow, SendRows
+    from activities.group_sending import GroupRow
+    from activities.groups import GroupActivities, SendRows
     from activities.preparation import RunSettings
     from send_whatsapp.contract.attempts import (
         GROUP_STOPPED,

@@ -12,13 +12,15 @@ with workflow.unsafe.imports_passed_through():
     from activities.preparation import Preparation, RunSettings
     from send_whatsapp.contract.attempts import RowEnd
     from send_whatsapp.contract.batch import Row, RowOutcome
-    from send_whatsapp.contract.errors import delivery_unknown, outcome_of, utc
+    from send_whatsapp.contract.catalogue import variable_problems
+    from send_whatsapp.contract.errors import delivery_unknown, invalid_request, outcome_of, utc
     from send_whatsapp.contract.names import row_activity_id
     from send_whatsapp.contract.templates import FlowMatch
     from workflows.row_gate import RowGate
     from workflows.send_whatsapp import deliver, outgoing
     from workflows.sending import OutgoingMessage, is_lost_worker
     from workflows.steps import SendOptions
+    from workflows.turns import Turn
     from workflows.visibility import RowVisibility
 
 ROW_PRIORITY = 4
@@ -38,18 +40,23 @@ def row_priority(batch: str) -> Priority:
 
 
 def first_message(
-    row: Row, settings: RunSettings, flow: FlowMatch | None
+    row: Row, settings: RunSettings, flow: FlowMatch | None, turn: Turn | None
 ) -> OutgoingMessage | None:
     """Return what the first attempt of a row sends in a group; None if it is sent by itself.
 
     That is a row which must wait for its time or for a lookup of its template. With `one_request`
-    every row is sent by itself. Raises the failure of a row that has nothing to send.
+    every row is sent by itself. Raises the failure of a row that has nothing to send, or wrong
+    variables.
     """
     request = row.request
+    required = settings.listed_variables.get(request.template or "")
+    if problems := variable_problems(required, request.template_variables):
+        raise invalid_request(problems)
     is_later = request.send_at is not None and request.send_at > workflow.now()
     if settings.one_request or is_later or (request.template is not None and flow is None):
         return None
-    return outgoing(request, "", flow, Preparation(**dict(settings)))
+    nobody_yet = Contact(to=request.to, contact_id="")
+    return outgoing(request, nobody_yet, flow, Preparation(**dict(settings)), turn)
 
 
 def next_attempt(end: RowEnd, settings: RunSettings, flow: FlowMatch | None) -> Preparation:
@@ -72,11 +79,12 @@ async def send_row(
     gate: RowGate,
     visibility: RowVisibility,
     preparation: Preparation | None,
+    turn: Turn | None,
 ) -> EndedRow:
     """Send a row of this batch by itself and return its outcome; does not fail if that fails."""
     options = SendOptions(row_activity_id(row.row), row_priority(gate.batch), watched=False)
     try:
-        result = await deliver(row.request, visibility, options, preparation)
+        result = await deliver(row.request, visibility, turn, options, preparation)
     except (asyncio.CancelledError, FailureError) as error:
         return failed_row(row, gate, error, visibility.to)
     return EndedRow(accepted_row(row, result.to, result.contact_id))

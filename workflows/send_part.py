@@ -10,12 +10,14 @@ with workflow.unsafe.imports_passed_through():
     from send_whatsapp.contract.batch import RowOutcome
     from send_whatsapp.contract.names import CONTROL_SIGNAL, PART_WORKFLOW, PROGRESS_SIGNAL
     from send_whatsapp.contract.parts import PartControl, PartProgress, PartRequest
+    from send_whatsapp.contract.turns import TURN_SIGNAL, TurnMessage
     from workflows import steps
     from workflows.cancellation import finish
     from workflows.lost_attempts import end_overdue_attempts
     from workflows.part_rows import PartRows, ReportSchedule
     from workflows.part_sending import PartSending
     from workflows.row_gate import RowGate
+    from workflows.turns import RunTurns
 
 STARTS_WITHIN = timedelta(days=90)
 """A part that its batch does not start within this time, or within this time after `send_at`, ends
@@ -30,6 +32,7 @@ class SendWhatsAppBatchPart:
         self._gate = RowGate()
         self._rows = PartRows()
         self._reports = ReportSchedule()
+        self._turns = RunTurns()
         self._unreported_pause: str | None = None
         self._all_ended = False
 
@@ -40,9 +43,10 @@ class SendWhatsAppBatchPart:
 
     async def _run(self, request: PartRequest) -> list[RowOutcome]:
         await self._wait_for_batch(request.send_at)
-        self._rows = PartRows(request.unpacked(), request.known)
+        rows = request.unpacked()
+        self._rows = PartRows(rows, request.known)
         reporting = asyncio.create_task(self._report_to_batch())
-        await self._send_rows()
+        await self._send_rows(sorted({row.request.template or "" for row in rows} - {""}))
         self._all_ended = True
         await reporting
         return self._rows.outcomes
@@ -51,6 +55,11 @@ class SendWhatsAppBatchPart:
     def control(self, message: PartControl) -> None:
         """Start, or apply new settings (rate, pause, cancel)."""
         self._gate.follow(message)
+
+    @workflow.signal(name=TURN_SIGNAL)
+    def turn(self, message: TurnMessage) -> None:
+        """Learn that the turn of a row has come, or that somebody waits for its end."""
+        self._turns.receive(message)
 
     @workflow.query
     def outcomes(self) -> list[RowOutcome]:
@@ -67,13 +76,13 @@ class SendWhatsAppBatchPart:
         except TimeoutError:
             self._gate.stop("its batch never started")
 
-    async def _send_rows(self) -> None:
+    async def _send_rows(self, templates: list[str]) -> None:
         """Send the rows until all have ended, at once if the part stops."""
-        sending = PartSending(self._rows, self._gate, self._report_pause)
+        sending = PartSending(self._rows, self._gate, self._turns, self._report_pause)
         if self._gate.stopped:
             await sending.end()
             return
-        settings = await steps.read_settings()
+        settings = await steps.read_settings(templates)
         watch = end_overdue_attempts(settings, lambda: self._rows.all_ended)
         watching = asyncio.create_task(watch)
         await sending.run(settings)
@@ -99,6 +108,7 @@ class SendWhatsAppBatchPart:
                 counts=self._rows.counts,
                 waiting=self._rows.waiting,
                 in_flight=self._rows.in_flight,
+                in_queue=self._rows.in_queue,
                 retrying=self._rows.retrying,
                 retry_reason=self._rows.retry_reason,
                 pause_reason=self._unreported_pause,

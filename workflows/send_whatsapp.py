@@ -1,21 +1,19 @@
 """SendWhatsApp: the steps of one message, in order."""
 
 import asyncio
-from collections.abc import Awaitable
-from datetime import datetime
-from typing import TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
+    from activities.contacts import Contact
     from activities.messages import Send, SendFile, SendFlow, SendText
     from activities.preparation import Preparation
     from activities.sending import SendActivities
     from send_whatsapp.contract.errors import (
         ErrorType,
-        expired,
         failure,
+        invalid_request,
         outcome_of,
         result_of,
     )
@@ -23,18 +21,21 @@ with workflow.unsafe.imports_passed_through():
     from send_whatsapp.contract.request import SendWhatsAppRequest
     from send_whatsapp.contract.result import SendWhatsAppResult
     from send_whatsapp.contract.templates import FlowMatch
+    from send_whatsapp.contract.turns import TURN_SIGNAL, TurnMessage
     from workflows import callbacks, steps
     from workflows.sending import OutgoingMessage, send
     from workflows.start_deadline import check_start_time
-    from workflows.steps import SINGLE_SEND, SendOptions
+    from workflows.steps import SINGLE_SEND, SendOptions, until_expiry
+    from workflows.turns import RunTurns, Turn, in_turn
     from workflows.visibility import RowVisibility, RunVisibility, count_send
-
-T = TypeVar("T")
 
 
 @workflow.defn(name=SEND_WORKFLOW)
 class SendWhatsApp:
     """Sends one message. Completed: the provider accepted it. Failed: it did not, or may have."""
+
+    def __init__(self) -> None:
+        self._turns = RunTurns()
 
     @workflow.run
     async def run(self, request: SendWhatsAppRequest) -> SendWhatsAppResult:
@@ -42,7 +43,8 @@ class SendWhatsApp:
         visibility = RunVisibility(request)
         try:
             check_start_time()
-            result = await deliver(request, visibility)
+            turn = self._turns.new(request.to) if request.takes_turn else None
+            result = await deliver(request, visibility, turn)
         except (asyncio.CancelledError, FailureError) as error:
             visibility.ended(outcome_of(error), error)
             await callbacks.message_ended(outcome_of(error), result_of(error))
@@ -50,6 +52,11 @@ class SendWhatsApp:
         visibility.ended("accepted")
         await callbacks.message_ended("accepted", result)
         return result
+
+    @workflow.signal(name=TURN_SIGNAL)
+    def turn(self, message: TurnMessage) -> None:
+        """Learn that the turn of this message has come, or that somebody waits for its end."""
+        self._turns.receive(message)
 
     async def input_is_invalid(self, failure: ApplicationError) -> None:
         """Count a run whose input is not a request; `run` is not called for it."""
@@ -60,33 +67,36 @@ class SendWhatsApp:
 async def deliver(
     request: SendWhatsAppRequest,
     visibility: RunVisibility | RowVisibility,
+    turn: Turn | None,
     options: SendOptions = SINGLE_SEND,
     preparation: Preparation | None = None,
 ) -> SendWhatsAppResult:
     """Take one message from the request to the provider's answer.
 
-    Rows of a batch have other options, and a `preparation` with the failure of their first attempt.
+    `turn` is None if the message takes no turn. Rows of a batch have other options, and a
+    `preparation` with the failure of their first attempt.
     """
-    prepared = await prepare(request, visibility, preparation)
+    prepared = await prepare(request, visibility, turn, preparation)
     if request.send_at and request.send_at > workflow.now():
         visibility.waits_for(f"Waits until {request.send_at.isoformat()}.")
         await asyncio.sleep((request.send_at - workflow.now()).total_seconds())
         # The cache may have changed during the wait.
-        prepared = await prepare(request, visibility)
+        prepared = await prepare(request, visibility, turn)
 
-    visibility.waits_for("Looks up the contact and the template.", prepared)
-    contact, flow = await until_expiry(
-        request.expires_at,
-        asyncio.gather(
-            steps.resolve_contact(request.to, prepared, options),
-            steps.find_flow(request.template, prepared, options),
-        ),
-    )
+    async with in_turn(turn, prepared, request, visibility):
+        visibility.waits_for("Looks up the contact and the template.", prepared)
+        contact, flow = await until_expiry(
+            request.expires_at,
+            asyncio.gather(
+                steps.resolve_contact(request.to, prepared, options),
+                steps.find_flow(request.template, prepared, options),
+            ),
+        )
 
-    message = outgoing(request, contact.contact_id, flow, prepared)
-    visibility.sending(message.kind)
-    visibility.waits_for(f"{message.summary}.", prepared)
-    accepted = await send(message, prepared, options)
+        message = outgoing(request, contact, flow, prepared, turn)
+        visibility.sending(message.kind)
+        visibility.waits_for(f"{message.summary}.", prepared)
+        accepted = await send(message, prepared, options)
 
     return SendWhatsAppResult(
         contact_id=contact.contact_id,
@@ -102,33 +112,51 @@ async def deliver(
 async def prepare(
     request: SendWhatsAppRequest,
     visibility: RunVisibility | RowVisibility,
+    turn: Turn | None,
     preparation: Preparation | None = None,
 ) -> Preparation:
-    """Return what a worker knows about the recipient; fail if `to` is not a phone number."""
+    """Return what a worker knows about the recipient; fail if the request is not valid.
+
+    Asks for the turn as well, unless the message is to be sent later.
+    """
     visibility.waits_for("Prepares the send.")
     now = workflow.now()
     is_later = request.send_at is not None and request.send_at > now
     is_expired = request.expires_at is not None and request.expires_at <= now
+    may_send = not is_later and not is_expired
     prepared = preparation or await steps.prepare(
-        request.to, request.template, look_up=not is_later and not is_expired
+        request.to,
+        request.template,
+        request.template_variables,
+        look_up=may_send,
+        ticket=turn.open_ticket if turn and may_send else None,
     )
     visibility.prepared(prepared)
     if prepared.invalid is not None:
         raise failure(ErrorType.INVALID_PHONE_NUMBER, prepared.invalid)
+    if prepared.wrong_variables:
+        raise invalid_request(prepared.wrong_variables)
     return prepared
 
 
 def outgoing(
-    request: SendWhatsAppRequest, contact_id: str, flow: FlowMatch | None, prepared: Preparation
+    request: SendWhatsAppRequest,
+    contact: Contact,
+    flow: FlowMatch | None,
+    prepared: Preparation,
+    turn: Turn | None,
 ) -> OutgoingMessage:
     """Return the message to send; fail if there is nothing to send."""
     common = Send(
-        contact_id=contact_id,
+        contact_id=contact.contact_id,
         delivery=request.delivery,
         retry=prepared.retry,
         origin_run_id=workflow.info().original_execution_run_id,
         expires_at=request.expires_at,
         failed_attempt=prepared.failed_send,
+        may_write_at=contact.may_write_at,
+        ignore_opt_out=request.ignore_opt_out,
+        turn=turn.held if turn else None,
     ).model_dump()
     if request.template is not None and flow and flow.flow_id:
         variables = request.template_variables
@@ -150,14 +178,3 @@ def outgoing(
     summary = f"Send text{instead}, {len(text):,} characters"
     send_text = SendText(**common, text=text)
     return OutgoingMessage(SendActivities.send_text, send_text, "text", summary)
-
-
-async def until_expiry(expires_at: datetime | None, lookups: Awaitable[T]) -> T:
-    """Return what the lookups find; fail as `Expired` if they take longer than `expires_at`."""
-    if expires_at is None:
-        return await lookups
-    try:
-        seconds = max((expires_at - workflow.now()).total_seconds(), 0)
-        return await asyncio.wait_for(lookups, seconds)
-    except TimeoutError:
-        raise expired() from None

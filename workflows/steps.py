@@ -1,8 +1,10 @@
 """The steps before the send: each activity with its timeouts, retry policy and summary."""
 
 import asyncio
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import TypeVar
 
 from temporalio import workflow
 from temporalio.common import Priority, RetryPolicy
@@ -23,10 +25,14 @@ with workflow.unsafe.imports_passed_through():
         MAX_BACKOFF_S,
         ErrorType,
         FailureDetails,
+        expired,
         failure,
     )
     from send_whatsapp.contract.names import SEND_ACTIVITY_ID
     from send_whatsapp.contract.templates import FlowMatch
+    from send_whatsapp.contract.turns import Ticket
+
+T = TypeVar("T")
 
 _OUR_TYPES = frozenset(ErrorType)
 
@@ -46,21 +52,33 @@ class SendOptions:
 SINGLE_SEND = SendOptions(SEND_ACTIVITY_ID, Priority(priority_key=2))
 
 
-async def read_settings() -> RunSettings:
-    """Return the settings of this run."""
+async def read_settings(templates: Sequence[str] = ()) -> RunSettings:
+    """Return the settings of this run, which sends these templates."""
     return await workflow.execute_local_activity_method(
         PreparationActivities.read_settings,
+        list(templates),
         start_to_close_timeout=timedelta(seconds=10),
         retry_policy=RetryPolicy(maximum_attempts=5),
         summary="Read the settings",
     )
 
 
-async def prepare(to: str, template: str | None, *, look_up: bool = False) -> Preparation:
-    """Return what a worker knows or may quickly look up, and the settings of this run."""
+async def prepare(
+    to: str,
+    template: str | None,
+    variables: Iterable[str],
+    *,
+    look_up: bool = False,
+    ticket: Ticket | None = None,
+) -> Preparation:
+    """Return what a worker knows or may quickly look up, and the settings of this run.
+
+    With a `ticket` also its place among those who ask for a turn.
+    """
+    names = list(variables)
     return await workflow.execute_local_activity_method(
         PreparationActivities.prepare,
-        Prepare(to=to, template=template, look_up=look_up),
+        Prepare(to=to, template=template, variables=names, look_up=look_up, ticket=ticket),
         start_to_close_timeout=timedelta(seconds=10),
         retry_policy=RetryPolicy(maximum_attempts=5),
         summary="Look up the contact" if look_up else "Read the number, the cache, the settings",
@@ -109,6 +127,17 @@ async def look_up_flow(template: str, settings: RunSettings, options: SendOption
         )
     except ActivityError as error:
         raise _lookup_failure(error) from None
+
+
+async def until_expiry(expires_at: datetime | None, work: Awaitable[T]) -> T:
+    """Return what the work returns; fail as `Expired` if it takes longer than `expires_at`."""
+    if expires_at is None:
+        return await work
+    try:
+        seconds = max((expires_at - workflow.now()).total_seconds(), 0)
+        return await asyncio.wait_for(work, seconds)
+    except TimeoutError:
+        raise expired() from None
 
 
 def shortened(name: str) -> str:

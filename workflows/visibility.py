@@ -11,8 +11,11 @@ with workflow.unsafe.imports_passed_through():
     from send_whatsapp.contract.errors import utc
     from send_whatsapp.contract.request import SendWhatsAppRequest
     from send_whatsapp.contract.result import Outcome, SentAs
+    from send_whatsapp.contract.turns import TURN_MEMO
 
 SENDS = "send_whatsapp_sends"
+_WAITS_FOR_KEEPER = "Waits for its turn; the keeper of turns has not said yet who is before it."
+
 TIME_TO_ACCEPTED = "send_whatsapp_time_to_accepted"
 
 
@@ -57,6 +60,12 @@ class RowVisibility:
     def waits_for(self, what: str, prepared: Preparation | None = None) -> None:
         """Do nothing: a part has hundreds of rows."""
 
+    def waits_for_turn(self, behind: str | None) -> None:
+        """Do nothing."""
+
+    def has_turn(self) -> None:
+        """Do nothing."""
+
 
 class RunVisibility:
     """Shows operators the state of one run; never a phone number or a text."""
@@ -69,6 +78,7 @@ class RunVisibility:
         self._started = max(start, request.send_at) if request.send_at else start
         self._last4: str | None = None
         self._use_attributes = False
+        self._turn_memo: str | None = None
         workflow.logger.info("send begins", extra={"kind": self._kind})
 
     def prepared(self, prepared: Preparation) -> None:
@@ -93,6 +103,20 @@ class RunVisibility:
                 " activity shows the attempt, its last failure and the next time."
             )
         workflow.set_current_details(f"{what}{policy}")
+
+    def waits_for_turn(self, behind: str | None) -> None:
+        """Show behind which run (its workflow id) the run waits for its turn, if that is known."""
+        what = f"Waits for its turn behind {behind}." if behind else _WAITS_FOR_KEEPER
+        self.waits_for(what)
+        if what != self._turn_memo:
+            self._turn_memo = what
+            workflow.upsert_memo({TURN_MEMO: what})
+
+    def has_turn(self) -> None:
+        """Show that the run does not wait for its turn any more."""
+        if self._turn_memo is not None:
+            self._turn_memo = None
+            workflow.upsert_memo({TURN_MEMO: None})
 
     def ended(self, outcome: Outcome, error: BaseException | None = None) -> None:
         """Show the outcome, and count the run once."""

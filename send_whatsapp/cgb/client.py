@@ -11,10 +11,12 @@ from typing import Any, Self
 
 import httpx
 
-from send_whatsapp.cgb import responses
+from send_whatsapp.cgb import account_responses, contact_responses, responses
+from send_whatsapp.cgb.account_responses import Account, CustomField, Flow
 from send_whatsapp.cgb.body import MAX_BODY
+from send_whatsapp.cgb.contact_responses import Contact
 from send_whatsapp.cgb.errors import Unavailable
-from send_whatsapp.cgb.responses import Account, Flow, Response
+from send_whatsapp.cgb.responses import Response
 from send_whatsapp.cgb.transport import TRANSPORT_ERRORS, track_progress, transport
 
 logger = logging.getLogger(__name__)
@@ -57,8 +59,8 @@ class CGBClient:
         observe: Observe = lambda route, status, seconds: None,
     ) -> None:
         self._observe = observe
+        self._url = url.rstrip("/")
         self._http = httpx.AsyncClient(
-            base_url=url,
             # Both headers carry the key: the platform reads only the second (docs/provider-api.md).
             headers={
                 "Authorization": f"Bearer {key}",
@@ -86,32 +88,40 @@ class CGBClient:
 
     async def account(self, budget: Budget) -> Account:
         """Return the account that the key belongs to."""
-        route = "GET /accounts/me"
-        return responses.account(await self._call("check the key", route, "accounts/me", budget))
+        path = "accounts/me"
+        response = await self.call("check the key", f"GET /{path}", path, budget)
+        return account_responses.account(response)
 
     async def flows(self, budget: Budget) -> list[Flow]:
         """Return all flows of the account."""
-        route = "GET /accounts/flows"
-        return responses.flows(await self._call("list the flows", route, "accounts/flows", budget))
+        path = "accounts/flows"
+        response = await self.call("list the flows", f"GET /{path}", path, budget)
+        return account_responses.flows(response)
 
-    async def find_contact(self, phone: str, budget: Budget) -> str | None:
-        """Return the id of the contact whose phone is exactly `phone`, or None."""
-        response = await self._call(
+    async def custom_fields(self, budget: Budget) -> list[CustomField]:
+        """Return the custom fields of the account."""
+        path = "accounts/custom_fields"
+        response = await self.call("list the custom fields", f"GET /{path}", path, budget)
+        return account_responses.custom_fields(response)
+
+    async def find_contact(self, phone: str, budget: Budget) -> Contact | None:
+        """Return the contact whose phone is exactly `phone`, or None."""
+        response = await self.call(
             "find the contact",
             "GET /contacts/find_by_custom_field",
             "contacts/find_by_custom_field",
             budget,
             params={"field_id": "phone", "value": phone},
         )
-        return responses.found_contact(response)
+        return contact_responses.found_contact(response)
 
-    async def create_contact(self, phone: str, first_name: str, budget: Budget) -> str:
-        """Return the id of a new contact, or of the existing contact with this phone."""
+    async def create_contact(self, phone: str, first_name: str, budget: Budget) -> Contact:
+        """Return a new contact, or the existing contact with this phone."""
         body = {"phone": phone, "first_name": first_name}
-        response = await self._call(
+        response = await self.call(
             "create the contact", "POST /contacts", "contacts", budget, json=body
         )
-        return responses.created_contact(response)
+        return contact_responses.created_contact(response)
 
     async def send_text(self, contact_id: str, text: str, budget: Budget) -> str | None:
         """Send free text; return the message id, or None, since the provider rarely gives one."""
@@ -150,7 +160,7 @@ class CGBClient:
         budget: Budget,
         path: str | None = None,
     ) -> str | None:
-        response = await self._call(
+        response = await self.call(
             call,
             f"POST /contacts/{{contact_id}}/{route}",
             f"contacts/{contact_id}/{path or route}",
@@ -159,7 +169,7 @@ class CGBClient:
         )
         return responses.sent(response)
 
-    async def _call(
+    async def call(
         self,
         call: str,
         route: str,
@@ -168,14 +178,20 @@ class CGBClient:
         *,
         params: Mapping[str, str] | None = None,
         json: Mapping[str, Any] | None = None,
+        form: Mapping[str, str] | None = None,
     ) -> Response:
-        """Make one HTTP call and return its response; log it and pass it to `observe`."""
+        """Make one HTTP call and return its response; log it and pass it to `observe`.
+
+        `call` says what it is to do, `route` has the method and the path without values. Raises
+        Unavailable if there is no response.
+        """
         method, _, template = route.partition(" ")
         request = self._http.build_request(
             method,
-            path,
+            f"{self._url}/{path}",
             params=params,
             json=json,
+            data=form,
             headers={"X-Correlation-ID": budget.correlation_id},
         )
         started = time.perf_counter()

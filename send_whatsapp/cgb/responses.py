@@ -42,80 +42,14 @@ class Response:
     body: bytes
 
 
-@dataclass(frozen=True)
-class Flow:
-    """A flow of the account. The id is opaque text, although the provider uses numbers."""
-
-    id: str
-    name: str
-
-
-@dataclass(frozen=True)
-class Account:
-    """The account that a key belongs to."""
-
-    id: str | None
-    name: str | None
-
-
-def found_contact(response: Response) -> str | None:
-    """Return the id of the newest contact that was found, or None. Raises CGBError."""
-    try:
-        body = _object(response, _json(response))
-    except Rejected as error:
-        if error.status == 404:
-            return None
-        raise
-    if "found" in body or "contact" in body:
-        if body.get("contact") is None and not body.get("found"):
-            return None
-        return _contact_id(response, body.get("contact"))
-    contacts = body.get("data")
-    if contacts is None or contacts == []:
-        return None
-    return _contact_id(response, contacts[0] if isinstance(contacts, list) else None)
-
-
-def created_contact(response: Response) -> str:
-    """Return the id of a contact that was created or existed already. Raises CGBError."""
-    body = _object(response, _json(response))
-    holder = next((body[key] for key in ("data", "contact") if body.get(key) is not None), body)
-    return _contact_id(response, holder)
-
-
-def account(response: Response) -> Account:
-    """Return the account that the key belongs to. Raises CGBError."""
-    body = _object(response, _json(response))
-    name = body.get("name")
-    return Account(_id(body.get("page_id")), name if isinstance(name, str) else None)
-
-
-def flows(response: Response) -> list[Flow]:
-    """Return the account's flows.
-
-    Raises CGBError, also if an entry has no id or no name.
-    """
-    entries = _json(response)
-    if not isinstance(entries, list):
-        _object(response, entries)
-        _not_understood(response, "without a list of flows")
-    found = []
-    for entry in entries:
-        flow_id = _id(entry.get("id")) if isinstance(entry, dict) else None
-        if flow_id is None or not isinstance(entry.get("name"), str):
-            _not_understood(response, "with a flow without an id or a name")
-        found.append(Flow(flow_id, entry["name"]))
-    return found
-
-
 def sent(response: Response) -> str | None:
     """Return the message id of an accepted send, or None if the provider gives none.
 
     Raises CGBError if the send was not accepted; `unsent` is False if it may have been sent.
     """
-    body = _object(response, _json(response))
+    body = json_object(response, json_value(response))
     if _reports_failure(body):
-        _not_understood(response, "that does not say clearly whether the message was accepted")
+        not_understood(response, "that does not say clearly whether the message was accepted")
     data = body.get("data")
     holders = [body, data] if isinstance(data, dict) else [body]
     return next((m for h in holders if (m := _message_id(h.get("message_id")))), None)
@@ -137,7 +71,7 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
     return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
 
 
-def _json(response: Response) -> Any:
+def json_value(response: Response) -> Any:
     """Return the JSON of a 2xx response; raise the error that any other status means."""
     if not 200 <= response.status <= 299:
         _raise_for(
@@ -149,10 +83,10 @@ def _json(response: Response) -> Any:
     try:
         return read_json(response.headers, response.body)
     except ValueError:
-        _not_understood(response, "whose body is not JSON")
+        not_understood(response, "whose body is not JSON")
 
 
-def _object(response: Response, body: Any) -> dict[str, Any]:
+def json_object(response: Response, body: Any) -> dict[str, Any]:
     """Return the body of a successful call; raise the error that a body can mean despite a 2xx.
 
     A refusal inside a 2xx has `success` false, or a filled `error` without `success`. Whatever is
@@ -160,19 +94,19 @@ def _object(response: Response, body: Any) -> dict[str, Any]:
     answer means").
     """
     if not isinstance(body, dict):
-        _not_understood(response, "whose body is not a JSON object")
+        not_understood(response, "whose body is not a JSON object")
     error, success = body.get("error"), body.get("success")
     if "success" in body and not _is_one_of(success, _TRUE + _FALSE):
-        _not_understood(response, "with an unknown value of `success`")
+        not_understood(response, "with an unknown value of `success`")
     if "success" not in body and isinstance(error, int | float) and not isinstance(error, bool):
-        _not_understood(response, "with a number as `error`")
+        not_understood(response, "with a number as `error`")
     if _is_one_of(success, _FALSE) or ("success" not in body and not _is_empty(error)):
         code = _code(error.get("code")) if isinstance(error, dict) else None
         detail = f"HTTP {response.status} with a refusal in the body"
         detail += f" (code {code})" if code else ""
         _raise_for(response, code or 400, _provider_message(body), detail)
     if not _is_empty(error):
-        _not_understood(response, "that reports success and an error")
+        not_understood(response, "that reports success and an error")
     return body
 
 
@@ -222,7 +156,8 @@ def _raise_for(
     )
 
 
-def _not_understood(response: Response, reason: str) -> NoReturn:
+def not_understood(response: Response, reason: str) -> NoReturn:
+    """Raise the error of a response that cannot be understood."""
     detail = f"HTTP {response.status} {reason}"
     raise NotUnderstood(response.call, detail, unsent=False, status=response.status)
 
@@ -250,14 +185,7 @@ def _code(value: Any) -> int | None:
     return value if is_error else None
 
 
-def _contact_id(response: Response, contact: Any) -> str:
-    contact_id = _id(contact.get("id")) if isinstance(contact, dict) else None
-    if contact_id is None:
-        _not_understood(response, "with a contact without a valid id")
-    return contact_id
-
-
-def _id(value: Any) -> str | None:
+def valid_id(value: Any) -> str | None:
     """Return an id as text, or None if it is not a positive number or safe text in a URL path."""
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         # Python raises an error for the text of a number with more than 4,300 digits.

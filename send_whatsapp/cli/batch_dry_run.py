@@ -3,37 +3,67 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from send_whatsapp.cli.output import Output
+from send_whatsapp.cli.dry_run import Templates, nothing_to_send, preview
+from send_whatsapp.cli.output import Exit, Output
 from send_whatsapp.client.recipients.cells import printable
 from send_whatsapp.client.recipients.columns import ROW_FIELDS, VARIABLES
 from send_whatsapp.contract.batch import Row
+from send_whatsapp.contract.errors import ErrorType
 from send_whatsapp.contract.fields import FALLBACK_VARIABLE
 
 _ROWS: Final = 3
 _MAX_TEXT: Final = 80
+_SHOWN: Final = ("kind", "flow", "flowFoundBy", "flowNote", "fallbackReason", "preview")
 
 
 def show_dry_run(
-    output: Output, columns: Mapping[str, str], rows: list[Row], wrong_rows: int
+    output: Output,
+    columns: Mapping[str, str],
+    rows: list[Row],
+    wrong_rows: int,
+    templates: Templates,
 ) -> None:
     """Print how many rows can be sent, what each column becomes, and the first rows.
 
-    `columns` are the names in the file and in a row.
+    `columns` are the names in the file and in a row. Ends the process with code 2 if a row has
+    neither a flow nor a fallback text.
     """
     uses = _uses(columns, rows)
+    names = dict.fromkeys(row.request.template for row in rows if row.request.template)
+    lookups = templates.lookups(names, output)
+
+    def shown_as(row: Row) -> dict[str, Any]:
+        shown = preview(row.request, lookups, templates.catalogue)
+        return {name: value for name, value in shown.items() if name in _SHOWN}
+
+    if empty := [row for row in rows if nothing_to_send(row.request, lookups)]:
+        output.fail(
+            Exit.INVALID,
+            f"{len(empty):,} rows, the first one in line {empty[0].row}, have nothing to send"
+            f" ({shown_as(empty[0])['fallbackReason']}): create or rename the flow, map the"
+            " template with CGB_TEMPLATE_<NAME>, or give a fallback text",
+            error_type=ErrorType.TEMPLATE_NOT_FOUND,
+        )
     shown = rows[:_ROWS]
     value = {
         "rows": len(rows),
         "wrong": wrong_rows,
         "columns": uses,
-        "preview": [{"row": row.row, "key": row.key, **_request(row)} for row in shown],
+        "preview": [
+            {"row": row.row, "key": row.key, **shown_as(row), **_request(row)} for row in shown
+        ],
     }
     lines = [f"{len(rows):,} rows can be sent, {wrong_rows:,} cannot"]
     used = [f"{name} -> {use}" if name != use else name for name, use in uses.items() if use]
     lines.append(f"Columns used: {', '.join(used)}")
     if unused := [name for name, use in uses.items() if not use]:
         lines.append(f"Columns not used: {', '.join(unused)}")
-    lines += [f"line {row.row}: {_summary(row)}" for row in shown]
+    for name, lookup in lookups.items():
+        lines.append(f"Template {name}: {lookup.summary}")
+    for row in shown:
+        lines.append(f"line {row.row}: {_summary(row)}")
+        if text := shown_as(row).get("preview"):
+            lines.append(f"  preview: {text}")
     if len(rows) > len(shown):
         lines.append(f"and {len(rows) - len(shown):,} more")
     output.result(value, "\n".join(map(printable, lines)))

@@ -66,6 +66,8 @@ def _outlook(status: BatchStatus) -> str:
     sentences = []
     if status.send_at and status.started_at is None:
         sentences.append(f"The batch starts at {local_time(status.send_at)}.")
+    if status.in_queue:
+        sentences.append(f"{status.in_queue:,} rows wait for their turn.")
     if status.retrying:
         sentences.append(
             f"{status.retrying:,} rows wait for another attempt: {status.retry_reason}."
@@ -178,6 +180,8 @@ class _ProgressDisplay(Progress):
             text += f" (starts at {local_time(status.send_at)})"
         elif status.retrying:
             text += f" ({status.retrying:,} wait for another attempt: {status.retry_reason})"
+        elif status.in_queue:
+            text += f" ({status.in_queue:,} wait for their turn)"
         self.update(self._bar, total=counts.total, completed=counts.ended, description=text)
         if text == self._shown:
             return False

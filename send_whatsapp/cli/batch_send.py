@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from send_whatsapp.cli.batch_dry_run import show_dry_run
 from send_whatsapp.cli.batch_progress import follow_batch, show_counts, watch_hint
+from send_whatsapp.cli.dry_run import Templates
 from send_whatsapp.cli.errors import UsageError
 from send_whatsapp.cli.file_options import (
     ColumnMap,
@@ -29,7 +30,9 @@ from send_whatsapp.cli.options import (
     ExpiresIn,
     Fallback,
     FileUrl,
+    IgnoreOptOut,
     In,
+    InOrder,
     Json,
     KindOfFile,
     Message,
@@ -46,6 +49,7 @@ from send_whatsapp.client import batches
 from send_whatsapp.client.batches import BatchLimits
 from send_whatsapp.client.recipients.cells import Cells, FileError, WrongRow
 from send_whatsapp.client.recipients.files import read
+from send_whatsapp.client.recipients.listed_variables import with_listed_variables
 from send_whatsapp.client.recipients.placeholders import unfilled_placeholders
 from send_whatsapp.client.recipients.reading import HiddenRows, ReadOptions
 from send_whatsapp.client.recipients.row_fields import EMPTY_VARIABLE, EmptyCells
@@ -70,6 +74,8 @@ def send(
     file_url: FileUrl = None,
     file_type: KindOfFile = None,
     at_most_once: AtMostOnce = False,
+    ignore_opt_out: IgnoreOptOut = False,
+    in_order: InOrder = False,
     expires_in: ExpiresIn = None,
     columns: ColumnMap = None,
     header_row: HeaderRow = None,
@@ -146,8 +152,10 @@ def send(
         "fileUrl": file_url,
         "fileType": file_type,
         "delivery": "at_most_once" if at_most_once else None,
+        "inOrder": in_order,
         "variables": name_values("--var", variables)
         | ({FALLBACK_VARIABLE: fallback} if fallback is not None else {}),
+        "ignoreOptOut": ignore_opt_out,
         "expiresAt": expires_at.isoformat(timespec="milliseconds") if expires_at else None,
     }
     common = {name: value for name, value in common.items() if value}
@@ -160,14 +168,16 @@ def send(
         output.fail(Exit.INVALID, str(error))
     if unfilled := unfilled_placeholders(common, {*table.columns, *table.columns.values()}):
         output.fail(Exit.INVALID, f"Nothing was sent: {unfilled[0]}")
+    templates = Templates.load(output)
     rows, wrong = rows_of(table.rows, common, key, region, empty_cells)
+    rows, wrong = with_listed_variables(rows, wrong, templates.catalogue)
     rows, clashes = each_person_once(rows, key, duplicates)
     if clashes and duplicates == Duplicates.REFUSE:
         output.fail(Exit.INVALID, _clashes_error(clashes))
     if wrong and not skip_invalid:
         output.fail(Exit.INVALID, _wrong_rows_error(wrong))
     if dry_run:
-        show_dry_run(output, table.columns, rows, len(wrong))
+        show_dry_run(output, table.columns, rows, len(wrong), templates)
         return
     rejected = [row.outcome() for row in wrong]
 
@@ -216,5 +226,10 @@ def _wrong_rows_error(wrong: list[WrongRow]) -> str:
     return (
         f"Nothing was sent, because {len(wrong):,} rows cannot be sent:\n{listed}\n"
         "Correct them, or leave them out with --skip-invalid"
-        + (", or leave only the empty variables out with --empty-cells skip" if empty else "")
+        + (
+            ", or leave only the empty variables out with --empty-cells skip (not for a template"
+            " whose variables are listed in TEMPLATES_FILE)"
+            if empty
+            else ""
+        )
     )

@@ -8,16 +8,20 @@ import typer
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from send_whatsapp.cli.doctor_catalogue import compare
 from send_whatsapp.cli.options import Json
 from send_whatsapp.cli.output import Exit, Output
+from send_whatsapp.contract.catalogue import NO_CATALOGUE, Catalogue
 from send_whatsapp.contract.names import DEFAULT_TASK_QUEUE
 from send_whatsapp.settings import (
     CallbackSettings,
     GatewaySettings,
     ProcessSettings,
     SettingsError,
+    TemplateSettings,
     TemporalSettings,
     WorkerSettings,
+    load_catalogue,
     unknown_variables,
 )
 from send_whatsapp.temporal.clock import MAX_DIFFERENCE_S, TemporalClock
@@ -43,7 +47,7 @@ class Finding(NamedTuple):
 
 @app.command(epilog="Example: send-whatsapp doctor")
 def doctor(as_json: Json = False) -> None:
-    """Check the settings, Temporal, the worker, the provider key and the flows.
+    """Check the settings, Temporal, the worker, the provider key, flows and templates.
 
     The exit code is 4 if anything is wrong.
     """
@@ -79,13 +83,26 @@ async def _findings() -> AsyncIterator[Finding]:
         async for finding in _temporal(_task_queue()):
             yield finding
     if not WorkerSettings.problems():
-        async for finding in _provider(WorkerSettings.load()):
+        settings = WorkerSettings.load()
+        async for finding in _provider(settings, _catalogue(settings)):
             yield finding
 
 
 def _wrong_settings() -> list[str]:
     kinds = (WorkerSettings, GatewaySettings, TemporalSettings)
-    return list(dict.fromkeys(problem for kind in kinds for problem in kind.problems()))
+    problems = [problem for kind in kinds for problem in kind.problems()]
+    try:
+        load_catalogue(TemplateSettings.load().templates_file)
+    except SettingsError as error:
+        problems.append(str(error))
+    return list(dict.fromkeys(problems))
+
+
+def _catalogue(settings: WorkerSettings) -> Catalogue:
+    try:
+        return load_catalogue(settings.templates_file)
+    except SettingsError:
+        return NO_CATALOGUE
 
 
 def _callbacks() -> Iterator[Finding]:
@@ -143,7 +160,7 @@ async def _search_attributes(client: Client) -> Finding:
     return Finding(True, "search attributes: all are registered")
 
 
-async def _provider(settings: WorkerSettings) -> AsyncIterator[Finding]:
+async def _provider(settings: WorkerSettings, catalogue: Catalogue) -> AsyncIterator[Finding]:
     # Imported here because it would delay the start of all other commands.
     from send_whatsapp.cgb.client import Budget, CGBClient
     from send_whatsapp.cgb.errors import CGBError, Unauthorized
@@ -154,6 +171,9 @@ async def _provider(settings: WorkerSettings) -> AsyncIterator[Finding]:
             account = await client.account(Budget.of(settings.timeout_s, "doctor"))
             yield Finding(True, f"provider key: belongs to account {account.name or account.id}")
             flows = await client.flows(Budget.of(settings.timeout_s, "doctor"))
+            fields = []
+            if catalogue.templates:
+                fields = await client.custom_fields(Budget.of(settings.timeout_s, "doctor"))
         except Unauthorized:
             yield Finding(False, "provider key: refused; correct CGB_API_KEY")
             return
@@ -169,3 +189,6 @@ async def _provider(settings: WorkerSettings) -> AsyncIterator[Finding]:
             yield Finding(
                 False, f"CGB_TEMPLATE_{name}: the account has no flow {flow_id}; correct the id"
             )
+    types = {field.name: field.type for field in fields}
+    for ok, line in compare(catalogue, settings.templates, flows, types):
+        yield Finding(ok, line)

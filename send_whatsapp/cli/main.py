@@ -6,7 +6,17 @@ from typing import Annotated
 
 import typer
 
-from send_whatsapp.cli import batch, callback, doctor, gateway, resend, send, templates, token
+from send_whatsapp.cli import (
+    batch,
+    callback,
+    doctor,
+    gateway,
+    opt_out,
+    resend,
+    send,
+    templates,
+    token,
+)
 from send_whatsapp.cli import list as list_command
 from send_whatsapp.cli.errors import UsageError
 from send_whatsapp.cli.output import Exit, Output
@@ -42,6 +52,7 @@ app.add_typer(resend.app)
 app.add_typer(list_command.app)
 app.add_typer(batch.app, name="batch")
 app.add_typer(callback.app, name="callback")
+app.add_typer(opt_out.app)
 app.add_typer(templates.app)
 app.add_typer(doctor.app)
 app.add_typer(gateway.app)

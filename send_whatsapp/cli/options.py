@@ -67,6 +67,21 @@ Callback = Annotated[
         callback=_callback_name,
     ),
 ]
+IgnoreOptOut = Annotated[
+    bool,
+    typer.Option(
+        "--ignore-opt-out",
+        help="Send even if the person has opted out, for example a legal notice.",
+    ),
+]
+InOrder = Annotated[
+    bool,
+    typer.Option(
+        "--in-order",
+        help="Send only after the earlier messages to the same person have ended. Templates with"
+        " variables always wait for that.",
+    ),
+]
 ExpiresIn = Annotated[
     str | None,
     typer.Option(

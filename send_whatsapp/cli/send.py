@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
+from send_whatsapp.cli.dry_run import show_send
 from send_whatsapp.cli.errors import UsageError
 from send_whatsapp.cli.operator import Reason, operator_origin
 from send_whatsapp.cli.options import (
@@ -16,7 +17,9 @@ from send_whatsapp.cli.options import (
     ExpiresIn,
     Fallback,
     FileUrl,
+    IgnoreOptOut,
     In,
+    InOrder,
     Json,
     KindOfFile,
     Message,
@@ -63,6 +66,8 @@ def send(
     file_url: FileUrl = None,
     file_type: KindOfFile = None,
     at_most_once: AtMostOnce = False,
+    ignore_opt_out: IgnoreOptOut = False,
+    in_order: InOrder = False,
     key: Annotated[
         str | None,
         typer.Option(help="Idempotency key, which becomes the workflow id: one key, one send."),
@@ -78,6 +83,10 @@ def send(
     expires_in: ExpiresIn = None,
     at: At = None,
     in_: In = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Show what would be sent, without starting anything."),
+    ] = False,
     no_wait: NoWait = False,
     timeout: Timeout = DEFAULT_TIMEOUT_S,
     as_json: Json = False,
@@ -100,8 +109,10 @@ def send(
         "fileUrl": file_url,
         "fileType": file_type,
         "delivery": "at_most_once" if at_most_once else "at_least_once",
+        "inOrder": in_order,
         "sendAt": time_to_send(at, in_),
         "expiresAt": from_now("--expires-in", expires_in),
+        "ignoreOptOut": ignore_opt_out,
     }
     try:
         # The worker's region may differ, so the number is handed over in E.164.
@@ -116,6 +127,9 @@ def send(
     except InvalidPhoneNumber as error:
         message = f"Correct the phone number in --to: {error}"
         output.fail(Exit.INVALID, message, error_type=ErrorType.INVALID_PHONE_NUMBER)
+    if dry_run:
+        show_send(output, request, key)
+        return
 
     interrupted = (
         f"Interrupted. Check whether the send started with: {_status_command(workflow_id)}"

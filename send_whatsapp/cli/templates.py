@@ -9,16 +9,18 @@ import typer
 from send_whatsapp.cli.options import Json
 from send_whatsapp.cli.output import Exit, Output
 from send_whatsapp.client.recipients.cells import printable
+from send_whatsapp.contract.catalogue import Catalogue
 from send_whatsapp.contract.templates import FlowMatch, match, variable_name
-from send_whatsapp.settings import SettingsError, WorkerSettings
+from send_whatsapp.settings import SettingsError, WorkerSettings, load_catalogue
 from send_whatsapp.temporal.process import exit_now
 
 if TYPE_CHECKING:
-    from send_whatsapp.cgb.responses import Flow
+    from send_whatsapp.cgb.account_responses import Flow
 
 app = typer.Typer()
 
 _MATCHED_BY: Final = {
+    "catalogue": "set by TEMPLATES_FILE",
     "exact": "the flow has this name",
     "case-insensitive": "the names differ only in case, spaces, - and _",
     "partial": "no other flow has all words of this name",
@@ -82,13 +84,23 @@ def _show_flows(output: Output, flows: "Sequence[Flow]", settings: WorkerSetting
     )
 
 
+def _catalogue(settings: WorkerSettings, output: Output) -> Catalogue:
+    try:
+        return load_catalogue(settings.templates_file)
+    except SettingsError as error:
+        output.fail(Exit.INVALID, str(error))
+
+
 def _show_match(
     output: Output, name: str, flows: "Sequence[Flow]", settings: WorkerSettings
 ) -> Exit:
-    configured = settings.templates.get(variable_name(name))
-    found = (
-        FlowMatch(flow_id=configured, matched_by="configured") if configured else match(name, flows)
-    )
+    listed = _catalogue(settings, output).entry(name)
+    if configured := settings.templates.get(variable_name(name)):
+        found = FlowMatch(flow_id=configured, matched_by="configured")
+    elif listed and listed.flow:
+        found = FlowMatch(flow_id=listed.flow, matched_by="catalogue")
+    else:
+        found = match(name, flows)
     flow_name = next((flow.name for flow in flows if flow.id == found.flow_id), None)
     value: dict[str, Any] = {
         "template": name,

@@ -15,6 +15,7 @@ from temporalio.client import WorkflowExecutionDescription
 from send_whatsapp.client.times import local_time
 from send_whatsapp.contract.errors import FailureDetails, failure_details
 from send_whatsapp.contract.names import WITHDRAWN
+from send_whatsapp.contract.turns import TURN_MEMO
 
 _ACTIONS: Final = {
     "resolve_contact": "resolve the contact",
@@ -64,7 +65,8 @@ class Progress(BaseModel):
             default=None,
         )
         if pending is None:
-            return cls(summary=_summary_without_activity(described))
+            waits = await described.memo_value(TURN_MEMO, None)
+            return cls(summary=waits or _summary_without_activity(described))
         failure = await _last_failure(described, pending)
         details = _details(failure)
         progress = cls(

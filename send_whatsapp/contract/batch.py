@@ -158,13 +158,15 @@ class BatchState(BatchModel):
 
     `generation` counts the starts under this key; `part_count` (in JSON: `parts`) is the number of
     parts. Nothing is sent until the batch is `complete`: every part has reached Temporal. Of the
-    running rows, `retrying` wait for another attempt, because of `retry_reason`. No row is sent
-    before `send_at`; rows are sent since `started_at`, before which `ended_before` rows had ended.
+    running rows, `in_queue` wait for their turn, and `retrying` for another attempt, because of
+    `retry_reason`. No row is sent before `send_at`; rows are sent since `started_at`, before which
+    `ended_before` rows had ended.
     """
 
     key: str
     generation: int
     counts: Counts = Counts()
+    in_queue: int = 0
     retrying: int = 0
     retry_reason: str | None = None
     paused: bool = False

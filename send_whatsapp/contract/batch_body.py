@@ -14,6 +14,7 @@ from send_whatsapp.contract.fields import (
     Delivery,
     FileType,
     FileUrl,
+    OptionalFlag,
     PhoneText,
     TemplateName,
     Text,
@@ -113,7 +114,13 @@ class BatchOptions(BatchContent):
     delivery: Delivery = Field(
         "at_least_once", description="what to do if nobody can know whether a send went out"
     )
+    in_order: OptionalFlag = Field(
+        False, description="send each row only after earlier messages to its person have ended"
+    )
     expires_at: Time | None = Field(None, description="do not send after this time (ISO 8601)")
+    ignore_opt_out: OptionalFlag = Field(
+        False, description="send even to people who have opted out, for example legal notices"
+    )
     per_minute: HttpPerMinute | None = Field(
         None, description="how many rows start in a minute; without it there is no limit"
     )

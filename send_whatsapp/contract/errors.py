@@ -27,6 +27,7 @@ class ErrorType(StrEnum):
     PROVIDER_UNAVAILABLE = "ProviderUnavailable"
     DELIVERY_UNKNOWN = "DeliveryUnknown"
     EXPIRED = "Expired"
+    OPTED_OUT = "OptedOut"
 
 
 FIRST_BACKOFF_S = 1.0
@@ -127,6 +128,21 @@ def expired(ambiguous_since: str | None = None) -> ApplicationError:
         ErrorType.EXPIRED,
         "Nothing was sent, because the message could not be sent before expiresAt: send it again"
         " with a later time if it still matters",
+        FailureDetails(),
+    )
+
+
+def opted_out(reason: str, ambiguous_since: str | None = None) -> ApplicationError:
+    """Return the failure of a message to a person who has opted out; `reason` says how we know.
+
+    `ambiguous_since` is the time since when the message may have been sent; None: it was not sent.
+    """
+    if ambiguous_since is not None:
+        return delivery_unknown(f"{reason}, so it is not sent again", ambiguous_since)
+    return failure(
+        ErrorType.OPTED_OUT,
+        f"Nothing was sent, because {reason}: do not write to this person, or send with"
+        " ignoreOptOut if the law requires the message",
         FailureDetails(),
     )
 

@@ -203,6 +203,13 @@ OptionalDelivery = Annotated[
 ]
 """A guarantee; null means the default."""
 
+OptionalFlag = Annotated[
+    bool,
+    BeforeValidator(lambda value: False if value is None else value),
+    WithJsonSchema({"type": ["boolean", "null"]}, mode="validation"),
+]
+"""Yes or no; null means no."""
+
 Time = Annotated[
     AwareDatetime,
     BeforeValidator(_iso_time),

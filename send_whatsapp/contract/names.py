@@ -16,6 +16,8 @@ from typing import Final
 SEND_WORKFLOW: Final = "SendWhatsApp"
 DEFAULT_TASK_QUEUE: Final = "send-whatsapp"
 
+SET_OPT_OUT_WORKFLOW: Final = "SetOptOut"
+
 BATCH_WORKFLOW: Final = "SendWhatsAppBatch"
 PART_WORKFLOW: Final = "SendWhatsAppBatchPart"
 CALLBACK_WORKFLOW: Final = "SendWhatsAppCallback"
@@ -72,6 +74,11 @@ def key_of(id_: str) -> str | None:
     if id_.startswith(_WEBHOOK_PREFIX):
         return id_.removeprefix(_WEBHOOK_PREFIX).partition(":")[2]
     return id_
+
+
+def new_opt_out_id() -> str:
+    """Return a random workflow id for a change of an opt-out."""
+    return f"opt-out-{uuid.uuid4()}"
 
 
 def workflow_id(key: str) -> str:

@@ -112,14 +112,15 @@ class PartProgress(BatchModel):
     """Signal of a part to its batch: its rows by outcome, and whether the part has `ended`.
 
     `counts.running` are the rows that are `waiting` (not started yet), `in_flight` (in their first
-    attempt) or `retrying` (in or before a later attempt, because of `retry_reason`). `pause_reason`
-    is set once, when the part has paused itself.
+    attempt), `in_queue` (waiting for their turn) or `retrying` (in or before a later attempt,
+    because of `retry_reason`). `pause_reason` is set once, when the part has paused itself.
     """
 
     part: str
     counts: Counts
     waiting: int = 0
     in_flight: int = 0
+    in_queue: int = 0
     retrying: int = 0
     retry_reason: str | None = None
     pause_reason: str | None = None
@@ -195,25 +196,51 @@ def is_full(count: int, size: int, more: int, most: int = MAX_PART_ROWS) -> bool
 def split(
     rows: list[Row], known: list[RowOutcome] | None = None, send_at: datetime | None = None
 ) -> list[PartRequest]:
-    """Return parts within the limits above: first those that send `rows`, then those of `known`."""
+    """Return parts within the limits above: first those that send `rows`, then those of `known`.
+
+    Rows that take turns of the same person are in one part if it has room, which sends them in the
+    order of the file.
+    """
     return [
-        *(PartRequest.of(group, send_at) for group in _groups(rows, row_bytes, MAX_PART_ROWS)),
+        *(
+            PartRequest.of(group, send_at)
+            for group in _groups(rows, row_bytes, MAX_PART_ROWS, _in_turn)
+        ),
         *(PartRequest(known=group) for group in _groups(known or [], _outcome_bytes, MAX_KNOWN)),
     ]
+
+
+def _in_turn(row: Row) -> str | None:
+    """Return the person whose turns a row takes, if it takes one."""
+    return row.request.to if row.request.takes_turn else None
 
 
 def _outcome_bytes(outcome: RowOutcome) -> int:
     return len(outcome.model_dump_json(by_alias=True).encode())
 
 
-def _groups(items: list[Item], size_of: Callable[[Item], int], most: int) -> list[list[Item]]:
-    groups: list[list[Item]] = []
+def _groups(
+    items: list[Item],
+    size_of: Callable[[Item], int],
+    most: int,
+    together: Callable[[Item], str | None] = lambda _: None,
+) -> list[list[Item]]:
+    """Return the items in groups, in their order; those `together` share one if it has room."""
+    units: dict[str | int, list[int]] = {}
+    for index, item in enumerate(items):
+        units.setdefault(together(item) or index, []).append(index)
+    groups: list[list[int]] = []
     size = 0
-    for item in items:
-        length = size_of(item)
-        if not groups or is_full(len(groups[-1]), size, length, most):
-            groups.append([])
-            size = 0
-        groups[-1].append(item)
-        size += length
-    return groups
+    for unit in units.values():
+        sizes = [size_of(items[index]) for index in unit]
+        fits = bool(groups) and (
+            len(groups[-1]) + len(unit) <= most and size + sum(sizes) <= MAX_PART_BYTES
+        )
+        for number, (index, length) in enumerate(zip(unit, sizes, strict=True)):
+            full = not groups or is_full(len(groups[-1]), size, length, most)
+            if full or (number == 0 and not fits):
+                groups.append([])
+                size = 0
+            groups[-1].append(index)
+            size += length
+    return [[items[index] for index in sorted(group)] for group in groups]

@@ -11,6 +11,7 @@ from send_whatsapp.contract.fields import (
     FileType,
     FileUrl,
     OptionalDelivery,
+    OptionalFlag,
     PhoneText,
     TemplateName,
     Text,
@@ -96,8 +97,14 @@ class SendWhatsAppRequest(Request):
     delivery: OptionalDelivery = Field(
         "at_least_once", description="what to do if nobody can know whether a send went out"
     )
+    in_order: OptionalFlag = Field(
+        False, description="send only after the earlier messages to the same person have ended"
+    )
     send_at: Time | None = Field(None, description="do not send before this time (ISO 8601)")
     expires_at: Time | None = Field(None, description="do not send after this time (ISO 8601)")
+    ignore_opt_out: OptionalFlag = Field(
+        False, description="send even if the person has opted out, for example a legal notice"
+    )
 
     @model_validator(mode="after")
     def _exactly_one_content(self) -> Self:
@@ -143,6 +150,15 @@ class SendWhatsAppRequest(Request):
             if name != FALLBACK_VARIABLE
         }
 
+    @property
+    def takes_turn(self) -> bool:
+        """Whether messages to the same person must not overlap with this one.
+
+        The provider reads the variables of a template from the contact, some time after it has
+        accepted the message (docs/delivery.md, "Turns").
+        """
+        return self.in_order or bool(self.template_variables)
+
     def in_e164(self, region: str) -> Self:
         """Return the request with `to` in E.164 (see `to_e164`). Raises InvalidPhoneNumber."""
         return self.model_copy(update={"to": to_e164(self.to, region)})
@@ -167,6 +183,10 @@ class SendWhatsAppRequest(Request):
         True are equal in Python but are sent as different texts.
         """
         fields = self.model_dump(mode="json", by_alias=True, exclude={"send_at", "expires_at"})
+        # The digests of running batches are older than these fields.
+        for name in ("inOrder", "ignoreOptOut"):
+            if not fields[name]:
+                del fields[name]
         return json.dumps(fields, sort_keys=True)
 
 

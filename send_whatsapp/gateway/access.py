@@ -34,6 +34,8 @@ RULES: Final[Mapping[tuple[str, str], Rule]] = {
     ("POST", "/v1/batches/{key:path}/resume"): ("batch",),
     ("POST", "/v1/batches/{key:path}/cancel"): ("cancel", "batch"),
     ("GET", "/v1/batches/{key:path}"): ("read", "batch"),
+    ("POST", "/v1/opt-outs"): ("opt-out",),
+    ("DELETE", "/v1/opt-outs/{number}"): ("opt-out",),
     ("GET", "/healthz"): PUBLIC,
     ("GET", "/readyz"): PUBLIC,
     ("GET", "/openapi.json"): PUBLIC,

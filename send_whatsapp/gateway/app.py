@@ -21,6 +21,7 @@ from send_whatsapp.gateway.documentation import add_documentation
 from send_whatsapp.gateway.messages import MessageRoutes
 from send_whatsapp.gateway.middleware import GatewayMiddleware
 from send_whatsapp.gateway.openapi import operations
+from send_whatsapp.gateway.opt_outs import OptOutRoutes
 from send_whatsapp.gateway.places import Places, UnprovenPlaces
 from send_whatsapp.gateway.problems import exception_handlers
 from send_whatsapp.gateway.rate_limit import RateLimit
@@ -76,6 +77,7 @@ def create_app(
     message_routes.add_to(app)
     webhook_routes.add_to(app)
     BatchRoutes(client, settings).add_to(app)
+    OptOutRoutes(client, settings, clock, waits).add_to(app)
 
     @app.get("/healthz", **operations.HEALTHY)
     async def healthz() -> Response:

@@ -45,7 +45,13 @@ def common_cells(options: BatchOptions) -> Cells:
     return options.model_dump(
         mode="json",
         by_alias=True,
-        include={*BatchContent.model_fields, "delivery", "expires_at"},
+        include={
+            *BatchContent.model_fields,
+            "delivery",
+            "expires_at",
+            "ignore_opt_out",
+            "in_order",
+        },
         exclude_none=True,
     )
 

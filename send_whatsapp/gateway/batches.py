@@ -20,7 +20,7 @@ from send_whatsapp.gateway.batch_rows import rows_of
 from send_whatsapp.gateway.body import typed_body
 from send_whatsapp.gateway.disconnect import while_connected
 from send_whatsapp.gateway.openapi import operations
-from send_whatsapp.gateway.openapi.operations import BatchKey
+from send_whatsapp.gateway.openapi.parameters import BatchKey
 from send_whatsapp.gateway.places import Slots
 from send_whatsapp.gateway.problems import Problem, key_in_use
 from send_whatsapp.gateway.report import Report

@@ -24,7 +24,7 @@ from send_whatsapp.gateway.body import typed_body
 from send_whatsapp.gateway.disconnect import while_connected
 from send_whatsapp.gateway.headers import idempotency_key, preferred_wait_s
 from send_whatsapp.gateway.openapi import operations
-from send_whatsapp.gateway.openapi.operations import MessageId
+from send_whatsapp.gateway.openapi.parameters import MessageId
 from send_whatsapp.gateway.places import Places
 from send_whatsapp.gateway.problems import Problem, invalid_fields
 from send_whatsapp.gateway.starts import SendStarter

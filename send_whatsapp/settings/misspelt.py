@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from send_whatsapp.settings.gateway import GatewaySettings
+from send_whatsapp.settings.templates import TEMPLATE_PREFIX
 from send_whatsapp.settings.temporal import TemporalSettings
-from send_whatsapp.settings.worker import TEMPLATE_PREFIX, WorkerSettings
+from send_whatsapp.settings.worker import WorkerSettings
 
 _TEMPORAL: Final = (
     "TEMPORAL_TLS_CLIENT_CERT_DATA",

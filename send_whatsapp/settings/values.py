@@ -115,6 +115,10 @@ PLAIN_TEXT = Check(
     "printable ASCII characters without spaces", lambda text: text if _is_plain(text) else None
 )
 NAME = Check("1 to 200 characters", lambda text: text if len(text) <= 200 else None)
+TAG = Check(
+    "1 to 100 printable characters",
+    lambda text: text.strip() if text.strip() and text.isprintable() and len(text) <= 100 else None,
+)
 REGION = Check(
     "a region with two upper-case letters (ISO 3166)",
     lambda text: text if text in phonenumbers.SUPPORTED_REGIONS else None,

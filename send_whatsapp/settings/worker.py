@@ -4,20 +4,18 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
-from send_whatsapp.settings.base import ANY_NAME
 from send_whatsapp.settings.callbacks import CallbackSettings
+from send_whatsapp.settings.opt_out import OptOutSettings
+from send_whatsapp.settings.templates import TemplateSettings
 from send_whatsapp.settings.values import (
-    FLOW_ID,
     HOST_PORT,
     HTTP_URL_WITHOUT_CREDENTIALS,
     PLAIN_TEXT,
     whole_number,
 )
 
-TEMPLATE_PREFIX = "CGB_TEMPLATE_"
 
-
-class WorkerSettings(CallbackSettings):
+class WorkerSettings(OptOutSettings, TemplateSettings, CallbackSettings):
     """Settings of the worker; `send-whatsapp doctor` reads them too."""
 
     api_url: Annotated[str, HTTP_URL_WITHOUT_CREDENTIALS] = Field(
@@ -65,14 +63,13 @@ class WorkerSettings(CallbackSettings):
         " set: no limit.",
         examples=["100"],
     )
-    templates: dict[str, Annotated[str, FLOW_ID]] = Field(
-        default_factory=dict,
-        alias=TEMPLATE_PREFIX + ANY_NAME,
-        description="Id of the flow to send for a template, instead of the flow that the"
-        " template's name finds. `<NAME>` is the template in upper case, with `_` for every run of"
-        " characters other than A to Z and 0 to 9. `send-whatsapp doctor` checks that each flow"
-        " exists. With docker compose, set it in `config/worker.env`.",
-        examples=["1752250957765"],
+    recipient_gap_ms: Annotated[int, whole_number(0, 60_000)] = Field(
+        2000,
+        alias="CGB_RECIPIENT_GAP",
+        description="Milliseconds between the end of a message that takes a turn and the next such"
+        " message to the same person. The provider fills in the variables of a template up to 1.5 s"
+        " after it has accepted the message.",
+        examples=["2000"],
     )
     metrics_bind: Annotated[str, HOST_PORT] | None = Field(
         None,
@@ -86,3 +83,8 @@ class WorkerSettings(CallbackSettings):
     def timeout_s(self) -> float:
         """Deadline of all provider calls of one activity together, in seconds."""
         return self.timeout_ms / 1000
+
+    @property
+    def recipient_gap_s(self) -> float:
+        """Time between two turns of one person, in seconds."""
+        return self.recipient_gap_ms / 1000

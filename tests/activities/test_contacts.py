@@ -9,6 +9,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.contacts import ContactActivities, ResolveContact
 from activities.key_monitor import KeyMonitor
+from activities.opt_out import OptOutRules, OptOuts
 from activities.provider import Provider
 from activities.retries import RetryLimits
 from send_whatsapp.cgb.client import CGBClient
@@ -23,7 +24,8 @@ CACHE_S = 1.0
 async def contacts(provider: Simulator) -> AsyncIterator[ContactActivities]:
     async with CGBClient(provider.url, provider.key) as client:
         on = Provider(client, provider.key, KeyMonitor(client, 30), 30)
-        yield ContactActivities(on, region="US", cache_timeout_s=CACHE_S)
+        opt_outs = OptOuts(on, OptOutRules("off", "opt-out", 300))
+        yield ContactActivities(on, opt_outs, region="US", cache_timeout_s=CACHE_S)
 
 
 @pytest.fixture

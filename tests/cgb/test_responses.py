@@ -11,16 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from send_whatsapp.cgb import responses
+from send_whatsapp.cgb import account_responses, contact_responses, responses
+from send_whatsapp.cgb.account_responses import Flow
+from send_whatsapp.cgb.contact_responses import Contact
 from send_whatsapp.cgb.errors import CGBError
-from send_whatsapp.cgb.responses import Flow, Response
+from send_whatsapp.cgb.responses import Response
 
 FOLDER = Path(__file__).parent / "responses"
 MEANINGS = {
-    "find": responses.found_contact,
-    "create": responses.created_contact,
-    "account": responses.account,
-    "flows": responses.flows,
+    "find": contact_responses.found_contact,
+    "create": contact_responses.created_contact,
+    "account": account_responses.account,
+    "flows": account_responses.flows,
     "send": responses.sent,
 }
 CASES = [
@@ -54,6 +56,8 @@ def test_a_response_means(call: str, case: dict[str, Any]) -> None:
             assert found == [Flow(*entry) for entry in case["value"]]
         elif call == "account":
             assert found is not None
+        elif isinstance(found, Contact):
+            assert found.id == case["value"]
         else:
             assert found == case["value"]
 

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from send_whatsapp.cli.batch_dry_run import show_dry_run
+from send_whatsapp.cli.dry_run import Templates
 from send_whatsapp.cli.errors import UsageError
 from send_whatsapp.cli.file_options import column_map
 from send_whatsapp.cli.options import duration, name_values
@@ -20,6 +21,8 @@ from send_whatsapp.client.recipients.files import read
 from send_whatsapp.client.recipients.reading import ReadOptions
 from send_whatsapp.client.recipients.rows import rows_of
 from send_whatsapp.client.times import with_local_times
+from send_whatsapp.contract.catalogue import NO_CATALOGUE
+from send_whatsapp.settings import TemplateSettings
 from tests.conftest import run_command
 
 TEXT = st.text(st.characters(), max_size=20)
@@ -72,10 +75,11 @@ def test_any_rows_are_shown_by_a_dry_run(
             return
     good, wrong = rows_of(table.rows, {"message": "Hi"}, "key", "US")
     capsysbinary.readouterr()
-    show_dry_run(Output(as_json=True), table.columns, good, len(wrong))
+    templates = Templates(TemplateSettings.load({}), NO_CATALOGUE)
+    show_dry_run(Output(as_json=True), table.columns, good, len(wrong), templates)
     shown = json.loads(capsysbinary.readouterr().out)
     assert (shown["rows"], shown["wrong"]) == (len(good), len(wrong))
-    show_dry_run(Output(as_json=False), table.columns, good, len(wrong))
+    show_dry_run(Output(as_json=False), table.columns, good, len(wrong), templates)
     assert b"\x1b" not in capsysbinary.readouterr().out
 
 

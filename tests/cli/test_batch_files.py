@@ -39,6 +39,7 @@ async def test_a_dry_run_shows_three_rows_and_the_use_of_each_column(tmp_path: P
         "3 rows can be sent, 0 cannot\n"
         "Columns used: Phone -> to, name -> variables.name, colour -> variables.colour,"
         " Fallback Message -> variables.fallback_message\n"
+        "Template visa_approved: CGB_API_KEY is not set here, so the worker will look it up\n"
         "line 2: +14155552670, template visa_approved, name=Ana 0, colour=:red:\n"
         "line 3: +14155552671, template visa_approved, name=Ana 1, colour=:red:\n"
         "line 4: +14155552672, template visa_approved, name=Ana 2, colour=:red:\n"
@@ -51,6 +52,7 @@ async def test_a_dry_run_prints_json(tmp_path: Path) -> None:
     assert done.code == 0
     rows = [
         {"row": i + 2, "key": f"k/+1415555267{i}", "to": f"+1415555267{i}", "message": "Hi"}
+        | {"kind": "text"}
         for i in range(3)
     ]
     assert done.json == {

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from simulator.faults import Fault
 from simulator.process import Simulator
 from tests.cli.conftest import Cli
-from tests.conftest import wrong_clock
+from tests.conftest import ROOT, wrong_clock
 
 
 async def test_the_doctor_finds_nothing_wrong(cli: Cli, provider: Simulator) -> None:
@@ -130,3 +131,50 @@ async def test_the_doctor_says_that_the_clock_is_wrong(
     side = "ahead of" if seconds > 0 else "behind"
     line = f" s {side} Temporal's clock"
     assert any(found.startswith("FAILED") and line in found for found in done.out.splitlines())
+
+
+CATALOGUES = [
+    ("visa_approved: {flow: 1752250957765, variables: [name]}", "visa_approved", True),
+    ("visa_approved: {variables: [name, reference]}", "visa_approved", True),
+    ("closed: {flow: 17}", "the account has no flow 17", False),
+    ("welcome: {}", "several flows match", False),
+    ("nothing: {variables: []}", "no flow matches the template", False),
+    ("visa_approved: {variables: [nmae]}", "no custom field nmae; create it", False),
+    ("visa_approved: {variables: [Name]}", "no custom field Name; did you mean name?", False),
+    ("visa_approved: {variables: [amount]}", "the custom field amount has the type number", False),
+    ("x: {flow: 17}", "its flow and its variables exist", True),
+    ("visa_approved: {variable: []}", "TEMPLATES_FILE", False),
+]
+
+
+@pytest.mark.parametrize(("entry", "line", "ok"), CATALOGUES)
+async def test_the_doctor_compares_the_catalogue_with_the_account(
+    cli: Cli, provider: Simulator, tmp_path: Path, entry: str, line: str, ok: bool
+) -> None:
+    file = tmp_path / "templates.yaml"
+    file.write_text(f"templates: {{{entry}}}")
+    done = await cli(
+        "doctor",
+        CGB_API_URL=provider.url,
+        CGB_API_KEY=provider.key,
+        CGB_TEMPLATE_X="1752250957765",
+        TEMPLATES_FILE=str(file),
+    )
+    assert done.code == (0 if ok else 4), done.out
+    found = [one for one in done.out.splitlines() if line in one]
+    assert found
+    assert all(one.startswith("ok" if ok else "FAILED") for one in found)
+
+
+async def test_the_doctor_reports_custom_fields_that_cannot_be_listed(
+    cli: Cli, provider: Simulator
+) -> None:
+    await provider.faults(Fault(route="list_custom_fields", status=503))
+    done = await cli(
+        "doctor",
+        CGB_API_URL=provider.url,
+        CGB_API_KEY=provider.key,
+        TEMPLATES_FILE=str(ROOT / "examples" / "templates.yaml"),
+    )
+    assert done.code == 4
+    assert "list the custom fields: HTTP 503" in done.out

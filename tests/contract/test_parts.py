@@ -115,3 +115,26 @@ def test_a_batch_has_rows_or_parts_and_each_row_once(fields: dict[str, Any], pro
 def test_the_public_request_needs_rows_and_knows_no_internals(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         BatchRequest.model_validate({"key": "k", **fields})
+
+
+def test_rows_of_one_person_that_take_turns_are_in_one_part_in_file_order() -> None:
+    def row(number: int, person: int, **fields: Any) -> Row:
+        request = SendWhatsAppRequest(to=f"+1415555{person:04}", message="m", **fields)
+        return Row(row=number, key=f"k{number}", request=request)
+
+    rows = [row(n, n % 300, in_order=n % 300 < 5) for n in range(1, 701)]
+    parts = [part.unpacked() for part in split(rows)]
+    assert sorted(each.row for part in parts for each in part) == list(range(1, 701))
+    assert all(len(part) <= MAX_PART_ROWS for part in parts)
+    assert all([each.row for each in part] == sorted(each.row for each in part) for part in parts)
+    for person in range(5):
+        holding = [part for part in parts if any(each.row % 300 == person for each in part)]
+        assert len(holding) == 1
+
+
+def test_a_person_with_more_rows_than_a_part_holds_continues_in_the_next_part() -> None:
+    request = SendWhatsAppRequest(to="+14155550100", message="m", in_order=True)
+    rows = [Row(row=n, key=f"k{n}", request=request) for n in range(1, 601)]
+    parts = [[each.row for each in part.unpacked()] for part in split(rows)]
+    assert [len(part) for part in parts] == [250, 250, 100]
+    assert [row for part in parts for row in part] == list(range(1, 601))

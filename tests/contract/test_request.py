@@ -119,6 +119,17 @@ def test_two_requests_are_the_same_when_only_their_times_differ() -> None:
     assert plain.body() == read(message="m", expiresAt="2027-01-31T09:00:00Z").body()
     assert plain.body() == read(message="m", delivery="at_least_once").body()
     assert plain.body() != read(message="m", delivery="at_most_once").body()
+    assert plain.body() == read(message="m", inOrder=False).body()
+    assert plain.body() == read(message="m", inOrder=None).body()
+    assert plain.body() != read(message="m", inOrder=True).body()
+    assert plain.body() == read(message="m", ignoreOptOut=False).body()
+    assert plain.body() != read(message="m", ignoreOptOut=True).body()
+
+
+def test_new_fields_that_are_not_used_do_not_change_the_digest_of_a_running_batch() -> None:
+    assert json.loads(read(message="m").body()).keys() == {
+        *("to", "message", "template", "variables", "fileUrl", "fileType", "delivery")
+    }
 
 
 def test_two_requests_differ_if_their_texts_differ() -> None:
@@ -171,3 +182,22 @@ def test_half_a_surrogate_pair_is_refused_from_python_and_from_json(
     with pytest.raises(ValidationError) as wrong:
         SendWhatsAppRequest.model_validate({"to": "+1234567890"} | fields)
     assert [problem.field for problem in problems(wrong.value)] == [field]
+
+
+@pytest.mark.parametrize(
+    ("fields", "takes_turn"),
+    [
+        ({"message": "m"}, False),
+        ({"template": "t"}, False),
+        ({"template": "t", "variables": {"fallback_message": "m"}}, False),
+        ({"fileUrl": "https://example.com/a.pdf", "fileType": "document"}, False),
+        ({"template": "t", "variables": {"name": "x"}}, True),
+        ({"message": "m", "inOrder": True}, True),
+        ({"template": "t", "inOrder": True}, True),
+        ({"fileUrl": "https://example.com/a.pdf", "fileType": "document", "inOrder": True}, True),
+    ],
+)
+def test_templates_with_variables_and_messages_in_order_take_turns(
+    fields: dict[str, Any], takes_turn: bool
+) -> None:
+    assert read(**fields).takes_turn == takes_turn

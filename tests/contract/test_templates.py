@@ -2,7 +2,7 @@
 
 import pytest
 
-from send_whatsapp.cgb.responses import Flow
+from send_whatsapp.cgb.account_responses import Flow
 from send_whatsapp.contract.templates import match, variable_name
 
 NAMES = [

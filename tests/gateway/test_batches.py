@@ -245,11 +245,12 @@ def test_a_row_adds_to_the_common_content_or_replaces_it(
     row: dict[str, Any], fields: dict[str, Any]
 ) -> None:
     common = {"message": "m", "template": "t", "variables": {"a": 1, "b": 2}}
-    others = {"delivery": "at_most_once", "expiresAt": "2027-01-31T09:00:00Z"}
+    others = {"delivery": "at_most_once", "inOrder": True, "expiresAt": "2027-01-31T09:00:00Z"}
     body = batch([{"to": "(123) 456-7890"} | row]) | common | others
     (made,) = rows_of(BatchBody.model_validate_json(json.dumps(body)), "US")
     assert (made.row, made.key) == (1, f"{body['key']}/+1234567890")
     assert made.request.delivery == "at_most_once"
+    assert made.request.in_order
     assert made.request.expires_at == datetime(2027, 1, 31, 9, tzinfo=UTC)
     assert {name: getattr(made.request, name) for name in fields} == fields
 

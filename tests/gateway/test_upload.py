@@ -5,6 +5,7 @@ import json
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,9 +16,11 @@ from temporalio.client import Client
 
 from send_whatsapp.client.batches.packed_rows import PackedRows
 from send_whatsapp.contract.batch import Row
+from send_whatsapp.contract.batch_body import BatchOptions
 from send_whatsapp.contract.names import batch_id
 from send_whatsapp.contract.parts import split
 from send_whatsapp.contract.request import SendWhatsAppRequest
+from send_whatsapp.gateway.upload.options import options_of
 from simulator.process import Simulator
 from tests.conftest import SendHarness, WorkerOn, new_phone
 from tests.gateway.conftest import PROBLEM, GatewayProcess, gateway_process
@@ -70,6 +73,48 @@ async def test_uploaded_json_lines_are_sent_as_the_rows_of_a_body_are(
     sent = {message["phone"]: message for message in await provider.inbox()}
     assert sent[rows[0]["to"]]["text"] == "Dear Ana, your visa is approved."
     assert sent[rows[1]["to"]]["text"] == "Dear Bob, your visa is approved."
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        *((name, "true", True) for name in ("inOrder", "ignoreOptOut", "resendUnknown")),
+        *((name, "false", False) for name in ("inOrder", "ignoreOptOut", "resendUnknown")),
+        *(("perMinute", "600", 600), ("pauseAfter", "3", 3)),
+        *(("message", "Hello", "Hello"), ("template", "t", "t")),
+        *(("fileUrl", "https://example.com/a.pdf", None), ("fileType", "document", None)),
+        *(("delivery", "at_most_once", None), ("variables.a", "b", None)),
+        *(("expiresAt", "2027-01-31T09:00:00Z", None), ("sendAt", "2027-01-31T09:00:00Z", None)),
+    ],
+)
+def test_every_field_of_a_batch_can_be_a_query_parameter(
+    name: str, value: str, expected: object
+) -> None:
+    query = httpx.QueryParams({name: value})
+    options = options_of({"path": "/v1/batches/k/rows", "query_string": str(query).encode()})
+    fields = options.model_dump(mode="json", by_alias=True)
+    if name.startswith("variables."):
+        assert fields["variables"] == {name.removeprefix("variables."): value}
+    else:
+        assert fields[name] == (value if expected is None else expected)
+
+
+def test_no_query_parameter_is_untested() -> None:
+    [mark] = test_every_field_of_a_batch_can_be_a_query_parameter.pytestmark  # type: ignore[attr-defined]
+    tested = {name.partition(".")[0] for name, *_ in mark.args[1]}
+    assert tested == {field.alias for field in BatchOptions.model_fields.values()} - {"key"}
+
+
+async def test_uploaded_rows_take_turns_if_the_query_says_so(
+    http: httpx.AsyncClient, provider: Simulator
+) -> None:
+    phone = new_phone()
+    rows = [{"to": phone, "key": f"{phone}-{n}", "message": str(n)} for n in range(3)]
+    started = await upload(http, ndjson(*rows), inOrder="true")
+    assert (await closed(http, started.json()["statusUrl"]))["accepted"] == 3
+    sent = await provider.inbox(phone)
+    assert [message["text"] for message in sent] == ["0", "1", "2"]
+    assert min(later["at"] - earlier["at"] for earlier, later in pairwise(sent)) >= 2
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
@@ -156,7 +201,10 @@ async def test_wrong_rows_are_named_by_line_and_nothing_is_sent(
         (ndjson(GOOD), "text/csv; charset=windows-1252", {}, 415, "UTF-8"),
         (ndjson(GOOD), NDJSON, {"perMinute": "0"}, 422, "1 to 1000000"),
         (ndjson(GOOD), NDJSON, {"perMinute": "fast"}, 422, "a whole number"),
-        (ndjson(GOOD), NDJSON, {"resendUnknown": "yes"}, 422, "true or false"),
+        *(
+            (ndjson(GOOD), NDJSON, {name: "yes"}, 422, "true or false")
+            for name in ("inOrder", "ignoreOptOut", "resendUnknown")
+        ),
         (ndjson(GOOD), NDJSON, {"surprise": "1"}, 422, "is not a known field"),
         (ndjson(GOOD), NDJSON, {"rows": "1"}, 422, "rows"),
         (ndjson(GOOD), NDJSON, {"expiresAt": "9999-12-31T23:59:59Z"}, 422, "2000 to 2199"),

@@ -19,14 +19,16 @@ from temporalio.api.workflowservice.v1 import PauseActivityRequest
 from temporalio.client import Client, WorkflowHandle
 
 from send_whatsapp.client import batches, sends
+from send_whatsapp.client.opt_outs import opt_out_result, start_opt_out
 from send_whatsapp.client.state import State, get_state
 from send_whatsapp.contract import names
 from send_whatsapp.contract.batch import Row
+from send_whatsapp.contract.opt_out import SetOptOutRequest, SetOptOutResult
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.settings import WorkerSettings
 from simulator.faults import Fault
 from simulator.process import Simulator
-from tests.conftest import ProcessOn, SendHarness, WorkerOn, until
+from tests.conftest import ROOT, ProcessOn, SendHarness, WorkerOn, start_keeper, until
 
 HISTORIES = Path(__file__).parent / "histories"
 
@@ -77,9 +79,9 @@ CASES: dict[str, tuple[dict[str, Any], list[Fault], str]] = {
 }
 
 
-async def keep(client: Client, name: str, workflow_id: str) -> None:
+async def keep(client: Client, name: str, workflow_id: str, run_id: str | None = None) -> None:
     """Write the history of a closed run, without traces of the machine it ran on."""
-    history = await client.get_workflow_handle(workflow_id).fetch_history()
+    history = await client.get_workflow_handle(workflow_id, run_id=run_id).fetch_history()
     content = anonymous(json.loads(history.to_json()))
     HISTORIES.mkdir(exist_ok=True)
     (HISTORIES / f"{name}.json").write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
@@ -197,6 +199,36 @@ async def test_cancelled(
         await keep(harness.client, f"cancelled-{name}", started.id)
 
 
+async def test_a_person_who_has_opted_out(worker_on: WorkerOn, provider: Simulator) -> None:
+    await provider.change_contact(PERSON, tags=["opt-out"])
+    async with worker_on(OPT_OUT="respect") as harness:
+        started = await start(harness, **TEXT)
+        assert await ended(harness, started) == "failed"
+        await keep(harness.client, "opted-out", started.id)
+
+
+@pytest.mark.parametrize("opted_out", [True, False])
+async def test_a_change_of_an_opt_out(
+    harness: SendHarness, provider: Simulator, opted_out: bool
+) -> None:
+    await provider.change_contact(PERSON, tags=[] if opted_out else ["opt-out"])
+    await provider.faults(Fault(route="list_tags", times=1))
+    request = SetOptOutRequest(to=PERSON, opted_out=opted_out)
+    run = await start_opt_out(harness.client, request, task_queue=harness.task_queue)
+    assert isinstance(await opt_out_result(harness.client, run), SetOptOutResult)
+    await keep(harness.client, "opt-out" if opted_out else "opt-in", run.id)
+
+
+async def test_wrong_variables(worker_on: WorkerOn, provider: Simulator) -> None:
+    async with worker_on(TEMPLATES_FILE=str(ROOT / "examples" / "templates.yaml")) as harness:
+        started = await start(harness, **TEMPLATE)
+        assert await ended(harness, started) == "failed"
+        await keep(harness.client, "wrong-variables", started.id)
+        batch = await start_batch(harness, [TEMPLATE, TEXT])
+        await batch.result()
+        await keep_batch(harness, "batch-wrong-variables", batch)
+
+
 async def test_a_batch(harness: SendHarness, provider: Simulator) -> None:
     await provider.faults(
         Fault(route="send_text", phone=phone(1), status=400),
@@ -299,6 +331,50 @@ async def test_a_batch_whose_group_is_lost(
     with worker_process(settings):
         await batch.result()
     await keep_batch(harness, f"batch-lost-group-{delivery.replace('_', '-')}", batch)
+
+
+async def test_a_turn_behind_another_send(worker_on: WorkerOn, provider: Simulator) -> None:
+    async with worker_on(CGB_TIMEOUT="8000", CGB_RECIPIENT_GAP="500") as harness:
+        await provider.faults(SLOW.model_copy(update={"times": 1}))
+        first = await start(harness, **TEXT, inOrder=True)
+        await until(lambda: requested(provider, "send_text"))
+        second = await start(harness, **TEMPLATE)
+        await until(lambda: says(harness, second, "Waits for its turn behind"))
+        third = await start(harness, **TEXT, inOrder=True)
+        await until(lambda: says(harness, third, "Waits for its turn behind"))
+        await sends.request_cancel(harness.client, third)
+        assert await ended(harness, first) == await ended(harness, second) == "accepted"
+        assert await ended(harness, third) == "cancelled"
+        await keep(harness.client, "turn-that-others-wait-for", first.id)
+        await keep(harness.client, "turn-behind-another-send", second.id)
+        await keep(harness.client, "turn-cancelled", third.id)
+
+
+async def test_a_keeper_that_continues_as_new(worker_on: WorkerOn, provider: Simulator) -> None:
+    async with worker_on(CGB_RECIPIENT_GAP="300") as harness:
+        keeper = await start_keeper(harness, steps_per_run=10)
+        first_run = keeper.first_execution_run_id
+        while (await keeper.describe()).run_id == first_run:
+            runs = [await start(harness, **TEXT, inOrder=True) for _ in range(3)]
+            assert {await ended(harness, run) for run in runs} == {"accepted"}
+        await keep(harness.client, "keeper", keeper.id, first_run)
+
+
+async def test_a_batch_whose_rows_take_turns(worker_on: WorkerOn, provider: Simulator) -> None:
+    async with worker_on(CGB_TIMEOUT="5000", CGB_RECIPIENT_GAP="500") as harness:
+        await provider.faults(Fault(route="send_content", phone=phone(1), status=429, times=1))
+        rows = [TEMPLATE, TEMPLATE, TEMPLATE | {"to": phone(0)}, TEXT]
+        batch = await start_batch(harness, rows)
+        await batch.result()
+        await keep_batch(harness, "batch-turns", batch)
+
+
+SLOW = Fault(route="send_text", status=200, body={"success": True}, effect=True, delay_ms=3000)
+
+
+async def says(harness: SendHarness, started: State, words: str) -> bool:
+    progress = (await get_state(harness.client, started.id)).progress
+    return progress is not None and progress.summary.startswith(words)
 
 
 def phone(number: int) -> str:

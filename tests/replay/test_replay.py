@@ -22,13 +22,14 @@ from tests.replay.capture import CASES, HISTORIES
 from tests.replay.capture_callbacks import MESSAGES
 from worker import WORKFLOWS
 from workflows.send_callback import SendWhatsAppCallback
+from workflows.turn_keeper import TurnKeeper
 
 FILES = sorted(HISTORIES.glob("*.json"))
 
 
 async def replay(content: dict[str, Any]) -> WorkflowReplayResult:
     replayer = Replayer(
-        workflows=[*WORKFLOWS, SendWhatsAppCallback],
+        workflows=[*WORKFLOWS, TurnKeeper, SendWhatsAppCallback],
         plugins=[contract_plugin()],
         workflow_runner=SandboxedWorkflowRunner(),
     )
@@ -53,7 +54,9 @@ def test_a_captured_history_is_complete_and_contains_the_flags_of_the_sdk(path: 
         if "workflowTaskCompletedEventAttributes" in event
     ]
     assert any(flags)
-    assert re.search("EXECUTION_(COMPLETED|FAILED|CANCELED)$", events[-1]["eventType"])
+    assert re.search(
+        "EXECUTION_(COMPLETED|FAILED|CANCELED|CONTINUED_AS_NEW)$", events[-1]["eventType"]
+    )
     assert not re.search(r"\d@\w|File \\\"", text)
 
 

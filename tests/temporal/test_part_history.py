@@ -16,7 +16,8 @@ from temporalio.converter import (
 )
 from temporalio.exceptions import ApplicationError
 
-from activities.groups import GroupRow, SendRows
+from activities.group_sending import GroupRow
+from activities.groups import SendRows
 from activities.messages import SendText
 from activities.retries import RetryLimits
 from send_whatsapp.contract.attempts import Accepted, AttemptFailure, GroupProgress, RowEnd

@@ -21,7 +21,6 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.runtime import Runtime
 from temporalio.worker import Worker
 
-import worker as worker_module
 from activities.key_monitor import KeyMonitor
 from send_whatsapp.cgb.client import CGBClient
 from send_whatsapp.client import batches
@@ -29,12 +28,13 @@ from send_whatsapp.client.state import Started, get_state
 from send_whatsapp.contract.batch import BatchState, Counts, Row, RowOutcome
 from send_whatsapp.contract.names import batch_id, part_id
 from send_whatsapp.contract.request import SendWhatsAppRequest
-from send_whatsapp.settings import WorkerSettings
+from send_whatsapp.settings import WorkerSettings, load_catalogue
 from send_whatsapp.telemetry.metrics import ProviderMetrics
 from simulator.process import Simulator
 from tests.conftest import SendHarness, new_phone, until
 from tools.dev_server import DevServer
 from tools.temporal_cli import INSTALLED
+from worker_activities import all_activities
 from workflows.send_whatsapp import SendWhatsApp
 
 Operator = Callable[..., Awaitable[None]]
@@ -61,11 +61,12 @@ def operator(server: DevServer) -> Operator:
 def activities_on(provider: CGBClient, settings: WorkerSettings, runtime: Runtime) -> Sequence[Any]:
     """Build every activity on this client of the provider."""
     provider_metrics = ProviderMetrics(runtime.metric_meter)
-    return worker_module.all_activities(
+    return all_activities(
         settings,
         provider,
         KeyMonitor(provider, settings.timeout_s),
         provider_metrics,
+        load_catalogue(settings.templates_file),
         search_attributes=True,
     )
 

@@ -153,3 +153,12 @@ def test_a_control_message_with_another_rate_begins_a_new_tick() -> None:
     assert gate.allowance.take(1) == 0
     gate.follow(control(3))
     assert gate.allowance.take(1) == 1
+
+
+def test_people_who_have_opted_out_neither_pause_the_part_nor_hide_other_failures() -> None:
+    gate = RowGate()
+    gate.follow(control(1))
+    opted_out = ended("failed", "OptedOut")
+    assert [gate.row_ended(row) for row in [opted_out] * 9] == [None] * 9
+    rows = [FAILED, opted_out, FAILED, opted_out, FAILED]
+    assert [bool(gate.row_ended(row)) for row in rows] == [False] * 4 + [True]

@@ -39,7 +39,9 @@ class BatchStatus(BatchState):
 def timing(status: BatchStatus) -> dict[str, Any]:
     """Return what the JSON of starters says about the time that a batch takes."""
     return status.model_dump(
-        mode="json", by_alias=True, include={"retrying", "retry_reason", "send_at", "seconds_left"}
+        mode="json",
+        by_alias=True,
+        include={"in_queue", "retrying", "retry_reason", "send_at", "seconds_left"},
     )
 
 

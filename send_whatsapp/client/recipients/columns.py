@@ -17,7 +17,7 @@ ROW_FIELDS: Final = ("to", "key", *CONTENT_FIELDS)
 VARIABLES: Final = "variables"
 """Field of a JSON row that holds an object of template variables."""
 
-_PLANNED: Final = ("inOrder", "ignoreOptOut", "sendWindow")
+_PLANNED: Final = ("sendWindow",)
 """Fields of the request that docs/request.md reserves."""
 
 _INVISIBLE = "".join(map(chr, (0x200B, 0x200E, 0x200F, 0xFEFF, *range(0x202A, 0x202F))))
@@ -45,8 +45,10 @@ _REFUSED: Final = {
 }
 
 _INSTEAD: Final = {
+    "ignoreOptOut": "use --ignore-opt-out for all rows",
     "delivery": "use --at-most-once for all rows",
     "expiresAt": "use --expires-in for all rows",
+    "inOrder": "use --in-order for all rows",
     "perMinute": "use --rate for all rows",
     VARIABLES: "write one column for each variable",
 }

@@ -77,6 +77,7 @@ BATCH_RUNNING = {
     "total": 2,
     "paused": False,
     "pauseReason": None,
+    "inQueue": 0,
     "retrying": 0,
     "retryReason": None,
     "sendAt": None,
@@ -98,4 +99,15 @@ REPORT = {
             "finishedAt": "2026-11-24T09:00:00Z",
         }
     ],
+}
+
+OPT_OUT_RUNNING = {
+    "id": "opt-out-8f14e45f",
+    "status": "running",
+    "optedOut": True,
+    "uiUrl": "http://127.0.0.1:8233/namespaces/default/workflows/opt-out-8f14e45f",
+}
+OPT_OUT_DONE = OPT_OUT_RUNNING | {
+    "status": "done",
+    "result": {"to": "+1234567890", "optedOut": True, "unsubscribed": None, "respected": True},
 }

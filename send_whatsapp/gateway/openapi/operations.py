@@ -1,44 +1,11 @@
-"""What the OpenAPI document says about each route: parameters, bodies, answers and problems."""
+"""What the OpenAPI document says about each route: bodies, answers and problems."""
 
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from fastapi import Path
-
-from send_whatsapp.contract.names import MAX_BATCH_KEY_LENGTH, MAX_ID_LENGTH
 from send_whatsapp.gateway.openapi import examples
-from send_whatsapp.gateway.openapi.schemas import REFERENCE, message_schema, upload_parameters
+from send_whatsapp.gateway.openapi.parameters import KEY, PREFER, upload_parameters
+from send_whatsapp.gateway.openapi.schemas import REFERENCE, message_schema
 from send_whatsapp.gateway.problems import MEDIA_TYPE
-
-_BARE: Final = "[!#-~]([ -~]{0,198}[!-~])?"
-_QUOTED_CHARACTER: Final = r'([!#-\[\]-~]|\\["\\])'
-_QUOTED: Final = f'"{_QUOTED_CHARACTER}(( |{_QUOTED_CHARACTER}){{0,198}}{_QUOTED_CHARACTER})?"'
-IDEMPOTENCY_KEY: Final = f'^(?!"?(batch-|webhook:))({_QUOTED}|{_BARE})$'
-
-MessageId = Annotated[
-    str,
-    Path(
-        description="the message's id: its key, or the random id of a message without a key",
-        json_schema_extra={"minLength": 1, "maxLength": MAX_ID_LENGTH},
-    ),
-]
-BatchKey = Annotated[
-    str,
-    Path(
-        description="the batch's key",
-        json_schema_extra={
-            "minLength": 1,
-            "maxLength": MAX_BATCH_KEY_LENGTH,
-            "pattern": "^[!-~]([ -~]*[!-~])?$",
-        },
-    ),
-]
-WebhookName = Annotated[
-    str,
-    Path(
-        description="the webhook's name in GATEWAY_WEBHOOKS_FILE",
-        json_schema_extra={"minLength": 1, "maxLength": 60, "pattern": "^[a-z0-9][a-z0-9-]*$"},
-    ),
-]
 
 _PROBLEMS: Final = {
     400: "The body is not valid JSON, or the Idempotency-Key is malformed",
@@ -97,23 +64,6 @@ def _json_body(schema: dict[str, Any], shown: dict[str, Any] | None = None) -> d
     return {"required": True, "content": {"application/json": content}}
 
 
-_PREFER: Final = {
-    "name": "Prefer",
-    "in": "header",
-    "description": "wait=N: answer when the run is closed, at the latest after N seconds",
-    # Others are ignored, as RFC 7240 says.
-    "schema": {"type": "string"},
-    "example": "wait=10",
-}
-_KEY: Final = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "description": "1 to 200 printable ASCII characters, quoted or bare, not beginning with"
-    " `batch-` or `webhook:`; one key is one run",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 402, "pattern": IDEMPOTENCY_KEY},
-    "example": '"order-4711"',
-}
-
 _STARTED: Final = {
     202: _answer(
         "MessageState",
@@ -136,7 +86,7 @@ POST_MESSAGE: dict[str, Any] = {
     "summary": "Send a message",
     "responses": _STARTED | _problems(409, *_OF_A_BODY),
     "openapi_extra": {
-        "parameters": [_KEY, _PREFER],
+        "parameters": [KEY, PREFER],
         "requestBody": _json_body(message_schema(), examples.REQUESTS),
     },
 }
@@ -177,7 +127,7 @@ POST_WEBHOOK: dict[str, Any] = {
     "responses": _STARTED
     | {204: {"description": "The webhook's condition does not hold: nothing is sent"}}
     | _problems(404, 409, *_OF_A_BODY),
-    "openapi_extra": {"parameters": [_PREFER], "requestBody": _json_body({})},
+    "openapi_extra": {"parameters": [PREFER], "requestBody": _json_body({})},
 }
 
 POST_BATCH: dict[str, Any] = {
@@ -244,6 +194,32 @@ GET_BATCH_REPORT = _existing_batch("get_batch_report", "Get the outcome of each 
 PAUSE_BATCH = _existing_batch("pause_batch", "Pause a batch: start no further row")
 RESUME_BATCH = _existing_batch("resume_batch", "Resume a paused batch")
 CANCEL_BATCH = _existing_batch("cancel_batch", "Cancel a batch", status=202)
+
+_CHANGE_STARTED: Final = {
+    202: _answer("OptOutState", "The change has started", running=examples.OPT_OUT_RUNNING),
+    200: _answer("OptOutState", "The change is closed (Prefer: wait)", done=examples.OPT_OUT_DONE),
+}
+
+POST_OPT_OUT: dict[str, Any] = {
+    "operation_id": "opt_out",
+    "status_code": 202,
+    "summary": "Record that a person does not want messages",
+    "responses": _CHANGE_STARTED | _problems(*_OF_A_BODY),
+    "openapi_extra": {
+        "parameters": [PREFER],
+        "requestBody": _json_body(
+            {"$ref": REFERENCE.format(model="OptOut")}, {"number": {"to": "+1234567890"}}
+        ),
+    },
+}
+
+DELETE_OPT_OUT: dict[str, Any] = {
+    "operation_id": "opt_in",
+    "status_code": 202,
+    "summary": "Record that a person wants messages again",
+    "responses": _CHANGE_STARTED | _problems(400, 401, 422, 429, 503),
+    "openapi_extra": {"parameters": [PREFER]},
+}
 
 READY: dict[str, Any] = {
     "operation_id": "readiness",

@@ -10,14 +10,16 @@ from pydantic.json_schema import models_json_schema
 
 from send_whatsapp.contract.batch_body import BatchBody
 from send_whatsapp.contract.errors import FieldProblem
-from send_whatsapp.contract.fields import Delivery, FileType, Variables
-from send_whatsapp.contract.result import Outcome
+from send_whatsapp.contract.fields import Delivery, FileType, PhoneText, Variables
+from send_whatsapp.contract.opt_out import SetOptOutResult
+from send_whatsapp.contract.request import Request
+from send_whatsapp.contract.result import Outcome, SendError
 from send_whatsapp.contract.schema import request_schema, result_schema
 from send_whatsapp.gateway.openapi.events import EVENTS
 
 REFERENCE = "#/components/schemas/{model}"
 
-_COMMON_FIELDS = ("delivery", "sendAt", "expiresAt")
+_COMMON_FIELDS = ("delivery", "inOrder", "sendAt", "expiresAt", "ignoreOptOut")
 
 Count = Field(ge=0)
 
@@ -63,6 +65,7 @@ class BatchState(_Answer):
     total: int = Count
     paused: bool
     pause_reason: str | None
+    in_queue: int = Field(description="running rows that wait for their turn")
     retrying: int = Field(description="running rows that wait for another attempt")
     retry_reason: str | None
     send_at: datetime | None = Field(description="when the batch starts, if it starts later")
@@ -92,6 +95,23 @@ class BatchReport(_Answer):
     rows: list[ReportRow]
 
 
+class OptOutBody(Request):
+    """Whose opt-out to record."""
+
+    to: PhoneText
+
+
+class OptOutState(_Answer):
+    """The state of a change of somebody's opt-out, with `result` or `error` once it is closed."""
+
+    id: str
+    status: Literal["running", "done", "failed"]
+    opted_out: bool
+    ui_url: str | None
+    result: SetOptOutResult | None = None
+    error: SendError | None = None
+
+
 class Health(_Answer):
     """The process serves."""
 
@@ -118,14 +138,23 @@ class ProblemDetails(_Answer):
 
 def component_schemas() -> dict[str, Any]:
     """Return the schemas by name."""
-    answers = (MessageState, BatchState, BatchReport, Health, Readiness, ProblemDetails)
+    answers = (
+        *(MessageState, BatchState, BatchReport, OptOutState),
+        *(Health, Readiness, ProblemDetails),
+    )
     _, generated = models_json_schema(
-        [(model, "validation") for model in (BatchBody, *answers, *EVENTS)],
+        [(model, "validation") for model in (BatchBody, OptOutBody, *answers, *EVENTS)],
         by_alias=True,
         ref_template=REFERENCE,
     )
     schemas: dict[str, Any] = {**_messages(), **generated["$defs"]}
     schemas["Batch"] = schemas.pop("BatchBody")
+    schemas["OptOut"] = schemas.pop("OptOutBody")
+    schemas["OptOutResult"] = schemas.pop("SetOptOutResult")
+    schemas["OptOutState"]["properties"] |= {
+        "result": _reference("OptOutResult"),
+        "error": _reference("SendError"),
+    }
     result = result_schema()
     result["properties"]["error"] = _reference("SendError")
     schemas |= result.pop("$defs")
@@ -156,16 +185,12 @@ def _named(field: dict[str, Any]) -> dict[str, Any]:
             is_null_allowed = _NULL in field.get("anyOf", []) or None in field.get("enum", [])
             reference = _reference(name)
             named = {"anyOf": [reference, _NULL]} if is_null_allowed else reference
-            about = field.get("description")
-            return named | ({"description": about} if about else {})
+            return named | {key: field[key] for key in field if key == "description"}
     return field
 
 
 def _optional(field: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a field with its default in the description.
-
-    Some generators (openapi-typescript) make clients that must give every field with a default.
-    """
+    """Return the schema of a field with its default, which some generators require, as text."""
     default = field.pop("default", None)
     if default is not None:
         shown = default if isinstance(default, str) else json.dumps(default)
@@ -183,24 +208,6 @@ def _meaning(schema: dict[str, Any]) -> Any:
 def message_schema() -> dict[str, Any]:
     """Return the schema of the body that sends a message: one of three kinds of content."""
     return {"oneOf": [_reference(name) for name in _messages()]}
-
-
-def upload_parameters() -> list[dict[str, Any]]:
-    """Return the query parameters of an upload: the fields that a batch has beside its rows.
-
-    OpenAPI cannot describe `variables.NAME=...`, whose names are free.
-    """
-    fields = component_schemas()["Batch"]["properties"]
-    return [
-        {
-            "name": name,
-            "in": "query",
-            "description": field["description"],
-            "schema": {key: part for key, part in field.items() if key != "description"},
-        }
-        for name, field in fields.items()
-        if name not in ("key", "rows", "variables")
-    ]
 
 
 def _messages() -> dict[str, Any]:

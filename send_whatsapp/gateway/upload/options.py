@@ -15,6 +15,7 @@ from send_whatsapp.gateway.problems import Problem, invalid_fields
 _PATH = re.compile(r"/v1/batches/(?P<key>.+)/rows", re.DOTALL)
 _VARIABLE = "variables."
 _NUMBERS = ("perMinute", "pauseAfter")
+_FLAGS = ("inOrder", "ignoreOptOut", "resendUnknown")
 _YES_OR_NO = {"true": True, "false": False}
 _MAX_PARAMETERS = 200
 
@@ -39,7 +40,7 @@ def options_of(scope: Scope) -> BatchOptions:
         elif name in _NUMBERS and re.fullmatch(r"-?[0-9]{1,12}", value, re.ASCII):
             fields.setdefault(name, int(value))
             continue
-        elif name == "resendUnknown":
+        elif name in _FLAGS:
             fields.setdefault(name, _YES_OR_NO.get(value, value))
             continue
         target.setdefault(name, value)

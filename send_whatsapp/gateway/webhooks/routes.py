@@ -12,7 +12,7 @@ from send_whatsapp.gateway.access import Caller
 from send_whatsapp.gateway.body import json_body
 from send_whatsapp.gateway.messages import MessageRoutes
 from send_whatsapp.gateway.openapi import operations
-from send_whatsapp.gateway.openapi.operations import WebhookName
+from send_whatsapp.gateway.openapi.parameters import WebhookName
 from send_whatsapp.gateway.problems import Problem, invalid_fields
 from send_whatsapp.gateway.tokens import Tokens
 from send_whatsapp.gateway.webhooks.mapping import InvalidWebhookBody, Webhook

@@ -41,6 +41,10 @@ export type SendWhatsAppRequest = {
    */
   delivery?: "at_least_once" | "at_most_once" | null;
   /**
+   * send only after the earlier messages to the same person have ended
+   */
+  inOrder?: boolean | null;
+  /**
    * do not send before this time (ISO 8601)
    */
   sendAt?: string | null;
@@ -48,6 +52,10 @@ export type SendWhatsAppRequest = {
    * do not send after this time (ISO 8601)
    */
   expiresAt?: string | null;
+  /**
+   * send even if the person has opted out, for example a legal notice
+   */
+  ignoreOptOut?: boolean | null;
 } & (
   | {
       message: string;
