@@ -17,7 +17,6 @@ from activities.group_sending import REPORT_EVERY_S, log_fields
 from activities.key_monitor import KeyMonitor
 from activities.provider import START_TO_CLOSE_MARGIN_S
 from activities.turn_ends import TurnEndActivities
-from callback_worker import build_callback_workers, declared_callbacks, receivers_for
 from send_whatsapp.cgb.client import CGBClient
 from send_whatsapp.cgb.errors import CGBError
 from send_whatsapp.contract.turns import keeper_task_queue
@@ -35,6 +34,7 @@ from send_whatsapp.temporal.process import collect_garbage_seldom, exit_now
 from send_whatsapp.temporal.search_attributes import register_search_attributes
 from send_whatsapp.temporal.workers import running
 from worker_activities import all_activities
+from worker_callbacks import build_callback_workers, declared_callbacks, receivers_for
 from workflows.send_batch import SendWhatsAppBatch
 from workflows.send_part import SendWhatsAppBatchPart
 from workflows.send_whatsapp import SendWhatsApp

@@ -25,7 +25,6 @@ from temporalio.runtime import Runtime
 import worker as worker_module
 from activities.callbacks import CallbackActivities
 from activities.key_monitor import KeyMonitor
-from callback_worker import build_callback_workers, declared_callbacks, receivers_for
 from send_whatsapp.cgb.client import CGBClient
 from send_whatsapp.client import sends
 from send_whatsapp.client.state import Started, State, get_state
@@ -47,6 +46,7 @@ from simulator.process import Simulator, simulator
 from tools.dev_server import DevServer, dev_server
 from tools.temporal_cli import NoServer
 from worker_activities import all_activities
+from worker_callbacks import build_callback_workers, declared_callbacks, receivers_for
 
 # No deadline: the first phone number loads data, and machines may be busy.
 hypothesis_settings.register_profile("ours", deadline=None, derandomize=True)

@@ -15,7 +15,6 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.callbacks import ATTEMPTS, RETRY_DELAYS_S, CallbackActivities
-from callback_worker import build_callback_workers, declared_callbacks
 from send_whatsapp.callbacks.receivers import Receivers
 from send_whatsapp.contract import names
 from send_whatsapp.contract.callback import CallbackEvent, message_event
@@ -24,6 +23,7 @@ from send_whatsapp.settings import WorkerSettings
 from tests.callbacks.conftest import FileOf
 from tests.conftest import until
 from tools.callback_receiver import Receiver, running
+from worker_callbacks import build_callback_workers, declared_callbacks
 
 QUICK = [0.05] * len(RETRY_DELAYS_S)
 

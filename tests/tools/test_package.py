@@ -15,7 +15,10 @@ import yaml
 from tests.conftest import ROOT, until
 from tools.dev_server import free_port
 
-TOP_LEVEL = {"send_whatsapp", "workflows", "activities", "worker.py", "worker_activities.py"}
+TOP_LEVEL = {
+    *("send_whatsapp", "workflows", "activities"),
+    *("worker.py", "worker_activities.py", "worker_callbacks.py"),
+}
 
 
 def pip(*arguments: str | Path) -> None:
