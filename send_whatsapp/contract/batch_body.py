@@ -22,8 +22,8 @@ from send_whatsapp.contract.fields import (
     Variables,
     check_order,
 )
+from send_whatsapp.contract.model import Request
 from send_whatsapp.contract.names import MAX_BATCH_KEY_LENGTH, MAX_KEY_LENGTH, InvalidKey, batch_id
-from send_whatsapp.contract.request import Request
 from send_whatsapp.contract.validation import refusal
 
 

@@ -9,7 +9,7 @@ from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError
 
 from send_whatsapp.contract.errors import FieldProblem, invalid_request, utc
-from send_whatsapp.contract.request import Request
+from send_whatsapp.contract.model import Request
 
 RequestT = TypeVar("RequestT", bound=Request)
 

@@ -10,8 +10,8 @@ from pydantic.json_schema import models_json_schema
 from send_whatsapp.contract.batch_body import BatchBody
 from send_whatsapp.contract.errors import FieldProblem
 from send_whatsapp.contract.fields import Delivery, FileType, PhoneText, Variables
+from send_whatsapp.contract.model import Request
 from send_whatsapp.contract.opt_out import SetOptOutResult
-from send_whatsapp.contract.request import Request
 from send_whatsapp.contract.result import Outcome, SendError
 from send_whatsapp.contract.schema import request_schema, result_schema
 
