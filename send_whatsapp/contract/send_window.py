@@ -4,7 +4,14 @@ import re
 from importlib import resources
 from typing import Annotated, Final, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
 from send_whatsapp.contract.model import Request
 from send_whatsapp.contract.validation import refusal
@@ -38,7 +45,7 @@ def _zone(value: str) -> str:
 TimeOfDay = Annotated[
     str,
     BeforeValidator(_time_of_day),
-    WithJsonSchema({"type": "string", "pattern": TIME_OF_DAY, "examples": ["09:00"]}),
+    WithJsonSchema({"type": "string", "pattern": TIME_OF_DAY}),
 ]
 
 Zone = Annotated[
@@ -59,6 +66,13 @@ class SendWindow(Request):
     In Python the first field is called `from_`. A window whose end is before its start spans
     midnight.
     """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "description": "the times of a day between which a message may be sent; `to` before"
+            " `from` is a time on the next day"
+        }
+    )
 
     from_: TimeOfDay = Field(alias="from", description="from this time on, for example 09:00")
     to: TimeOfDay = Field(description="until this time, for example 20:00")

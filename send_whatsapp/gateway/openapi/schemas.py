@@ -17,7 +17,7 @@ from send_whatsapp.contract.schema import request_schema, result_schema
 
 REFERENCE = "#/components/schemas/{model}"
 
-_COMMON_FIELDS = ("delivery", "inOrder", "sendAt", "expiresAt", "ignoreOptOut")
+_COMMON_FIELDS = ("delivery", "inOrder", "sendAt", "expiresAt", "ignoreOptOut", "sendWindow")
 
 Count = Field(ge=0)
 
@@ -66,6 +66,10 @@ class BatchState(_Answer):
     in_queue: int = Field(description="running rows that wait for their turn")
     retrying: int = Field(description="running rows that wait for another attempt")
     retry_reason: str | None
+    outside_window: int = Field(description="running rows that wait for their send window")
+    window_opens_at: datetime | None = Field(
+        description="when the first of these windows opens; null if no row waits for one"
+    )
     send_at: datetime | None = Field(description="when the batch starts, if it starts later")
     seconds_left: int | None = Field(
         description="estimated seconds until all rows have ended; null if nothing tells"
@@ -212,7 +216,7 @@ def _messages() -> dict[str, Any]:
 
 
 def _message(description: str, content: list[str], optional: list[str] | None = None) -> Any:
-    fields = request_schema()["properties"]
+    fields = request_schema(REFERENCE)["properties"]
     required = {"to": fields["to"]} | {name: _not_null(fields[name]) for name in content}
     others = {name: fields[name] for name in (*(optional or []), *_COMMON_FIELDS)}
     return {
