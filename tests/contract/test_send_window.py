@@ -12,6 +12,8 @@ from send_whatsapp.contract.validation import problems
 TIME = "hours and minutes from 00:00 to 23:59, such as 09:00"
 ZONE = "recipient, or a name of the IANA time zone database such as Asia/Jerusalem"
 
+NOT_TEXT: list[Any] = [None, 20, 20.5, True, [], {}]
+
 
 def read(window: Any) -> SendWhatsAppRequest:
     fields = {"to": "+1234567890", "message": "m", "sendWindow": window}
@@ -65,10 +67,7 @@ def test_a_window_in_python() -> None:
             )
         ),
         ({"from": "09:00", "to": "24:00"}, "to", "is not a time of day", TIME),
-        *(
-            ({"from": "09:00", "to": value}, "to", "is not text", TIME)
-            for value in (None, 20, 20.5, True, [], {})
-        ),
+        *(({"from": "09:00", "to": value}, "to", "is not text", TIME) for value in NOT_TEXT),
         (
             {"from": "09:00", "to": "09:00"},
             "to",
@@ -101,8 +100,8 @@ def test_a_window_in_python() -> None:
             "from, its JSON name",
         ),
         *(
-            (value, "", "is not an object", "one JSON object")
-            for value in ("09:00-20:00", 5, True, [], ["09:00", "20:00"])
+            (window, "", "is not an object", "one JSON object")
+            for window in ("09:00-20:00", 5, True, [], ["09:00", "20:00"])
         ),
     ],
 )
