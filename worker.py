@@ -29,7 +29,7 @@ from send_whatsapp.settings import (
 from send_whatsapp.telemetry import logs, metrics, tracing
 from send_whatsapp.telemetry.metrics import ProviderMetrics
 from send_whatsapp.temporal import connection
-from send_whatsapp.temporal.process import exit_now
+from send_whatsapp.temporal.process import collect_garbage_seldom, exit_now
 from send_whatsapp.temporal.search_attributes import register_search_attributes
 from worker_activities import all_activities
 from workflows.send_batch import SendWhatsAppBatch
@@ -112,6 +112,7 @@ async def run(settings: WorkerSettings) -> None:
             search_attributes=search_attributes,
         )
         async with build_keeper(client, settings), build_worker(client, settings, activities):
+            collect_garbage_seldom()
             logger.info("serving task queue %s", settings.task_queue)
             await until_stopped(stop, monitor)
             logger.info("stopping; running activities may finish")

@@ -21,7 +21,7 @@ TEMPLATE: Mapping[str, object] = {
     "variables": {"name": "John Doe", "reference": "4711"},
 }
 
-ROUNDS: Final = 3
+ROUNDS: Final = 5
 """Rounds with alternating order; figures are medians of the rounds' ratios."""
 
 IN_FLIGHT: Final = 40
@@ -33,26 +33,33 @@ async def measure(stage: Stage, *, sends: int, rows: int, rounds: int = ROUNDS) 
     """Send to known people whom nobody else writes to: single messages, one alone, and a batch."""
     async with stage.workers() as ours, stage.workers(command=WITHOUT_TURNS) as without:
         crews = {"with": ours, "without": without}
-        phones = [new_phone() for _ in range(max(sends, rows, ALONE))]
+        phones = [new_phone() for _ in range(max(sends * rounds, rows, ALONE * rounds))]
         for crew in crews.values():
             await _batch(crew, phones)
             await _singles(crew, phones[:IN_FLIGHT])
         return {
-            "single": await _cpu(crews, rounds, lambda crew: _singles(crew, phones[:sends])),
+            "single": await _cpu(
+                crews, rounds, lambda crew, number: _singles(crew, _part(phones, number, sends))
+            ),
             "alone": await _added_ms(crews, rounds, phones),
-            "batch": await _cpu(crews, rounds, lambda crew: _batch(crew, phones[:rows])),
+            "batch": await _cpu(crews, rounds, lambda crew, _: _batch(crew, phones[:rows])),
         }
 
 
+def _part(phones: Sequence[str], number: int, size: int) -> Sequence[str]:
+    """Return the phones of a round: nobody waits for the gap after the round before."""
+    return phones[number * size : (number + 1) * size]
+
+
 async def _cpu(
-    crews: Mapping[str, Crew], rounds: int, send: Callable[[Crew], Awaitable[int]]
+    crews: Mapping[str, Crew], rounds: int, send: Callable[[Crew, int], Awaitable[int]]
 ) -> Results:
     """Return CPU-seconds per 1,000 messages, and the ratio with to without turns."""
     used: dict[str, list[float]] = {name: [] for name in crews}
     for number in range(rounds):
         for name in _order(crews, number):
             cpu = crews[name].cpu()
-            count = await send(crews[name])
+            count = await send(crews[name], number)
             used[name].append(sum(cpu.per_1000(count).values()))
     ratios = [a / b for a, b in zip(used["with"], used["without"], strict=True)]
     return {
@@ -67,7 +74,7 @@ async def _added_ms(crews: Mapping[str, Crew], rounds: int, phones: Sequence[str
     seconds: dict[str, list[float]] = {name: [] for name in crews}
     for number in range(rounds):
         for name in _order(crews, number):
-            for phone in phones[:ALONE]:
+            for phone in _part(phones, number, ALONE):
                 started = time.perf_counter()
                 await crews[name].send(to=phone, **TEMPLATE)
                 seconds[name].append(time.perf_counter() - started)

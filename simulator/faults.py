@@ -1,5 +1,6 @@
 """Faults: rules that say which calls go wrong, how often, and how."""
 
+import asyncio
 import random
 from typing import Any, Literal
 
@@ -25,14 +26,15 @@ Route = Literal[
     "send_flow",
     "send_content",
 ]
-Kind = Literal["answer", "cut", "reset", "hang", "drip", "raw"]
+Kind = Literal["answer", "cut", "reset", "hang", "hold", "drip", "raw"]
 
 
 class Fault(BaseModel):
     """One rule. The first rule that matches a call applies to it.
 
     `kind` is what happens: `answer` responds with `status`, `body` and `headers`; `cut` closes the
-    connection, `reset` resets it; `hang` never responds; `drip` sends the response at one byte a
+    connection, `reset` resets it; `hang` never responds; `hold` waits until the rules are replaced,
+    and then does and responds what it does without a fault; `drip` sends the response at one byte a
     second; `raw` sends bytes that need not be HTTP. With `effect` the call does its work first.
     """
 
@@ -56,11 +58,18 @@ class Faults:
     def __init__(self, seed: int = 0) -> None:
         self._random = random.Random(seed)
         self.rules: list[Fault] = []
+        self._replaced = asyncio.Event()
 
     def install(self, rules: list[Fault], seed: int = 0) -> None:
         """Replace the rules."""
         self._random = random.Random(seed)
         self.rules = [rule.model_copy() for rule in rules]
+        self._replaced.set()
+        self._replaced = asyncio.Event()
+
+    async def until_replaced(self) -> None:
+        """Wait until the current rules are replaced."""
+        await self._replaced.wait()
 
     def next(self, route: str, digits: str | None) -> Fault | None:
         """Return the rule that applies to a call, and count the call; None if no rule does."""

@@ -53,6 +53,9 @@ class Provider:
         if len(self.state.requests) < MAX_RECORDED:
             self.state.requests.append(_recorded(request, route, path, body))
         fault = self.faults.next(route, digits_of(request, path, body))
+        if fault and fault.kind == "hold":
+            await self.faults.until_replaced()
+            fault = None
         if fault is None:
             await asyncio.sleep(self._delay_s)
             return self._respond(request, route, path, body, has_body=bool(raw))

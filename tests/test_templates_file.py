@@ -54,7 +54,7 @@ def test_the_example_is_a_catalogue() -> None:
         ),
         ("templates: {2027: {}}", "templates.2027 is not text"),
         ("templates: {'-_': {}}", "templates.-_ has only spaces, - and _"),
-        ("templates: {'': {}}", "templates. is empty or too long"),
+        ("templates: {'': {}}", "templates. is empty (expected 1 to 200 characters)"),
         (
             "templates: {visa_approved: {}, Visa Approved: {}}",
             'templates.Visa Approved means the same template as "visa_approved"',

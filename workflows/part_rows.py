@@ -11,7 +11,7 @@ from itertools import islice, takewhile
 from send_whatsapp.contract.batch import Counts, Row, RowOutcome
 from send_whatsapp.contract.errors import utc
 
-REPORT_EVERY_ROWS = 25
+REPORT_EVERY_ROWS = 50
 REPORT_AFTER = timedelta(seconds=5)
 """A part reports after so many rows, or with the next row that ends after this time."""
 

@@ -59,8 +59,8 @@ class CGBClient:
         observe: Observe = lambda route, status, seconds: None,
     ) -> None:
         self._observe = observe
+        self._url = url.rstrip("/")
         self._http = httpx.AsyncClient(
-            base_url=url,
             # Both headers carry the key: the platform reads only the second (docs/provider-api.md).
             headers={
                 "Authorization": f"Bearer {key}",
@@ -188,7 +188,7 @@ class CGBClient:
         method, _, template = route.partition(" ")
         request = self._http.build_request(
             method,
-            path,
+            f"{self._url}/{path}",
             params=params,
             json=json,
             data=form,

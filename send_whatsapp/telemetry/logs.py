@@ -131,6 +131,8 @@ def _one_line(text: str) -> str:
 
 def _escape(line: str) -> str:
     # JSON allows some line breaks and control characters in a string, such as U+0085 and U+2028.
+    if line.isprintable():
+        return line
     return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
 
 

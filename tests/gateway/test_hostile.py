@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from send_whatsapp.gateway import time_limits
+from tests.conftest import until
 from tests.gateway.conftest import COMMAND, PROBLEM, GatewayProcess, gateway_process
 from tools.dev_server import DevServer
 
@@ -164,9 +165,15 @@ async def test_the_gateway_still_serves_afterwards_and_has_logged_no_data(
     body = {"to": "+4915112345678", "message": "canary"}
     answer = await running.http.post("/v1/messages?canary=1", json=body, headers=allowed)
     assert answer.status_code == 202
+
+    def is_logged() -> bool:
+        lines = [json.loads(line) for line in running.log().splitlines()]
+        last = [line for line in lines if "route" in line][-1]
+        return (last["route"], last["status"], last["caller"]) == ("/v1/messages", 202, "test")
+
+    # The line is written after the answer.
+    await until(is_logged)
     lines = [json.loads(line) for line in running.log().splitlines()]
-    last = [line for line in lines if "route" in line][-1]
-    assert (last["route"], last["status"], last["caller"]) == ("/v1/messages", 202, "test")
     for secret in (TOKEN, "canary", "15112345678", answer.json()["id"]):
         assert secret not in running.log()
     assert not [line for line in lines if line["level"] == "ERROR"]

@@ -58,6 +58,7 @@ def test_each_example_shows_what_it_would_send(
 ) -> None:
     made = dry_run(WEBHOOKS_FILE, name, (WEBHOOK_EXAMPLES / f"{name}.json").read_bytes())
     id_ = f"webhook:{name}:{key}"
+    request_ = {"inOrder": False, "ignoreOptOut": False} | request_
     assert made == {"sends": True, "key": key, "id": id_, "request": request_}
 
 

@@ -1,11 +1,13 @@
 """The simulated provider behaves like the real one where sends depend on it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
+from simulator.faults import Fault
 from simulator.process import Simulator
 from tests.conftest import new_phone, until
 
@@ -43,6 +45,26 @@ def flow_with(**variables: object) -> dict[str, Any]:
 
 async def texts(provider: Simulator, phone: str) -> list[str]:
     return [message["text"] for message in await provider.inbox(phone)]
+
+
+async def test_a_call_that_is_held_does_its_work_once_the_faults_are_replaced(
+    provider: Simulator, api: httpx.AsyncClient
+) -> None:
+    phone = new_phone()
+    contact = await create(api, phone)
+    await provider.faults(Fault(route="send_text", kind="hold", times=1))
+    held = asyncio.create_task(api.post(f"contacts/{contact}/send/text", json={"text": "held"}))
+
+    async def has_arrived() -> bool:
+        return bool(await provider.requests("send_text"))
+
+    await until(has_arrived)
+    await api.post(f"contacts/{contact}/send/text", json={"text": "next"})
+    assert await texts(provider, phone) == ["next"]
+    assert not held.done()
+    await provider.faults()
+    assert (await held).json() == {"success": True}
+    assert await texts(provider, phone) == ["next", "held"]
 
 
 async def test_a_flow_is_rendered_at_once_by_default(

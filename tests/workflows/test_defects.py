@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowHandle
 
+from send_whatsapp.client.state import get_state
 from send_whatsapp.contract.names import batch_id, part_id
 from send_whatsapp.contract.turns import keeper_id
 from simulator.faults import Fault
@@ -68,22 +69,17 @@ async def test_the_keeper_does_not_wait_for_a_coroutine_that_has_failed(
         await deliver(*arguments)
 
     monkeypatch.setattr(turn_keeper.TurnKeeper, "_deliver", breaks_once)
-    await provider.faults(
-        Fault(
-            route="send_text",
-            status=200,
-            body={"success": True},
-            effect=True,
-            delay_ms=2000,
-            times=1,
-        )
-    )
+    await provider.faults(Fault(route="send_text", kind="hold", times=1))
     phone = new_phone()
-    async with worker_on(CGB_TIMEOUT="5000", CGB_RECIPIENT_GAP="300") as harness:
+    async with worker_on(CGB_TIMEOUT="60000", CGB_RECIPIENT_GAP="300") as harness:
         await harness.start(to=phone, message="one", inOrder=True)
         await until(lambda: has_called(provider))
-        assert (await harness.send(to=phone, message="two", inOrder=True)).outcome == "accepted"
+        second = await harness.start(to=phone, message="two", inOrder=True)
         keeper = harness.client.get_workflow_handle(keeper_id(harness.task_queue))
+        await until(lambda: failures(keeper))
+        await provider.faults()
+        state = await get_state(harness.client, second.id, run_id=second.run_id, wait=True)
+        assert state.outcome == "accepted"
         assert await failures(keeper) == ["in a message to a send"]
     assert [m["text"] for m in await provider.inbox(phone)] == ["one", "two"]
 

@@ -75,9 +75,9 @@ def test_outcomes_are_in_the_order_of_the_part_and_settled_ones_follow() -> None
 
 @pytest.mark.parametrize(
     ("newly_ended", "seconds", "due"),
-    [(0, 60, False), (1, 4, False), (24, 4, False), (25, 0, True), (1, 5, True)],
+    [(0, 60, False), (1, 4, False), (49, 4, False), (50, 0, True), (1, 5, True)],
 )
-def test_a_report_is_due_after_25_rows_or_5_seconds(
+def test_a_report_is_due_after_50_rows_or_5_seconds(
     newly_ended: int, seconds: int, due: bool
 ) -> None:
     part, schedule = PartRows(rows(100)), ReportSchedule()

@@ -35,9 +35,9 @@ GIVEN_UP_WITHIN_S = 30
 
 BUSY_S = 10
 
-SLOW = Fault(
-    route="send_text", status=200, body={"success": True}, effect=True, delay_ms=9000, times=1
-)
+HELD = Fault(route="send_text", kind="hold", times=1)
+"""The first text is sent when the test replaces the faults."""
+
 RATE_LIMITED = Fault(route="send_text", status=429, headers={"retry-after": "200"}, times=1)
 
 
@@ -121,9 +121,9 @@ async def test_a_turn_that_a_signal_has_granted_is_not_that_of_a_reset_run(
     worker_on: WorkerOn, provider: Simulator
 ) -> None:
     phone = new_phone()
-    await provider.faults(SLOW.model_copy(update={"delay_ms": 3000}), RATE_LIMITED)
+    await provider.faults(HELD)
     async with worker_on(
-        CGB_TIMEOUT="8000", CGB_RETRY_FOR="600", CGB_RECIPIENT_GAP="300"
+        CGB_TIMEOUT="20000", CGB_RETRY_FOR="600", CGB_RECIPIENT_GAP="300"
     ) as harness:
         first = await harness.start(to=phone, message="one", inOrder=True)
         await until(lambda: has_called(provider))
@@ -131,6 +131,7 @@ async def test_a_turn_that_a_signal_has_granted_is_not_that_of_a_reset_run(
         await until(lambda: waits(harness, second))
         third = await harness.start(to=phone, message="three", inOrder=True)
         await until(lambda: waits(harness, third))
+        await provider.faults(RATE_LIMITED)
         assert await outcome(harness, first) == "accepted"
         await until(lambda: retrying(harness, second))
         # Temporal repeats the signals of the earlier run to the new one.
@@ -142,7 +143,7 @@ async def test_a_turn_that_a_signal_has_granted_is_not_that_of_a_reset_run(
 
 async def test_others_wait_behind_a_paused_send(worker_on: WorkerOn, provider: Simulator) -> None:
     phone = new_phone()
-    await provider.faults(RATE_LIMITED.model_copy(update={"headers": {"retry-after": "5"}}))
+    await provider.faults(RATE_LIMITED)
     async with worker_on(CGB_RETRY_FOR="600", CGB_RECIPIENT_GAP="300") as harness:
         first = await harness.start(to=phone, message="one", inOrder=True)
         await until(lambda: retrying(harness, first))
@@ -162,13 +163,14 @@ async def test_sends_go_on_after_the_keeper_is_terminated(
     worker_on: WorkerOn, provider: Simulator
 ) -> None:
     phone = new_phone()
-    await provider.faults(SLOW)
-    async with worker_on(CGB_TIMEOUT="20000") as harness:
+    await provider.faults(HELD)
+    async with worker_on(CGB_TIMEOUT="60000") as harness:
         started = [await harness.start(to=phone, message="1", inOrder=True)]
         await until(lambda: has_called(provider))
         for number in range(2, 7):
             started.append(await harness.start(to=phone, message=str(number), inOrder=True))
             await until(lambda: waits(harness, started[-1]))
+        await provider.faults()
         assert await outcome(harness, started[0]) == "accepted"
         await harness.client.get_workflow_handle(keeper_id(harness.task_queue)).terminate()
         lost_at = time.time()
@@ -230,7 +232,7 @@ async def test_the_next_send_begins_after_a_killed_worker_held_a_turn(
     settings_for: Callable[..., WorkerSettings],
     worker_process: ProcessOn,
 ) -> None:
-    settings = settings_for(CGB_TIMEOUT="3000", CGB_RETRY_ATTEMPTS="2")
+    settings = settings_for(CGB_TIMEOUT="10000", CGB_RETRY_ATTEMPTS="2")
     harness, phone = SendHarness(client, settings), new_phone()
     await provider.faults(Fault(route="send_text", kind="hang", times=1))
     with worker_process(settings) as first_worker:
