@@ -32,6 +32,13 @@ class BatchWindows:
         return sorted(time for time in times if opened_until is None or time > opened_until)
 
     @property
+    def outside_window(self) -> int:
+        """How many rows wait for a window, in parts that may not continue yet."""
+        openings = set(self.openings)
+        parts = self._checkpoint.running.values()
+        return sum(part.outside_window for part in parts if part.opens_at in openings)
+
+    @property
     def due(self) -> PartProgress | None:
         """The first part in which rows wait for a window that has opened."""
         opened_until = self._checkpoint.opened_until

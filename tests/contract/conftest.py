@@ -77,7 +77,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         {"message": "x", "sendWindow": {"from": "09:00", "to": "20:00", "zone": "my zone"}},
         "sendWindow.zone",
     ),
-    ({"message": "x", "sendWindow": {"from": "1:00", "to": "2:00", "x": 1}}, "sendWindow.from"),
+    ({"message": "x", "sendWindow": {"from": "09:00", "to": "20:00", "x": 1}}, "sendWindow.x"),
     ({"message": "x", "expiresAt": "2027-01-31T09:00:00"}, "expiresAt"),
     ({"message": "x", "expiresAt": "tomorrow"}, "expiresAt"),
     ({"message": "x", "expiresAt": 1800000000}, "expiresAt"),

@@ -58,8 +58,10 @@ def test_when_a_window_opens_parts_continue_as_room_allows() -> None:
         start_all(progress)
         park(progress, number)
     assert not progress.may_start_part()
+    assert (progress.state.outside_window, progress.state.window_opens_at) == (2500, NINE)
     progress.windows.open(NINE)
     assert progress.windows.openings == []
+    assert (progress.state.outside_window, progress.state.window_opens_at) == (0, None)
     assert start_all(progress) == [progress.part_id(number) for number in range(4)]
     message = progress.control("batch-k", progress.part_id(0))
     assert (message.wakes, progress.control("batch-k", progress.part_id(9)).wakes) == (1, 0)
