@@ -1,23 +1,28 @@
 """Send windows of rows: those of other zones are not held up, and one timer wakes many rows."""
 
 import asyncio
-from collections.abc import Sequence
+import os
+import signal
+import uuid
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.sdk.v1 import WorkflowMetadata
+from temporalio.client import Client
 
 from send_whatsapp.client import batches
 from send_whatsapp.contract.batch import Row
 from send_whatsapp.contract.errors import utc
 from send_whatsapp.contract.names import batch_id, part_id
 from send_whatsapp.contract.request import SendWhatsAppRequest
+from send_whatsapp.settings import WorkerSettings
 from simulator.faults import Fault
 from simulator.process import Simulator
 from tests.clocks import SOMEWHERE, Clocks
-from tests.conftest import WorkerOn, new_phone, run_command, until
+from tests.conftest import ProcessOn, SendHarness, WorkerOn, new_phone, run_command, until
 from tests.workflows.conftest import Batch
 from tools.dev_server import DevServer
 
@@ -271,3 +276,79 @@ async def test_a_terminated_part_that_waits_for_a_window_is_noticed_when_it_open
         await batch.part.terminate()
         outcomes = await batch.outcomes()
     assert (outcomes.count("accepted"), outcomes.count("cancelled")) == (50, 250)
+
+
+async def test_rows_that_wait_survive_the_death_of_all_workers(
+    client: Client,
+    provider: Simulator,
+    clocks: Clocks,
+    settings_for: Callable[..., WorkerSettings],
+    worker_process: ProcessOn,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = settings_for(CGB_TIMEOUT="5000")
+    monkeypatch.setenv("PYTHONTZPATH", clocks.variables["PYTHONTZPATH"])
+    opens_at = clocks.show("08:59:40") + timedelta(seconds=20)
+    batch = Batch(SendHarness(client, settings), [row(n, SOMEWHERE) for n in range(2, 302)])
+    with worker_process(settings) as first:
+        await batch.start()
+        await until(lambda: waits(batch, 300, 0))
+        os.kill(first.pid, signal.SIGKILL)
+    await until(lambda: datetime.now(UTC) > opens_at, 60)
+    with worker_process(settings):
+        assert set(await batch.outcomes(120)) == {"accepted"}
+    sent = [message["phone"] for message in await provider.inbox()]
+    assert sorted(sent) == sorted(row.request.to for row in batch.rows)
+
+
+@pytest.mark.parametrize("delivery", ["at_least_once", "at_most_once"])
+async def test_rows_that_were_lost_with_a_worker_after_a_night_end(
+    client: Client,
+    provider: Simulator,
+    clocks: Clocks,
+    settings_for: Callable[..., WorkerSettings],
+    worker_process: ProcessOn,
+    monkeypatch: pytest.MonkeyPatch,
+    delivery: str,
+) -> None:
+    await provider.faults(Fault(route="send_text", kind="hang", effect=True, times=2))
+    settings = settings_for(CGB_TIMEOUT="2000", CGB_RETRY_ATTEMPTS="3")
+    monkeypatch.setenv("PYTHONTZPATH", clocks.variables["PYTHONTZPATH"])
+    clocks.show("08:59:50")
+    rows = [row(n, SOMEWHERE, delivery=delivery) for n in range(2, 4)]
+    batch = Batch(SendHarness(client, settings), rows)
+    with worker_process(settings) as first:
+        await batch.start()
+        await until(lambda: has_called(provider))
+        os.kill(first.pid, signal.SIGKILL)
+    with worker_process(settings):
+        outcomes = await batch.outcomes(120)
+    assert set(outcomes) == {"accepted" if delivery == "at_least_once" else "unknown"}
+
+
+async def test_rows_of_another_client_may_have_windows_of_their_own(
+    worker_on: WorkerOn, provider: Simulator, clocks: Clocks
+) -> None:
+    async with worker_on(CGB_TIMEOUT="10000") as harness:
+        clocks.show("08:59:55")
+        rows = [
+            {"row": n, "key": f"k{n}", "request": {"to": new_phone(), "message": "x"} | fields}
+            for n, fields in enumerate(
+                (
+                    {"sendWindow": BY_DAY | {"zone": SOMEWHERE}},
+                    {"sendWindow": {"from": "00:00", "to": "23:59", "zone": SOMEWHERE}},
+                    {},
+                ),
+                1,
+            )
+        ]
+        key = str(uuid.uuid4())
+        started = await harness.client.start_workflow(
+            "SendWhatsAppBatch",
+            {"key": key, "rows": rows},
+            id=batch_id(key),
+            task_queue=harness.task_queue,
+        )
+        result = await started.result()
+    assert result["counts"]["accepted"] == 3
+    assert (result["outsideWindow"], result["windowOpensAt"]) == (0, None)
