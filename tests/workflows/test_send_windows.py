@@ -191,6 +191,29 @@ async def test_a_send_that_has_not_begun_when_its_window_closes_waits_for_the_ne
         assert (await cancel(harness.client, run.id)).outcome == "cancelled"
 
 
+async def test_a_send_that_is_terminated_after_its_window_closed_before_it_began_was_not_sent(
+    worker_on: WorkerOn, provider: Simulator, clocks: Clocks
+) -> None:
+    limited = Fault(route="find_contact", status=429, headers={"retry-after": "5"}, times=1)
+    await provider.faults(limited)
+    async with worker_on(CGB_RETRY_FOR="60") as harness:
+        clocks.show("19:59:56")
+        run = await harness.start(message="x", sendWindow=BY_DAY)
+        await until(lambda: says(harness, run, "Waits until 09:00"))
+        await handle_of(harness, run).terminate()
+        assert (await end_of(harness, run)).outcome == "failed"
+
+
+async def test_our_starters_start_a_later_send_with_a_window_at_once_so_that_it_expires_at_once(
+    worker_on: WorkerOn, provider: Simulator, clocks: Clocks
+) -> None:
+    async with worker_on() as harness:
+        now = clocks.show("18:00:00")
+        times = {"sendAt": now + timedelta(hours=3), "expiresAt": now + timedelta(hours=4)}
+        state = await harness.send(message="x", sendWindow=BY_DAY, **times)
+        assert error_type(state) == "Expired"
+
+
 @pytest.mark.parametrize("delivery", ["at_least_once", "at_most_once"])
 @pytest.mark.parametrize("in_order", [False, True])
 async def test_a_send_whose_window_closed_before_it_began_goes_out_at_the_next_opening(
