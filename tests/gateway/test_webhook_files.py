@@ -49,7 +49,6 @@ from tests.gateway.conftest import WEBHOOK_EXAMPLES, WEBHOOK_SECRETS, WEBHOOKS_F
                 "fileType": "document",
                 "delivery": "at_least_once",
                 "sendAt": "2027-01-31T09:00:00+01:00",
-                "sendWindow": {"from": "09:00", "to": "20:00", "zone": "recipient"},
             },
         ),
     ],

@@ -209,8 +209,12 @@ async def test_our_starters_start_a_later_send_with_a_window_at_once_so_that_it_
 ) -> None:
     async with worker_on() as harness:
         now = clocks.show("18:00:00")
-        times = {"sendAt": now + timedelta(hours=3), "expiresAt": now + timedelta(hours=4)}
-        state = await harness.send(message="x", sendWindow=BY_DAY, **times)
+        state = await harness.send(
+            message="x",
+            sendWindow=BY_DAY,
+            sendAt=now + timedelta(hours=3),
+            expiresAt=now + timedelta(hours=4),
+        )
         assert error_type(state) == "Expired"
 
 
