@@ -17,6 +17,7 @@ from activities.retries import RetryLimits
 from activities.sender import Sender
 from activities.sending import SendActivities
 from activities.turns import TurnActivities, Turns
+from activities.windows import WindowActivities
 from send_whatsapp.cgb.client import CGBClient
 from send_whatsapp.contract.catalogue import Catalogue
 from send_whatsapp.settings import WorkerSettings
@@ -84,4 +85,5 @@ def all_activities(
         PartActivities().part_status,
         *OptOutActivities(provider, opt_outs).all(),
         TurnActivities(turns, contacts).ask_for_turns,
+        WindowActivities(contacts).find_openings,
     ]

@@ -13,6 +13,7 @@ from temporalio.client import AsyncActivityCancelledError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
+from activities.messages import Send
 from send_whatsapp.contract.attempts import AttemptRecord, FailedAttempt
 from send_whatsapp.contract.errors import FIRST_BACKOFF_S, ErrorType, FailureDetails, utc
 
@@ -24,6 +25,12 @@ def raise_once(failed: FailedAttempt) -> None:
     if info.attempt == 1 and not info.heartbeat_details:
         record(failed.known)
         raise failed.failure.error()
+
+
+def have_begun(send: Send) -> bool:
+    """Return whether an attempt was made before this one, here or elsewhere."""
+    info = activity.info()
+    return info.attempt > 1 or bool(info.heartbeat_details) or send.failed_attempt is not None
 
 
 def earlier_attempts(failed: FailedAttempt | None) -> AttemptRecord:

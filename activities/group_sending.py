@@ -143,10 +143,11 @@ class GroupSending:
         async with self._places:
             end = await self._attempt(row)
         if end is not None:
-            end.failed_at = None if end.accepted else utc(datetime.now(UTC))
+            end.failed_at = utc(datetime.now(UTC)) if end.failure else None
             self._ends[row.row] = end
             turn = row.message.turn
-            if turn and not (end.failure and end.failure.retry_delay_s is not None):
+            wants_another = end.failure is not None and end.failure.retry_delay_s is not None
+            if turn and not (wants_another or end.window_closed):
                 self._turns.ended(turn)
 
     async def _attempt(self, row: GroupRow) -> RowEnd | None:
@@ -157,6 +158,8 @@ class GroupSending:
         end = RowEnd(row=row.row)
         if not self._may_start():
             return None
+        if self._sender.window_is_closed(row.message):
+            return RowEnd(row=row.row, window_closed=True)
         try:
             with map_unexpected_errors():
                 self._sender.check_allowed(row.message, AttemptRecord())
@@ -168,6 +171,8 @@ class GroupSending:
             return end
         if end.contact_id is None or not self._may_start():
             return None
+        if self._sender.window_is_closed(row.message):
+            return RowEnd(row=row.row, window_closed=True)
         message = row.message.model_copy(update={"contact_id": end.contact_id})
         known = AttemptRecord(attempt=1)
         try:

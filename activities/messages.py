@@ -17,7 +17,8 @@ class Send(BaseModel):
     the run of the activity. Nothing may be sent after `expires_at`. `failed_attempt` is an attempt
     that was made before this activity started, `turn` the turn that the send holds. `may_write_at`
     is the time at which the provider last showed that the person has not opted out; with
-    `ignore_opt_out` that does not matter.
+    `ignore_opt_out` that does not matter. The first attempt may not begin after
+    `window_closes_at`.
     """
 
     contact_id: str
@@ -29,6 +30,7 @@ class Send(BaseModel):
     may_write_at: datetime | None = None
     ignore_opt_out: bool = False
     turn: HeldTurn | None = None
+    window_closes_at: datetime | None = None
 
 
 class SendText(Send):

@@ -1,6 +1,7 @@
 """The first step of a run: what the worker knows or can quickly look up, and the run's settings."""
 
 import asyncio
+from datetime import datetime
 
 from pydantic import BaseModel
 from temporalio import activity
@@ -15,6 +16,8 @@ from activities.turns import AskedTurn, Turns
 from send_whatsapp.contract.attempts import AttemptFailure, FailedAttempt
 from send_whatsapp.contract.catalogue import Catalogue, variable_problems
 from send_whatsapp.contract.errors import FieldProblem
+from send_whatsapp.contract.opening_times import Opening, opening
+from send_whatsapp.contract.send_window import SendWindow
 from send_whatsapp.contract.templates import FlowMatch
 from send_whatsapp.contract.turns import Ticket
 
@@ -27,7 +30,8 @@ class Prepare(BaseModel):
     """The recipient and the template of a send, and whether the provider may be called.
 
     `variables` are the names of the template's variables in the request. `ticket` asks for a turn,
-    if the message takes one.
+    if the message takes one. `window` is the send window, if there is one, which counts at the
+    time `at`.
     """
 
     to: str
@@ -35,6 +39,8 @@ class Prepare(BaseModel):
     variables: list[str] = []
     look_up: bool = False
     ticket: Ticket | None = None
+    window: SendWindow | None = None
+    at: datetime | None = None
 
 
 class RunSettings(BaseModel):
@@ -62,6 +68,7 @@ class Preparation(RunSettings):
     known yet. `failed_lookup` is the failure of a quick lookup, `failed_send` a first attempt of a
     row that failed in its group; both are raised by the activity that makes the next attempt.
     `turn` is the answer to the ticket, null if the keeper of turns did not answer in time.
+    `opening` is the time in which the message may be sent, null if it has no send window.
     """
 
     to: str | None = None
@@ -72,6 +79,7 @@ class Preparation(RunSettings):
     failed_send: FailedAttempt | None = None
     flow: FlowMatch | None = None
     turn: AskedTurn | None = None
+    opening: Opening | None = None
 
 
 class PreparationActivities:
@@ -116,6 +124,8 @@ class PreparationActivities:
     async def prepare(self, request: Prepare) -> Preparation:
         """Return number, contact and flow as far as they are known, and the run's settings.
 
+        If the send window is closed, nothing is looked up and no turn is asked for.
+
         With `look_up` an unknown contact is looked up at the provider, for at most LOOK_UP_WITHIN_S
         seconds. The flow list is never fetched here but by `find_flow`, which operators see. If the
         flow is unknown, the contact is left to `resolve_contact`, so that both run side by side.
@@ -131,6 +141,10 @@ class PreparationActivities:
                 required = self._catalogue.required(request.template)
                 prepared.wrong_variables = variable_problems(required, request.variables)
                 if prepared.wrong_variables:
+                    return prepared
+            if request.window and request.at:
+                prepared.opening = opening(request.window, prepared.to, request.at)
+                if not prepared.opening.is_open(request.at):
                     return prepared
             await asyncio.gather(
                 self._look_up(request, prepared, prepared.to),

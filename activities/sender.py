@@ -69,6 +69,10 @@ class Sender:
         if send.expires_at and datetime.now(UTC) >= send.expires_at:
             raise expired(since)
 
+    def window_is_closed(self, send: Send) -> bool:
+        """Return whether a send that has not begun must wait until its window opens again."""
+        return send.window_closes_at is not None and datetime.now(UTC) >= send.window_closes_at
+
     async def check_opt_out(self, send: Send, earlier: AttemptRecord, budget: Budget) -> None:
         """Raise AttemptFailed if the person has opted out, or if that cannot be found out."""
         if send.ignore_opt_out or not self._opt_outs.respected:

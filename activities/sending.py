@@ -9,7 +9,7 @@ from activities.messages import Message, SendFile, SendFlow, SendText
 from activities.sender import AttemptFailed, Sender
 from activities.turns import Turns
 from activities.withdrawal import SendStatus
-from send_whatsapp.contract.attempts import Accepted
+from send_whatsapp.contract.attempts import Accepted, window_closed
 
 
 class SendActivities:
@@ -50,6 +50,9 @@ class SendActivities:
                 attempts.raise_once(send.failed_attempt)
             earlier = attempts.earlier_attempts(send.failed_attempt)
             self._sender.check_allowed(send, earlier)
+            # What began in its send window may be tried again after it.
+            if not attempts.have_begun(send) and self._sender.window_is_closed(send):
+                raise window_closed()
             try:
                 await self._sender.admit()
                 await self._turns.confirm(send.turn)

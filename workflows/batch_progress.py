@@ -9,7 +9,9 @@ from collections.abc import Iterable, Sequence
 
 from send_whatsapp.contract.batch import BatchState, Counts
 from send_whatsapp.contract.names import batch_id, part_id
-from send_whatsapp.contract.parts import BatchCheckpoint, BatchInput, PartControl, PartProgress
+from send_whatsapp.contract.part_signals import PartControl, PartProgress
+from send_whatsapp.contract.parts import BatchCheckpoint, BatchInput
+from workflows.batch_windows import BatchWindows
 from workflows.row_gate import GROUP_ROWS, QUEUE_SHARE
 
 USUAL_PARTS = 4
@@ -30,6 +32,7 @@ class BatchProgress:
         self._request = request
         self._planned = request.planned_parts
         self.checkpoint = request.checkpoint or BatchCheckpoint(per_minute=request.per_minute)
+        self.windows = BatchWindows(self.checkpoint, len(self._planned))
         self._not_started = sum(self._planned[self.checkpoint.started_parts :], Counts())
         self._ended_before = sum(part.ended for part in self._planned)
 
@@ -48,7 +51,7 @@ class BatchProgress:
     def expects_reports(self) -> bool:
         """Whether running parts have something to report; the rows of a paused batch wait."""
         checkpoint = self.checkpoint
-        return bool(checkpoint.running) and (not checkpoint.paused or checkpoint.cancelled)
+        return bool(self.windows.active) and (not checkpoint.paused or checkpoint.cancelled)
 
     @property
     def state(self) -> BatchState:
@@ -63,6 +66,10 @@ class BatchProgress:
             in_queue=sum(part.in_queue for part in parts),
             retrying=sum(part.retrying for part in parts),
             retry_reason=next((part.retry_reason for part in parts if part.retrying), None),
+            outside_window=self.windows.outside_window,
+            window_opens_at=min(self.windows.openings, default=None),
+            idle_since=checkpoint.idle_since,
+            idle_s=checkpoint.idle_s,
             paused=checkpoint.paused,
             pause_reason=checkpoint.pause_reason,
             cancelled=checkpoint.cancelled,
@@ -84,17 +91,18 @@ class BatchProgress:
         return part_id(batch_id(self._request.key), self._request.generation, number)
 
     def may_start_part(self) -> bool:
-        """Return whether the next part may start.
+        """Return whether the next part may start, or continue because a window of its rows opens.
 
         With a rate one part after the other starts its rows. The parts of a cancelled batch start
         too: they report each of their rows as cancelled.
         """
         checkpoint = self.checkpoint
-        running = checkpoint.running.values()
-        if checkpoint.started_parts == len(self._planned) or len(running) >= MAX_PARTS:
+        running = [part for part in checkpoint.running.values() if not part.is_idle]
+        due, all_started = self.windows.due, checkpoint.started_parts == len(self._planned)
+        if len(running) >= MAX_PARTS or (all_started and due is None):
             return False
         if checkpoint.cancelled:
-            return True
+            return not all_started
         if checkpoint.paused:
             return False
         if sum(part.retrying for part in running) >= MAX_RETRYING_ROWS:
@@ -102,8 +110,11 @@ class BatchProgress:
         if checkpoint.per_minute is not None and any(part.waiting for part in running):
             return False
         taken = sum(map(self._places, running))
-        needed = min(self._share, self._planned[checkpoint.started_parts].running)
-        return taken + needed <= self._request.in_flight
+        if due:
+            rows = 0 if due.waiting else due.outside_window
+        else:
+            rows = self._planned[checkpoint.started_parts].running
+        return taken + min(self._share, rows) <= self._request.in_flight
 
     def _places(self, part: PartProgress) -> int:
         """Return how many rows in flight a running part may have from now on."""
@@ -119,7 +130,10 @@ class BatchProgress:
         return in_flight // max(1, min(USUAL_PARTS, in_flight // GROUP_ROWS))
 
     def start_part(self) -> str:
-        """Count the next part as running and return its id."""
+        """Count the next part as running and return its id; one whose window opens goes first."""
+        if (due := self.windows.due) and not self.checkpoint.cancelled:
+            self.windows.wake(due)
+            return due.part
         number = self.checkpoint.started_parts
         counts, id_ = self._planned[number], self.part_id(number)
         self.checkpoint.started_parts += 1
@@ -127,7 +141,7 @@ class BatchProgress:
         self._not_started -= counts
         return id_
 
-    def control(self, batch: str) -> PartControl:
+    def control(self, batch: str, part: str) -> PartControl:
         """Return the next control message to a part; `batch` is the id of this batch's workflow."""
         request, checkpoint = self._request, self.checkpoint
         checkpoint.sequence += 1
@@ -141,6 +155,7 @@ class BatchProgress:
             pause_after=request.pause_after,
             paused=checkpoint.paused,
             resumes=checkpoint.resumes,
+            wakes=known.wakes if (known := checkpoint.running.get(part)) else 0,
             cancelled=checkpoint.cancelled,
             flows=checkpoint.flows or {},
         )
@@ -150,7 +165,7 @@ class BatchProgress:
         if progress.ended:
             self.end_part(progress.part, progress.counts)
         else:
-            self.checkpoint.running[progress.part] = progress
+            self.windows.report(progress)
 
     def end_part(self, part: str, counts: Counts) -> None:
         """Count the rows of a part that has ended.

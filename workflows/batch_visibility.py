@@ -6,6 +6,7 @@ from temporalio.common import SearchAttributePair, TypedSearchAttributes
 with workflow.unsafe.imports_passed_through():
     from send_whatsapp.contract import attributes
     from send_whatsapp.contract.batch import BatchState
+    from send_whatsapp.contract.errors import utc
     from send_whatsapp.contract.names import STATE_MEMO
     from send_whatsapp.contract.parts import PartRequest
 
@@ -55,4 +56,9 @@ def _explanation(state: BatchState) -> str:
         waiting += f". {state.in_queue:,} of them wait for their turn"
     if state.retrying:
         waiting += f". {state.retrying:,} of them wait for another attempt: {state.retry_reason}"
+    if state.outside_window and state.window_opens_at:
+        waiting += (
+            f". {state.outside_window:,} of them wait for their send window, the first until"
+            f" {utc(state.window_opens_at)}"
+        )
     return waiting

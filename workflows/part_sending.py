@@ -16,10 +16,11 @@ with workflow.unsafe.imports_passed_through():
     from activities.preparation import Preparation, RunSettings
     from send_whatsapp.contract.attempts import RowEnd
     from send_whatsapp.contract.batch import Row
+    from send_whatsapp.contract.errors import expired
     from send_whatsapp.contract.result import SentAs
     from send_whatsapp.contract.templates import FlowMatch
     from workflows.part_rows import PartRows
-    from workflows.row_gate import GROUP_ROWS, QUEUE_SHARE, RowGate
+    from workflows.row_gate import GROUP_ROWS, RowGate
     from workflows.row_groups import RowGroup
     from workflows.row_sending import (
         EndedRow,
@@ -31,7 +32,9 @@ with workflow.unsafe.imports_passed_through():
         row_priority,
         send_row,
     )
+    from workflows.row_starts import RowStarts
     from workflows.row_turns import RowTurns, takes_turn_now
+    from workflows.row_windows import RowWindows
     from workflows.sending import OutgoingMessage
     from workflows.tasks import Defects, Tasks
     from workflows.turns import RunTurns, Turn
@@ -56,22 +59,30 @@ class PartSending:
         self._defects = Defects()
         self._turns = RowTurns(turns, rows, self._defects)
         self._gate = gate
+        self._windows = RowWindows(rows, gate, self._end_as_expired)
+        self._starts = RowStarts(rows, gate, self._turns, self._windows, self._defects)
         self._on_pause = on_pause
         self._asking = Tasks(self._defects)
         self._starting = Tasks(self._defects)
         self._groups = Tasks(self._defects)
         self._single_rows = Tasks(self._defects)
+        self._watching = Tasks(self._defects)
 
     async def run(self, settings: RunSettings) -> None:
         """Start rows as they may start, until all have ended or the part stops."""
+        if any(row.request.send_window for row in self._rows.not_started):
+            await self._windows.judge()
+            self._watching.spawn(self._windows.watch())
         self._starting.spawn(self._start_ready_rows(settings))
-        while count := await self._rows_to_start():
+        while count := await self._starts.next_count():
             self._start(self._rows.start(count), settings)
         self._starting.cancel()
+        self._watching.cancel()
 
     async def end(self) -> None:
         """End waiting rows as cancelled, withdraw rows in flight and wait for their end."""
-        for row in self._rows.start(self._rows.waiting):
+        for row in self._rows.not_started:
+            self._rows.start_row(row)
             self._rows.end(cancelled_row(row, self._gate))
         await self._asking.all_ended()
         for row in self._turns.stop():
@@ -82,53 +93,6 @@ class PartSending:
         await self._single_rows.all_ended()
         await self._turns.all_told()
         self._defects.check()
-
-    async def _rows_to_start(self) -> int:
-        """Wait until rows may start, and return how many; 0 if all have ended or the part stops."""
-        while True:
-            await workflow.wait_condition(
-                lambda: (
-                    self._gate.stopped
-                    or self._rows.all_ended
-                    or self._room() > 0
-                    or bool(self._defects)
-                )
-            )
-            self._defects.check()
-            if self._gate.stopped or self._rows.all_ended:
-                return 0
-            if count := self._gate.allowance.take(self._room()):
-                return count
-            await self._next_tick()
-
-    def _room(self) -> int:
-        """Return how many rows may start as one group; those that hold their turn come first."""
-        return 0 if self._turns.ready else self._room_for(self._rows.waiting)
-
-    def _room_for(self, waiting: int) -> int:
-        """Return how many rows may start; a few wait until more can start together."""
-        room = min(GROUP_ROWS, self._gate.room(self._rows.in_flight), waiting)
-        return room if room >= min(self._gate.least_group, waiting) else 0
-
-    def _room_for_ready(self) -> int:
-        """Return how many rows that hold their turn may start.
-
-        Once all others have started, the batch keeps only a few places for them, so that it can
-        start its next part.
-        """
-        room = self._room_for(len(self._turns.ready))
-        return room if self._rows.waiting else min(room, QUEUE_SHARE - self._rows.in_flight)
-
-    async def _next_tick(self) -> None:
-        """Wait for the next tick of the rate, or for another control message."""
-        control, allowance = self._gate.control, self._gate.allowance
-        try:
-            await workflow.wait_condition(
-                lambda: self._gate.stopped or self._gate.control is not control,
-                timeout=allowance.tick_s,
-            )
-        except TimeoutError:
-            allowance.next_tick()
 
     def _start(self, rows: Sequence[Row], settings: RunSettings) -> None:
         takes_turn = [settings.turns and takes_turn_now(row) for row in rows]
@@ -156,13 +120,14 @@ class PartSending:
         while True:
             await workflow.wait_condition(
                 lambda: (
-                    bool(self._turns.ready) and (self._gate.paused or self._room_for_ready() > 0)
+                    bool(self._turns.ready)
+                    and (self._gate.paused or self._starts.room_for_ready() > 0)
                 )
             )
             if self._gate.paused:
                 self._put_back(self._turns.pop_ready(len(self._turns.ready)))
             else:
-                self._send(self._turns.pop_ready(self._room_for_ready()), settings)
+                self._send(self._turns.pop_ready(self._starts.room_for_ready()), settings)
 
     def _put_back(self, rows: Sequence[Row]) -> None:
         """Let rows wait again that did not start after all."""
@@ -174,7 +139,8 @@ class PartSending:
         for row in rows:
             turn = self._turns.turn_of(row)
             try:
-                message = first_message(row, settings, self._flow(row), turn)
+                opening = self._windows.opening_of(row)
+                message = first_message(row, settings, self._flow(row), turn, opening)
             except ApplicationError as error:
                 kind = row.request.requested_kind
                 self._end(row, failed_row(row, self._gate, error), kind, workflow.now())
@@ -201,9 +167,12 @@ class PartSending:
                 self._end(row, ended, kind, started)
             elif end.failure is None:
                 not_started.append(row)
+                if end.window_closed:
+                    self._windows.has_closed(row)
             else:
                 self._rows.retry(row, end.failure.details.detail)
-                preparation = next_attempt(end, settings, self._flow(row))
+                opening = self._windows.opening_of(row)
+                preparation = next_attempt(end, settings, self._flow(row), opening)
                 turn = self._turns.turn_of(row)
                 self._single_rows.spawn(self._send_row(row, preparation, turn, started))
 
@@ -230,7 +199,17 @@ class PartSending:
         visibility = RowVisibility(row.request)
         started = started or workflow.now()
         ended = await send_row(row, self._gate, visibility, preparation, turn)
-        self._end(row, ended, visibility.kind, started)
+        if ended is None:
+            self._windows.has_closed(row)
+            self._put_back([row])
+        else:
+            self._end(row, ended, visibility.kind, started)
+
+    def _end_as_expired(self, row: Row) -> None:
+        """End a row whose send window opens too late for it."""
+        self._rows.start_row(row)
+        ended = failed_row(row, self._gate, expired())
+        self._end(row, ended, row.request.requested_kind, workflow.now())
 
     def _end(self, row: Row, ended: EndedRow, kind: SentAs, started: datetime) -> None:
         outcome = ended.outcome

@@ -55,12 +55,12 @@ class PartSupervisor:
             await asyncio.sleep(CHECK_INTERVAL_S)
             self._budget.spend()
             if self._progress.expects_reports:
-                for part in self._silent.check(self._progress.running):
+                for part in self._silent.check(self._progress.windows.active):
                     self._spawn(self._check(part))
 
     async def _send_control(self, part: str) -> None:
         self._budget.spend()
-        message = self._progress.control(workflow.info().workflow_id)
+        message = self._progress.control(workflow.info().workflow_id, part)
         try:
             await workflow.get_external_workflow_handle(part).signal(CONTROL_SIGNAL, message)
         except FailureError:

@@ -7,7 +7,7 @@ import math
 
 from send_whatsapp.contract.batch import RowOutcome
 from send_whatsapp.contract.errors import ErrorType
-from send_whatsapp.contract.parts import Flows, PartControl
+from send_whatsapp.contract.part_signals import Flows, PartControl
 
 GROUP_ROWS = 25
 """Rows that start together at most. Larger groups hardly save more CPU, and lose more rows with a
@@ -44,6 +44,11 @@ class RowGate:
     def batch(self) -> str:
         """The workflow id of the batch; empty before its first control message."""
         return self.control.batch if self.control else ""
+
+    @property
+    def wakes(self) -> int:
+        """How often the batch has said that the send window of waiting rows opens."""
+        return self.control.wakes if self.control else 0
 
     @property
     def flows(self) -> Flows:

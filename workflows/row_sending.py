@@ -15,9 +15,11 @@ with workflow.unsafe.imports_passed_through():
     from send_whatsapp.contract.catalogue import variable_problems
     from send_whatsapp.contract.errors import delivery_unknown, invalid_request, outcome_of, utc
     from send_whatsapp.contract.names import row_activity_id
+    from send_whatsapp.contract.opening_times import Opening
     from send_whatsapp.contract.templates import FlowMatch
     from workflows.row_gate import RowGate
     from workflows.send_whatsapp import deliver, outgoing
+    from workflows.send_windows import WindowClosed
     from workflows.sending import OutgoingMessage, is_lost_worker
     from workflows.steps import SendOptions
     from workflows.turns import Turn
@@ -40,7 +42,11 @@ def row_priority(batch: str) -> Priority:
 
 
 def first_message(
-    row: Row, settings: RunSettings, flow: FlowMatch | None, turn: Turn | None
+    row: Row,
+    settings: RunSettings,
+    flow: FlowMatch | None,
+    turn: Turn | None,
+    opening: Opening | None,
 ) -> OutgoingMessage | None:
     """Return what the first attempt of a row sends in a group; None if it is sent by itself.
 
@@ -56,10 +62,13 @@ def first_message(
     if settings.one_request or is_later or (request.template is not None and flow is None):
         return None
     nobody_yet = Contact(to=request.to, contact_id="")
-    return outgoing(request, nobody_yet, flow, Preparation(**dict(settings)), turn)
+    prepared = Preparation(**dict(settings), opening=opening)
+    return outgoing(request, nobody_yet, flow, prepared, turn)
 
 
-def next_attempt(end: RowEnd, settings: RunSettings, flow: FlowMatch | None) -> Preparation:
+def next_attempt(
+    end: RowEnd, settings: RunSettings, flow: FlowMatch | None, opening: Opening | None
+) -> Preparation:
     """Return the preparation of a row whose first attempt failed and is to be retried."""
     contact = None
     if end.to and end.contact_id:
@@ -70,6 +79,7 @@ def next_attempt(end: RowEnd, settings: RunSettings, flow: FlowMatch | None) -> 
         flow=flow,
         failed_lookup=end.failed_lookup,
         failed_send=end.failed_send,
+        opening=opening,
         **dict(settings),
     )
 
@@ -80,11 +90,16 @@ async def send_row(
     visibility: RowVisibility,
     preparation: Preparation | None,
     turn: Turn | None,
-) -> EndedRow:
-    """Send a row of this batch by itself and return its outcome; does not fail if that fails."""
+) -> EndedRow | None:
+    """Send a row of this batch by itself and return its outcome; does not fail if that fails.
+
+    None if it must start again because its send window is closed, and nothing was sent.
+    """
     options = SendOptions(row_activity_id(row.row), row_priority(gate.batch), watched=False)
     try:
         result = await deliver(row.request, visibility, turn, options, preparation)
+    except WindowClosed:
+        return None if not gate.stopped else EndedRow(cancelled_row(row, gate, visibility.to))
     except (asyncio.CancelledError, FailureError) as error:
         return failed_row(row, gate, error, visibility.to)
     return EndedRow(accepted_row(row, result.to, result.contact_id))

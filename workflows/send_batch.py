@@ -17,9 +17,11 @@ with workflow.unsafe.imports_passed_through():
         PROGRESS_SIGNAL,
         STATE_MEMO,
     )
-    from send_whatsapp.contract.parts import BatchInput, Flows, PartProgress, split
+    from send_whatsapp.contract.part_signals import Flows, PartProgress
+    from send_whatsapp.contract.parts import BatchInput, split
     from send_whatsapp.contract.templates import FlowMatch
     from workflows import callbacks, steps
+    from workflows.batch_openings import BatchOpenings
     from workflows.batch_progress import BatchProgress, HistoryBudget
     from workflows.batch_visibility import BatchVisibility, rows_last4
     from workflows.part_supervision import PartSupervisor
@@ -43,6 +45,7 @@ class SendWhatsAppBatch:
         # Set by `run`; handlers wait for that.
         self._progress: BatchProgress
         self._supervisor: PartSupervisor
+        self._openings: BatchOpenings
         self._is_initialized = False
         self._visibility = BatchVisibility()
         self._budget = HistoryBudget(STEPS_PER_RUN)
@@ -52,6 +55,8 @@ class SendWhatsAppBatch:
         """Return the number of rows per outcome."""
         self._progress = BatchProgress(request)
         self._supervisor = PartSupervisor(self._progress, self._budget, on_end=self._show)
+        self._openings = BatchOpenings(self._progress.windows, self._budget)
+        self._openings.follow()
         self._is_initialized = True
         watching = asyncio.create_task(self._supervisor.watch())
         sending = asyncio.create_task(self._send(request))
@@ -62,6 +67,7 @@ class SendWhatsAppBatch:
             self._cancel_parts()
             await sending
         watching.cancel()
+        self._openings.cancel()
         await workflow.wait_condition(self._is_quiet)
         self._show(at_once=True)
         await callbacks.batch_ended(self._progress.state)
@@ -147,6 +153,7 @@ class SendWhatsAppBatch:
                 await self._continue_as_new()
             while progress.may_start_part():
                 self._supervisor.control(progress.start_part())
+            progress.windows.note_idle(workflow.now())
             await workflow.wait_condition(
                 lambda: progress.finished or progress.may_start_part() or self._budget.is_spent
             )
@@ -175,6 +182,8 @@ class SendWhatsAppBatch:
         self._budget.spend()
         self._supervisor.reported(report.part)
         self._progress.report(report)
+        self._progress.windows.note_idle(workflow.now())
+        self._openings.follow()
         if report.pause_reason and not self._progress.checkpoint.paused:
             self._progress.pause(report.pause_reason)
             self._supervisor.control_all()

@@ -7,9 +7,11 @@ from temporalio import workflow
 from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
+    from activities.preparation import RunSettings
     from send_whatsapp.contract.batch import RowOutcome
     from send_whatsapp.contract.names import CONTROL_SIGNAL, PART_WORKFLOW, PROGRESS_SIGNAL
-    from send_whatsapp.contract.parts import PartControl, PartProgress, PartRequest
+    from send_whatsapp.contract.part_signals import PartControl, PartProgress
+    from send_whatsapp.contract.parts import PartRequest
     from send_whatsapp.contract.turns import TURN_SIGNAL, TurnMessage
     from workflows import steps
     from workflows.cancellation import finish
@@ -83,11 +85,18 @@ class SendWhatsAppBatchPart:
             await sending.end()
             return
         settings = await steps.read_settings(templates)
-        watch = end_overdue_attempts(settings, lambda: self._rows.all_ended)
-        watching = asyncio.create_task(watch)
+        watching = asyncio.create_task(self._watch_attempts(settings))
         await sending.run(settings)
         await sending.end()
         await watching
+
+    async def _watch_attempts(self, settings: RunSettings) -> None:
+        """Until all rows have ended, end lost attempts; while no row has started there is none."""
+        while True:
+            await end_overdue_attempts(settings, lambda: self._rows.is_idle)
+            if self._rows.all_ended:
+                return
+            await workflow.wait_condition(lambda: self._rows.all_ended or not self._rows.is_idle)
 
     def _report_pause(self, reason: str) -> None:
         self._unreported_pause = self._unreported_pause or reason
@@ -111,6 +120,9 @@ class SendWhatsAppBatchPart:
                 in_queue=self._rows.in_queue,
                 retrying=self._rows.retrying,
                 retry_reason=self._rows.retry_reason,
+                outside_window=self._rows.outside_window,
+                opens_at=self._rows.opens_at,
+                wakes=self._rows.wakes,
                 pause_reason=self._unreported_pause,
                 ended=is_last,
             )

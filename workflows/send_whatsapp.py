@@ -23,6 +23,7 @@ with workflow.unsafe.imports_passed_through():
     from send_whatsapp.contract.templates import FlowMatch
     from send_whatsapp.contract.turns import TURN_SIGNAL, TurnMessage
     from workflows import callbacks, steps
+    from workflows.send_windows import check_window, within_window
     from workflows.sending import OutgoingMessage, send
     from workflows.start_deadline import check_start_time
     from workflows.steps import SINGLE_SEND, SendOptions, until_expiry
@@ -43,8 +44,9 @@ class SendWhatsApp:
         visibility = RunVisibility(request)
         try:
             check_start_time()
-            turn = self._turns.new(request.to) if request.takes_turn else None
-            result = await deliver(request, visibility, turn)
+            result = await within_window(
+                request, visibility, lambda: self._deliver(request, visibility)
+            )
         except (asyncio.CancelledError, FailureError) as error:
             visibility.ended(outcome_of(error), error)
             await callbacks.message_ended(outcome_of(error), result_of(error))
@@ -52,6 +54,12 @@ class SendWhatsApp:
         visibility.ended("accepted")
         await callbacks.message_ended("accepted", result)
         return result
+
+    async def _deliver(
+        self, request: SendWhatsAppRequest, visibility: RunVisibility
+    ) -> SendWhatsAppResult:
+        turn = self._turns.new(request.to) if request.takes_turn else None
+        return await deliver(request, visibility, turn)
 
     @workflow.signal(name=TURN_SIGNAL)
     def turn(self, message: TurnMessage) -> None:
@@ -74,7 +82,8 @@ async def deliver(
     """Take one message from the request to the provider's answer.
 
     `turn` is None if the message takes no turn. Rows of a batch have other options, and a
-    `preparation` with the failure of their first attempt.
+    `preparation` with the failure of their first attempt. Raises `WindowClosed` outside of the send
+    window.
     """
     prepared = await prepare(request, visibility, turn, preparation)
     if request.send_at and request.send_at > workflow.now():
@@ -117,11 +126,13 @@ async def prepare(
 ) -> Preparation:
     """Return what a worker knows about the recipient; fail if the request is not valid.
 
-    Asks for the turn as well, unless the message is to be sent later.
+    Asks for the turn as well, unless the message is to be sent later. Raises `WindowClosed` if it
+    may not be sent at its time.
     """
     visibility.waits_for("Prepares the send.")
     now = workflow.now()
-    is_later = request.send_at is not None and request.send_at > now
+    send_at = max(now, request.send_at or now)
+    is_later = send_at > now
     is_expired = request.expires_at is not None and request.expires_at <= now
     may_send = not is_later and not is_expired
     prepared = preparation or await steps.prepare(
@@ -130,12 +141,16 @@ async def prepare(
         request.template_variables,
         look_up=may_send,
         ticket=turn.open_ticket if turn and may_send else None,
+        window=request.send_window,
+        at=send_at,
     )
     visibility.prepared(prepared)
     if prepared.invalid is not None:
         raise failure(ErrorType.INVALID_PHONE_NUMBER, prepared.invalid)
     if prepared.wrong_variables:
         raise invalid_request(prepared.wrong_variables)
+    if preparation is None:
+        check_window(prepared, send_at)
     return prepared
 
 
@@ -157,6 +172,7 @@ def outgoing(
         may_write_at=contact.may_write_at,
         ignore_opt_out=request.ignore_opt_out,
         turn=turn.held if turn else None,
+        window_closes_at=prepared.opening.closes_at if prepared.opening else None,
     ).model_dump()
     if request.template is not None and flow and flow.flow_id:
         variables = request.template_variables

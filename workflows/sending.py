@@ -38,6 +38,7 @@ with workflow.unsafe.imports_passed_through():
         current_task,
         end_overdue_attempts,
     )
+    from workflows.send_windows import WindowClosed, is_window_closed
     from workflows.steps import SendOptions, our_failure, retry_policy
 
 
@@ -62,7 +63,8 @@ async def send(message: OutgoingMessage, prepared: Preparation, options: SendOpt
     """Send the message and return the provider's answer.
 
     Raises `CancelledError` or `Expired` only if it is proven that nothing was sent, and
-    `DeliveryUnknown` if nobody can know; otherwise the activity's own failure. If the workflow is
+    `DeliveryUnknown` if nobody can know, and `WindowClosed` if the send did not begin in its
+    window; otherwise the activity's own failure. If the workflow is
     cancelled, the send is withdrawn, and its end is awaited for a bounded time.
     """
     sending = _Sending(message, prepared, options)
@@ -118,6 +120,13 @@ class _Sending:
         try:
             return await handle
         except ActivityError as error:
+            window_closes_at = self.message.input.window_closes_at
+            if window_closes_at and is_window_closed(error):
+                if self.cancelled:
+                    raise asyncio.CancelledError from None
+                if self.expired:
+                    raise expired() from None
+                raise WindowClosed(window_closes_at) from None
             end = _end_of(error, status, self.message.input, started)
             if end.nothing_sent and self.cancelled:
                 raise asyncio.CancelledError from None

@@ -29,6 +29,7 @@ with workflow.unsafe.imports_passed_through():
         failure,
     )
     from send_whatsapp.contract.names import SEND_ACTIVITY_ID
+    from send_whatsapp.contract.send_window import SendWindow
     from send_whatsapp.contract.templates import FlowMatch
     from send_whatsapp.contract.turns import Ticket
 
@@ -70,15 +71,26 @@ async def prepare(
     *,
     look_up: bool = False,
     ticket: Ticket | None = None,
+    window: SendWindow | None = None,
+    at: datetime | None = None,
 ) -> Preparation:
     """Return what a worker knows or may quickly look up, and the settings of this run.
 
-    With a `ticket` also its place among those who ask for a turn.
+    With a `ticket` also its place among those who ask for a turn. With a `window` also when it is
+    open, or opens next after the time `at`; while it is closed, nothing else is looked up.
     """
-    names = list(variables)
+    request = Prepare(
+        to=to,
+        template=template,
+        variables=list(variables),
+        look_up=look_up,
+        ticket=ticket,
+        window=window,
+        at=at,
+    )
     return await workflow.execute_local_activity_method(
         PreparationActivities.prepare,
-        Prepare(to=to, template=template, variables=names, look_up=look_up, ticket=ticket),
+        request,
         start_to_close_timeout=timedelta(seconds=10),
         retry_policy=RetryPolicy(maximum_attempts=5),
         summary="Look up the contact" if look_up else "Read the number, the cache, the settings",

@@ -21,6 +21,7 @@ with workflow.unsafe.imports_passed_through():
         TurnMessage,
         keeper_id,
     )
+    from workflows.send_windows import WindowClosed, check_window
     from workflows.steps import until_expiry
     from workflows.visibility import RowVisibility, RunVisibility
 
@@ -204,17 +205,23 @@ async def in_turn(
 ) -> AsyncIterator[None]:
     """Wait until the turn of this message begins, and end it after the block.
 
-    Does nothing for a message that takes no turn. Raises the failure `Expired`.
+    Does nothing for a message that takes no turn. Gives the turn back if the send window has closed
+    before it began, and raises `WindowClosed`. Raises the failure `Expired`.
     """
     if turn is None or turn.is_managed or not prepared.turns:
         yield
         return
     turn.asked = prepared.turn
+    has_attempted = True
     try:
         await until_expiry(request.expires_at, _begin(turn, visibility))
+        check_window(prepared, workflow.now())
         yield
+    except WindowClosed:
+        has_attempted = False
+        raise
     finally:
-        turn.end()
+        turn.end(has_attempted=has_attempted)
         await turn.end_is_told()
 
 

@@ -9,6 +9,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.preparation import Preparation
     from send_whatsapp.contract import attributes
     from send_whatsapp.contract.errors import utc
+    from send_whatsapp.contract.opening_times import Opening
     from send_whatsapp.contract.request import SendWhatsAppRequest
     from send_whatsapp.contract.result import Outcome, SentAs
     from send_whatsapp.contract.turns import TURN_MEMO
@@ -107,6 +108,16 @@ class RunVisibility:
     def waits_for_turn(self, behind: str | None) -> None:
         """Show behind which run (its workflow id) the run waits for its turn, if that is known."""
         what = f"Waits for its turn behind {behind}." if behind else _WAITS_FOR_KEEPER
+        self._waits_long_for(what)
+
+    def waits_for_window(self, opening: Opening) -> None:
+        """Show when the send window opens, before which the run sends nothing."""
+        # The time until then does not count as time that the send took.
+        self._started = max(self._started, opening.opens_at)
+        self._waits_long_for(f"Waits until {opening}.")
+
+    def _waits_long_for(self, what: str) -> None:
+        """Show what the run waits for without an activity, also to starters, who read the memo."""
         self.waits_for(what)
         if what != self._turn_memo:
             self._turn_memo = what

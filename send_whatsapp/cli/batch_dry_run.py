@@ -1,10 +1,12 @@
 """What `batch send --dry-run` prints: the use of each column, and the first rows."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from send_whatsapp.cli.dry_run import Templates, nothing_to_send, preview
 from send_whatsapp.cli.output import Exit, Output
+from send_whatsapp.cli.send_times import SendTime, summary
 from send_whatsapp.client.recipients.cells import printable
 from send_whatsapp.client.recipients.columns import ROW_FIELDS, VARIABLES
 from send_whatsapp.contract.batch import Row
@@ -22,11 +24,12 @@ def show_dry_run(
     rows: list[Row],
     wrong_rows: int,
     templates: Templates,
+    send_at: datetime | None = None,
 ) -> None:
     """Print how many rows can be sent, what each column becomes, and the first rows.
 
-    `columns` are the names in the file and in a row. Ends the process with code 2 if a row has
-    neither a flow nor a fallback text.
+    `columns` are the names in the file and in a row, `send_at` is the start of the batch, if it
+    starts later. Ends the process with code 2 if a row has neither a flow nor a fallback text.
     """
     uses = _uses(columns, rows)
     names = dict.fromkeys(row.request.template for row in rows if row.request.template)
@@ -45,15 +48,18 @@ def show_dry_run(
             error_type=ErrorType.TEMPLATE_NOT_FOUND,
         )
     shown = rows[:_ROWS]
+    send_times, times_summary = summary(SendTime(row.request, send_at) for row in rows)
     value = {
         "rows": len(rows),
         "wrong": wrong_rows,
         "columns": uses,
+        "sendTimes": send_times,
         "preview": [
             {"row": row.row, "key": row.key, **shown_as(row), **_request(row)} for row in shown
         ],
     }
     lines = [f"{len(rows):,} rows can be sent, {wrong_rows:,} cannot"]
+    lines += times_summary
     used = [f"{name} -> {use}" if name != use else name for name, use in uses.items() if use]
     lines.append(f"Columns used: {', '.join(used)}")
     if unused := [name for name, use in uses.items() if not use]:

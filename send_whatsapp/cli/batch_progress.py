@@ -72,6 +72,12 @@ def _outlook(status: BatchStatus) -> str:
         sentences.append(
             f"{status.retrying:,} rows wait for another attempt: {status.retry_reason}."
         )
+    if status.outside_window and status.window_opens_at:
+        opens_at = local_time(status.window_opens_at)
+        sentences.append(
+            f"{status.outside_window:,} rows wait for their send window, the first until"
+            f" {opens_at}."
+        )
     if status.seconds_left is not None:
         sentences.append(f"About {spoken(status.seconds_left)} left.")
     return " ".join(sentences)
@@ -180,6 +186,9 @@ class _ProgressDisplay(Progress):
             text += f" (starts at {local_time(status.send_at)})"
         elif status.retrying:
             text += f" ({status.retrying:,} wait for another attempt: {status.retry_reason})"
+        elif status.outside_window and status.window_opens_at:
+            opens_at = local_time(status.window_opens_at)
+            text += f" ({status.outside_window:,} wait for their send window until {opens_at})"
         elif status.in_queue:
             text += f" ({status.in_queue:,} wait for their turn)"
         self.update(self._bar, total=counts.total, completed=counts.ended, description=text)

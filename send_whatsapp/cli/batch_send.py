@@ -39,8 +39,11 @@ from send_whatsapp.cli.options import (
     NoWait,
     Template,
     Variables,
+    Window,
+    Zone,
     from_now,
     name_values,
+    send_window,
     time_to_send,
 )
 from send_whatsapp.cli.output import Exit, Output
@@ -114,6 +117,8 @@ def send(
     ] = 100,
     at: At = None,
     in_: In = None,
+    window: Window = None,
+    zone: Zone = None,
     no_wait: NoWait = False,
     timeout: BatchTimeout = None,
     as_json: Json = False,
@@ -156,6 +161,7 @@ def send(
         "variables": name_values("--var", variables)
         | ({FALLBACK_VARIABLE: fallback} if fallback is not None else {}),
         "ignoreOptOut": ignore_opt_out,
+        "sendWindow": send_window(window, zone),
         "expiresAt": expires_at.isoformat(timespec="milliseconds") if expires_at else None,
     }
     common = {name: value for name, value in common.items() if value}
@@ -177,7 +183,7 @@ def send(
     if wrong and not skip_invalid:
         output.fail(Exit.INVALID, _wrong_rows_error(wrong))
     if dry_run:
-        show_dry_run(output, table.columns, rows, len(wrong), templates)
+        show_dry_run(output, table.columns, rows, len(wrong), templates, limits.send_at)
         return
     rejected = [row.outcome() for row in wrong]
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from send_whatsapp.cli.output import Exit, Output
+from send_whatsapp.cli.send_times import SendTime
 from send_whatsapp.client.recipients.cells import printable
 from send_whatsapp.contract.catalogue import Catalogue, variable_problems
 from send_whatsapp.contract.errors import ErrorType
@@ -154,13 +155,21 @@ def show_send(output: Output, request: SendWhatsAppRequest, key: str | None) -> 
             " template with CGB_TEMPLATE_<NAME>, or give a fallback text",
             error_type=ErrorType.TEMPLATE_NOT_FOUND,
         )
+    time = SendTime(request)
+    if time.is_too_late:
+        output.fail(
+            Exit.INVALID,
+            f"Nothing would be sent: the message would go out {time}, after --expires-in",
+            error_type=ErrorType.EXPIRED,
+        )
+    when = "" if time.is_now else f" {time}"
     lines = [
-        f"Would send a {shown['kind']} to {request.to}",
+        f"Would send a {shown['kind']} to {request.to}{when}",
         *(f"template {name}: {lookup.summary}" for name, lookup in lookups.items()),
         *_lines(shown),
     ]
     text = "\n".join(map(printable, lines))
-    output.result({"dryRun": True, "to": request.to, **shown}, text)
+    output.result({"dryRun": True, "to": request.to, "sendsAt": time.json, **shown}, text)
 
 
 def _lines(shown: Mapping[str, Any]) -> list[str]:

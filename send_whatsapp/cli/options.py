@@ -5,11 +5,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
 import typer
+from pydantic import ValidationError
 
 from send_whatsapp.cli import standard_input
 from send_whatsapp.cli.errors import UsageError
 from send_whatsapp.contract.fields import FileType
 from send_whatsapp.contract.names import CALLER_NAME_PATTERN
+from send_whatsapp.contract.send_window import SendWindow
+from send_whatsapp.contract.validation import problems
 
 Template = Annotated[str | None, typer.Option("--template", help="Name of the template.")]
 Variables = Annotated[
@@ -82,6 +85,21 @@ InOrder = Annotated[
         " variables always wait for that.",
     ),
 ]
+Window = Annotated[
+    str | None,
+    typer.Option(
+        "--window",
+        help="Send only between these times of a day, for example 09:00-20:00; otherwise wait.",
+    ),
+]
+Zone = Annotated[
+    str | None,
+    typer.Option(
+        "--zone",
+        help="Time zone of --window: recipient (the default, by the phone number), or a name such"
+        " as Asia/Jerusalem.",
+    ),
+]
 ExpiresIn = Annotated[
     str | None,
     typer.Option(
@@ -136,6 +154,26 @@ def duration(option: str, text: str) -> timedelta:
     if length > _LONGEST:
         raise UsageError(f"{option} must not be longer than a year")
     return length
+
+
+def send_window(window: str | None, zone: str | None) -> SendWindow | None:
+    """Return the send window of --window and --zone. Raises UsageError."""
+    if window is None:
+        if zone is not None:
+            raise UsageError("--zone needs --window, for example --window 09:00-20:00")
+        return None
+    from_, dash, to = window.partition("-")
+    if not dash:
+        raise UsageError("--window must be two times of a day, for example 09:00-20:00")
+    fields = {"from": from_.strip(), "to": to.strip(), "zone": zone}
+    try:
+        return SendWindow.model_validate(fields)
+    except ValidationError as error:
+        problem = problems(error)[0]
+        option = "--zone" if problem.field == "zone" else "--window"
+        raise UsageError(
+            f"{option} is wrong: {problem}; for example --window 09:00-20:00 --zone Asia/Jerusalem"
+        ) from None
 
 
 def time_to_send(at: str | None, in_: str | None) -> str | datetime | None:

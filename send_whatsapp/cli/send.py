@@ -27,8 +27,11 @@ from send_whatsapp.cli.options import (
     Template,
     Timeout,
     Variables,
+    Window,
+    Zone,
     from_now,
     name_values,
+    send_window,
     time_to_send,
 )
 from send_whatsapp.cli.output import Exit, Output, exit_code, too_late
@@ -83,6 +86,8 @@ def send(
     expires_in: ExpiresIn = None,
     at: At = None,
     in_: In = None,
+    window: Window = None,
+    zone: Zone = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Show what would be sent, without starting anything."),
@@ -113,6 +118,7 @@ def send(
         "sendAt": time_to_send(at, in_),
         "expiresAt": from_now("--expires-in", expires_in),
         "ignoreOptOut": ignore_opt_out,
+        "sendWindow": send_window(window, zone),
     }
     try:
         # The worker's region may differ, so the number is handed over in E.164.

@@ -12,6 +12,7 @@ from send_whatsapp.client.state import Started, State, get_state
 from send_whatsapp.contract.names import InvalidKey
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.contract.result import SendError, SendWhatsAppResult
+from send_whatsapp.contract.send_window import SendWindow
 from send_whatsapp.temporal.connection import TemporalUnavailable, connect
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "SendFailed",
     "SendWhatsAppRequest",
     "SendWhatsAppResult",
+    "SendWindow",
     "Started",
     "State",
     "TemporalUnavailable",

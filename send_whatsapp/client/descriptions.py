@@ -25,6 +25,8 @@ def details(request: SendWhatsAppRequest, memo: dict[str, Any]) -> str:
         lines.append(f"Not sent before {utc(request.send_at)}.")
     if request.expires_at:
         lines.append(f"Not sent after {utc(request.expires_at)}.")
+    if request.send_window:
+        lines.append(f"Sent only from {request.send_window}.")
     if request.ignore_opt_out:
         lines.append("Sent even if the person has opted out (ignoreOptOut).")
     if FORCED_MEMO in memo:

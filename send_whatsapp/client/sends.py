@@ -226,6 +226,7 @@ async def _start(
     now: datetime,
     priority: Priority,
 ) -> Handle:
+    # A run with a send window starts at once, to say until when it waits or that it expires.
     delay = request.send_at - now if request.send_at else timedelta()
 
     async def start(attributes: TypedSearchAttributes) -> Handle:
@@ -237,7 +238,7 @@ async def _start(
                 task_queue=task_queue,
                 result_type=SendWhatsAppResult,
                 id_reuse_policy=policy,
-                start_delay=delay if delay > timedelta() else None,
+                start_delay=delay if delay > timedelta() and not request.send_window else None,
                 static_summary=summary(request),
                 static_details=details(request, memo),
                 memo=memo or None,

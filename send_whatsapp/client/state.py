@@ -27,6 +27,7 @@ from send_whatsapp.contract.errors import (
 )
 from send_whatsapp.contract.result import Outcome, SendWhatsAppResult
 from send_whatsapp.temporal.connection import NO_ANSWER, rpc
+from send_whatsapp.temporal.history import ended_activity, is_window_closed
 
 _ENDED_FROM_OUTSIDE = (WorkflowExecutionStatus.TERMINATED, WorkflowExecutionStatus.TIMED_OUT)
 
@@ -189,8 +190,11 @@ async def _result(client: Client, handle: Handle) -> SendWhatsAppResult:
 
 
 async def _had_scheduled_send(handle: Handle) -> bool:
+    sends = set[int]()
     async for event in handle.fetch_history_events():
         name = event.activity_task_scheduled_event_attributes.activity_type.name
         if name in names.SEND_ACTIVITIES:
-            return True
-    return False
+            sends.add(event.event_id)
+        elif is_window_closed(event):
+            sends.discard(ended_activity(event))
+    return bool(sends)

@@ -86,9 +86,10 @@ class FailedAttempt(BaseModel):
 class RowEnd(BaseModel):
     """How the first attempt of a row ended: accepted, failed at its lookup, or failed to send.
 
-    Without any of the three the row did not start. A failure with a retry delay wants another
-    attempt. `to` is the number in E.164, `contact_id` the recipient, as far as they are known;
-    `failed_at` is the time of the failure (UTC, ISO 8601).
+    Without any of the three the row did not start, with `window_closed` because its send window has
+    closed. A failure with a retry delay wants another attempt. `to` is the number in E.164,
+    `contact_id` the recipient, as far as they are known; `failed_at` is the time of the failure
+    (UTC, ISO 8601).
     """
 
     row: int
@@ -98,11 +99,26 @@ class RowEnd(BaseModel):
     failed_lookup: AttemptFailure | None = None
     failed_send: FailedAttempt | None = None
     failed_at: str | None = None
+    window_closed: bool = False
 
     @property
     def failure(self) -> AttemptFailure | None:
         """The failure of the attempt, if it failed."""
         return self.failed_lookup or (self.failed_send.failure if self.failed_send else None)
+
+
+WINDOW_CLOSED = "WindowClosed"
+"""Type of the failure of a send whose send window closed before its first attempt."""
+
+
+def window_closed() -> ApplicationError:
+    """Return the failure of a send that must wait until its send window opens again."""
+    return ApplicationError(
+        "Nothing was sent, because the send window has closed; the run sends when it opens again",
+        FailureDetails(),
+        type=WINDOW_CLOSED,
+        non_retryable=True,
+    )
 
 
 GROUP_STOPPED = "GroupStopped"

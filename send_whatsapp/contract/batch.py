@@ -8,8 +8,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializ
 from pydantic.alias_generators import to_camel
 
 from send_whatsapp.contract.fields import Time
+from send_whatsapp.contract.model import Request
 from send_whatsapp.contract.names import MAX_BATCH_KEY_LENGTH
-from send_whatsapp.contract.request import Request, SendWhatsAppRequest
+from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.contract.result import Outcome
 from send_whatsapp.contract.validation import refusal
 
@@ -158,9 +159,11 @@ class BatchState(BatchModel):
 
     `generation` counts the starts under this key; `part_count` (in JSON: `parts`) is the number of
     parts. Nothing is sent until the batch is `complete`: every part has reached Temporal. Of the
-    running rows, `in_queue` wait for their turn, and `retrying` for another attempt, because of
-    `retry_reason`. No row is sent before `send_at`; rows are sent since `started_at`, before which
-    `ended_before` rows had ended.
+    running rows, `in_queue` wait for their turn, `retrying` for another attempt, because of
+    `retry_reason`, and `outside_window` for their send window, the first of them until
+    `window_opens_at`. Since `idle_since` all rows wait for their window; `idle_s` are the seconds
+    in which they did so before. No row is sent before `send_at`; rows are sent since `started_at`,
+    before which `ended_before` rows had ended.
     """
 
     key: str
@@ -169,6 +172,10 @@ class BatchState(BatchModel):
     in_queue: int = 0
     retrying: int = 0
     retry_reason: str | None = None
+    outside_window: int = 0
+    window_opens_at: Time | None = None
+    idle_since: Time | None = None
+    idle_s: float = 0
     paused: bool = False
     pause_reason: str | None = None
     cancelled: bool = False

@@ -22,8 +22,9 @@ from send_whatsapp.contract.fields import (
     Variables,
     check_order,
 )
+from send_whatsapp.contract.model import Request
 from send_whatsapp.contract.names import MAX_BATCH_KEY_LENGTH, MAX_KEY_LENGTH, InvalidKey, batch_id
-from send_whatsapp.contract.request import Request
+from send_whatsapp.contract.send_window import SendWindow
 from send_whatsapp.contract.validation import refusal
 
 
@@ -120,6 +121,9 @@ class BatchOptions(BatchContent):
     expires_at: Time | None = Field(None, description="do not send after this time (ISO 8601)")
     ignore_opt_out: OptionalFlag = Field(
         False, description="send even to people who have opted out, for example legal notices"
+    )
+    send_window: SendWindow | None = Field(
+        None, description="send each row only between these times of a day"
     )
     per_minute: HttpPerMinute | None = Field(
         None, description="how many rows start in a minute; without it there is no limit"

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from send_whatsapp.contract import names
 from send_whatsapp.contract.batch import BatchState
-from send_whatsapp.contract.request import Request
+from send_whatsapp.contract.model import Request
 from send_whatsapp.contract.result import Outcome, SendWhatsAppResult
 
 EventName = Literal["accepted", "failed", "unknown", "cancelled", "batch"]

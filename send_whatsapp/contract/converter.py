@@ -19,7 +19,8 @@ from temporalio.worker import (
 
 with workflow.unsafe.imports_passed_through():
     from send_whatsapp.contract.errors import FieldProblem, invalid_request
-    from send_whatsapp.contract.request import Request, SendWhatsAppRequest
+    from send_whatsapp.contract.model import Request
+    from send_whatsapp.contract.request import SendWhatsAppRequest
     from send_whatsapp.contract.validation import problems
 
 _WHOLE_INPUT = "request"

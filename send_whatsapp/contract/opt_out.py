@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from send_whatsapp.contract.fields import PhoneText
-from send_whatsapp.contract.request import Request
+from send_whatsapp.contract.model import Request
 
 
 class SetOptOutRequest(Request):

@@ -18,7 +18,8 @@ from pydantic import (
 from send_whatsapp.contract.batch import BatchModel, BatchRequest, Counts, Row, RowOutcome, Rows
 from send_whatsapp.contract.errors import invalid_request
 from send_whatsapp.contract.fields import Time
-from send_whatsapp.contract.request import Request
+from send_whatsapp.contract.model import Request
+from send_whatsapp.contract.part_signals import Flows, PartProgress
 from send_whatsapp.contract.validation import problems, refusal
 
 MAX_PART_ROWS = 250
@@ -36,9 +37,6 @@ MAX_KNOWN = 1000
 Item = TypeVar("Item")
 
 _ROWS: TypeAdapter[list[Row]] = TypeAdapter(Rows)
-
-Flows = dict[str, dict[str, str | None]]
-"""Results of the template lookup (`FlowMatch` as JSON) by template name."""
 
 
 def _as_json(rows: Any) -> Any:
@@ -89,49 +87,13 @@ class PartRequest(Request):
         return Counts.of(self.known) + Counts(running=len(json.loads(self.rows_json)))
 
 
-class PartControl(BatchModel):
-    """Signal of a batch to one of its parts: start, or apply new settings (rate, pause, cancel).
-
-    Messages with a lower sequence number than the last one are ignored. At most `in_flight` rows
-    are in their first attempt at once; `per_minute` rows start a minute (None: no limit). A higher
-    number of `resumes` ends a pause that the part started itself.
-    """
-
-    batch: str
-    sequence: int
-    in_flight: int = 50
-    per_minute: float | None = None
-    pause_after: int = 20
-    paused: bool = False
-    resumes: int = 0
-    cancelled: bool = False
-    flows: Flows = Field(default_factory=dict)
-
-
-class PartProgress(BatchModel):
-    """Signal of a part to its batch: its rows by outcome, and whether the part has `ended`.
-
-    `counts.running` are the rows that are `waiting` (not started yet), `in_flight` (in their first
-    attempt), `in_queue` (waiting for their turn) or `retrying` (in or before a later attempt,
-    because of `retry_reason`). `pause_reason` is set once, when the part has paused itself.
-    """
-
-    part: str
-    counts: Counts
-    waiting: int = 0
-    in_flight: int = 0
-    in_queue: int = 0
-    retrying: int = 0
-    retry_reason: str | None = None
-    pause_reason: str | None = None
-    ended: bool = False
-
-
 class BatchCheckpoint(BatchModel):
     """What a batch hands to its next run when it continues as new.
 
     Of the `started_parts` some are `running`, by their ids; `ended` counts the rows of the others.
     `sequence` is the number of the last control message; `resumes` counts the resumes.
+    `opened_until` is the latest opening time that has come. Since `idle_since` all rows wait for
+    their send windows; `idle_s` are the seconds in which they did so before.
     """
 
     model_config = ConfigDict(frozen=False)
@@ -148,6 +110,9 @@ class BatchCheckpoint(BatchModel):
     complete: bool = False
     started_at: Time | None = None
     flows: Flows | None = None
+    opened_until: Time | None = None
+    idle_since: Time | None = None
+    idle_s: float = 0
 
 
 class BatchInput(BatchRequest):

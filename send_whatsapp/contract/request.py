@@ -3,7 +3,7 @@
 import json
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from send_whatsapp.contract.fields import (
@@ -20,8 +20,10 @@ from send_whatsapp.contract.fields import (
     Variables,
     check_order,
 )
+from send_whatsapp.contract.model import Request
 from send_whatsapp.contract.phone import InvalidPhoneNumber, to_e164
 from send_whatsapp.contract.result import SentAs
+from send_whatsapp.contract.send_window import SendWindow
 from send_whatsapp.contract.validation import refusal
 
 _NULL: dict[str, Any] = {"type": "null"}
@@ -47,30 +49,6 @@ _EXACTLY_ONE_CONTENT = [
         },
     },
 ]
-
-
-class Request(BaseModel):
-    """Base of every workflow input: camelCase in JSON, strict types, no unknown fields."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        populate_by_name=True,
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        allow_inf_nan=False,
-        hide_input_in_errors=True,
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _json_is_camel_case(cls, data: Any, info: ValidationInfo) -> Any:
-        # Python callers use the field names; JSON has exactly one spelling of each.
-        if info.mode == "json" and isinstance(data, dict):
-            for name, field in cls.model_fields.items():
-                if name in data and name != field.alias:
-                    raise refusal("is not a known field", f"{field.alias}, its JSON name", name)
-        return data
 
 
 class SendWhatsAppRequest(Request):
@@ -104,6 +82,9 @@ class SendWhatsAppRequest(Request):
     expires_at: Time | None = Field(None, description="do not send after this time (ISO 8601)")
     ignore_opt_out: OptionalFlag = Field(
         False, description="send even if the person has opted out, for example a legal notice"
+    )
+    send_window: SendWindow | None = Field(
+        None, description="send only between these times of a day; wait if it is another time"
     )
 
     @model_validator(mode="after")
@@ -184,7 +165,7 @@ class SendWhatsAppRequest(Request):
         """
         fields = self.model_dump(mode="json", by_alias=True, exclude={"send_at", "expires_at"})
         # The digests of running batches are older than these fields.
-        for name in ("inOrder", "ignoreOptOut"):
+        for name in ("inOrder", "ignoreOptOut", "sendWindow"):
             if not fields[name]:
                 del fields[name]
         return json.dumps(fields, sort_keys=True)

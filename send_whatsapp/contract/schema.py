@@ -1,12 +1,14 @@
 """Writes the JSON Schema of request and result to docs/schema, for other languages.
 
 The schema of each field is beside its check in contract/fields.py. JSON Schema cannot express
-which hosts are public, nor that `expiresAt` is after `sendAt`.
+which hosts are public, nor that `expiresAt` is after `sendAt`, nor which time zones exist.
 """
 
 import json
 from pathlib import Path
 from typing import Any
+
+from pydantic.json_schema import DEFAULT_REF_TEMPLATE
 
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.contract.result import SendWhatsAppResult
@@ -15,9 +17,10 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "schema"
 
 
-def request_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a request."""
-    schema = _without_titles(SendWhatsAppRequest.model_json_schema(by_alias=True))
+def request_schema(reference: str = DEFAULT_REF_TEMPLATE) -> dict[str, Any]:
+    """Return the JSON Schema of a request, in which `reference` names the schema of a `{model}`."""
+    schema = SendWhatsAppRequest.model_json_schema(by_alias=True, ref_template=reference)
+    schema = _without_titles(schema)
     return schema | {"description": "One message to one person: a text, a template or a file."}
 
 

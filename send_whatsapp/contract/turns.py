@@ -11,7 +11,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from send_whatsapp.contract.request import Request
+from send_whatsapp.contract.model import Request
 
 KEEPER_WORKFLOW: Final = "SendWhatsAppTurns"
 TAKE_UPDATE: Final = "take"

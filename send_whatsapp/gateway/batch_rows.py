@@ -51,6 +51,7 @@ def common_cells(options: BatchOptions) -> Cells:
             "expires_at",
             "ignore_opt_out",
             "in_order",
+            "send_window",
         },
         exclude_none=True,
     )

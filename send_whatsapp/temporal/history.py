@@ -8,8 +8,9 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError
 
+from send_whatsapp.contract.attempts import WINDOW_CLOSED
 from send_whatsapp.contract.errors import FieldProblem, invalid_request, utc
-from send_whatsapp.contract.request import Request
+from send_whatsapp.contract.model import Request
 
 RequestT = TypeVar("RequestT", bound=Request)
 
@@ -50,6 +51,12 @@ async def decode_input(
 def event_time(event: HistoryEvent) -> str:
     """Return the time of an event in UTC, ISO 8601."""
     return utc(event.event_time.ToDatetime(UTC))
+
+
+def is_window_closed(event: HistoryEvent) -> bool:
+    """Return whether this event ends a send that did not begin, because its window had closed."""
+    failure = event.activity_task_failed_event_attributes.failure
+    return failure.application_failure_info.type == WINDOW_CLOSED
 
 
 def ended_activity(event: HistoryEvent) -> int:

@@ -26,6 +26,7 @@ from send_whatsapp.temporal.history import (
     decode_input,
     ended_activity,
     event_time,
+    is_window_closed,
     started_with,
 )
 
@@ -141,7 +142,10 @@ async def _query(handle: WorkflowHandle[Any, list[RowOutcome]]) -> dict[str, Row
 
 
 def _sends(events: Iterable[HistoryEvent]) -> dict[str, HistoryEvent | None]:
-    """Return the last event of each send that started, by activity id; None: it has not ended."""
+    """Return the last event of each send that started, by activity id; None: it has not ended.
+
+    A send that did not begin in its send window has not started.
+    """
     ids: dict[int, str] = {}
     sends: dict[str, HistoryEvent | None] = {}
     for event in events:
@@ -153,6 +157,8 @@ def _sends(events: Iterable[HistoryEvent]) -> dict[str, HistoryEvent | None]:
             continue
         if (ended := ended_activity(event)) in ids:
             sends[ids[ended]] = event
+            if is_window_closed(event):
+                del sends[ids[ended]]
     return sends
 
 
@@ -183,7 +189,8 @@ def _end_in_group(group: GroupedRow | None, closed_at: str | None) -> _End:
         return _End("accepted", at=group.end.accepted.at)
     failed = group.end.failure
     if failed is None:
-        return _without_end(closed_at, maybe_sent=group.maybe_sent)
+        maybe_sent = group.maybe_sent and not group.end.window_closed
+        return _without_end(closed_at, maybe_sent=maybe_sent)
     if failed.retry_delay_s is not None:
         return _without_end(closed_at, maybe_sent=not failed.details.nothing_sent)
     at = group.end.failed_at or group.at

@@ -59,6 +59,7 @@ async def test_a_dry_run_prints_json(tmp_path: Path) -> None:
         "rows": 5,
         "wrong": 0,
         "columns": {"to": "to", "name": None},
+        "sendTimes": [],
         "preview": rows,
     }
     shown = (await batch_send(file, "--message", "Hi", "--dry-run")).out
@@ -69,7 +70,8 @@ async def test_a_dry_run_prints_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "options", "reason"),
     [
-        ("to,sendAt\n{TO},noon\n", (), "`sendAt`"),
+        ("to,sendAt\n{TO},noon\n", (), "--at or --in"),
+        ("to,send window\n{TO},09:00-20:00\n", (), "--window"),
         ("to,name\n{TO},Ana\n", ("--message", "Hi {name}"), "{name}"),
         ("to,name\n{TO},Ana\n", ("--template", "t", "--fallback", "Hi {{Name}}"), "{name}"),
         ("to,name\n{TO},\n", ("--template", "t"), "--empty-cells skip"),

@@ -1,5 +1,6 @@
 """Dry runs show what would be sent, and start nothing."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,93 @@ async def test_what_cannot_be_sent_ends_with_code_2(
     done = await dry_run(*options, **variables)
     assert done.code == 2
     assert problem in done.err
+
+
+LATER = ("--at", "2027-01-31T03:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("options", "time", "words"),
+    [
+        (("--window", "00:00-23:59", "--at", "2026-01-31T03:00:00Z"), None, ""),
+        (
+            ("--window", "09:00-18:00", *LATER),
+            "2027-01-31T17:00:00Z",
+            " at 09:00 in America/Los_Angeles (2027-01-31T17:00:00Z)",
+        ),
+        (
+            ("--window", "09:00-18:00", "--zone", "Asia/Jerusalem", *LATER),
+            "2027-01-31T07:00:00Z",
+            " at 09:00 in Asia/Jerusalem (2027-01-31T07:00:00Z)",
+        ),
+        (("--window", "22:00-06:00", "--zone", "UTC", *LATER), "2027-01-31T03:00:00Z", " at 2027-"),
+        (LATER, "2027-01-31T03:00:00Z", " at 2027-"),
+    ],
+)
+async def test_it_shows_when_the_message_would_go_out(
+    options: tuple[str, ...], time: str | None, words: str
+) -> None:
+    done = await dry_run("--message", "x", *options, "--json")
+    assert (done.code, done.json["sendsAt"]) == (0, time)
+    shown = await dry_run("--message", "x", *options)
+    assert shown.out.startswith(f"Would send a text to +14155550123{words}")
+
+
+async def test_a_message_whose_window_opens_too_late_would_not_be_sent() -> None:
+    now = datetime.now(UTC)
+    window = f"{now + timedelta(hours=2):%H:%M}-{now + timedelta(hours=3):%H:%M}"
+    options = ("--window", window, "--zone", "UTC", "--expires-in", "30m")
+    done = await dry_run("--message", "x", *options, "--json")
+    assert (done.code, done.json["error"]["type"]) == (2, "Expired")
+    assert "after --expires-in" in done.json["error"]["message"]
+
+
+@pytest.mark.parametrize("command", ["send", "batch"])
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (("--zone", "UTC"), "--zone needs --window"),
+        (("--window", "09:00"), "--window must be two times of a day"),
+        (("--window", "09:00-"), "--window is wrong: to is not a time of day"),
+        (("--window", "9-20"), "--window is wrong: from is not a time of day"),
+        (("--window", "09:00-20:00-21:00"), "--window is wrong: to is not a time of day"),
+        (("--window", "09:00-09:00"), "--window is wrong: to is the same time as from"),
+        (
+            ("--window", "09:00-20:00", "--zone", "Mars/Phobos"),
+            "--zone is wrong: zone is not a known time zone",
+        ),
+        (("--window", "09:00-20:00", "--zone", ""), "--zone is wrong"),
+    ],
+)
+async def test_a_wrong_window_ends_with_code_2(
+    tmp_path: Path, command: str, options: tuple[str, ...], problem: str
+) -> None:
+    for dry in (("--dry-run",), ()):
+        if command == "send":
+            send = ("send", "--to", "(415) 555-0123", "--message", "x", *options, *dry)
+            done = await run_command(*send, address=NOBODY)
+        else:
+            (tmp_path / "a.csv").write_text("to,message\n+14155550123,x\n")
+            send = ("batch", "send", str(tmp_path / "a.csv"), "--key", "k", *options, *dry)
+            done = await run_command(*send, address=NOBODY)
+        assert done.code == 2
+        assert problem in done.err
+
+
+async def test_a_dry_run_of_a_batch_shows_when_its_rows_would_go_out(tmp_path: Path) -> None:
+    numbers = ("+14155550123", "+4915123456789", "+4915123456788", "+972501234567")
+    text = "to,message\n" + "".join(f"{number},x\n" for number in numbers)
+    options = ("--window", "09:00-20:00", "--at", "2027-01-31T07:30:00Z")
+    done = await batch_dry_run(tmp_path / "a.csv", text, *options, "--json")
+    assert [(each["at"], each["rows"]) for each in done.json["sendTimes"]] == [
+        ("2027-01-31T07:30:00Z", 1),
+        ("2027-01-31T08:00:00Z", 2),
+        ("2027-01-31T17:00:00Z", 1),
+    ]
+    shown = await batch_dry_run(tmp_path / "a.csv", text, *options)
+    assert "2 rows would go out at 09:00 in Europe/Berlin (2027-01-31T08:00:00Z)" in shown.out
+    at_once = await batch_dry_run(tmp_path / "a.csv", text)
+    assert "would go out" not in at_once.out
 
 
 async def batch_dry_run(file: Path, text: str, *options: str, **variables: str) -> CommandResult:

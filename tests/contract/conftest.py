@@ -22,6 +22,11 @@ SOUND: list[dict[str, Any]] = [
     {"message": "x", "expiresAt": "2027-01-31T09:00:00+01:00"},
     {"message": "x", "sendAt": "2000-01-01T00:00:00+14:00", "expiresAt": "2199-12-31T23:59:59Z"},
     {"message": "x", "sendAt": "2027-01-31T09:00:00Z", "expiresAt": "2027-01-31T10:00:00Z"},
+    {"message": "x", "sendWindow": None},
+    {"message": "x", "sendWindow": {"from": "09:00", "to": "20:00"}},
+    {"message": "x", "sendWindow": {"from": "22:00", "to": "06:30", "zone": "Asia/Jerusalem"}},
+    {"message": "x", "sendWindow": {"from": "00:00", "to": "23:59", "zone": "Etc/GMT+12"}},
+    {"message": "x", "sendWindow": {"from": "09:00", "to": "20:00", "zone": None}},
 ]
 
 WRONG: list[tuple[dict[str, Any], str]] = [
@@ -59,6 +64,20 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"template": "a\nb"}, "template"),
     ({"template": "x" * 201}, "template"),
     ({"message": "x", "delivery": "exactly_once"}, "delivery"),
+    ({"message": "x", "sendWindow": "09:00-20:00"}, "sendWindow"),
+    ({"message": "x", "sendWindow": {"from": "09:00"}}, "sendWindow.to"),
+    ({"message": "x", "sendWindow": {"from": "9:00", "to": "20:00"}}, "sendWindow.from"),
+    ({"message": "x", "sendWindow": {"from": "09:00", "to": "24:00"}}, "sendWindow.to"),
+    ({"message": "x", "sendWindow": {"from": "09:00", "to": "09:00"}}, "sendWindow.to"),
+    (
+        {"message": "x", "sendWindow": {"from": "09:00", "to": "20:00", "zone": "Mars/Phobos"}},
+        "sendWindow.zone",
+    ),
+    (
+        {"message": "x", "sendWindow": {"from": "09:00", "to": "20:00", "zone": "my zone"}},
+        "sendWindow.zone",
+    ),
+    ({"message": "x", "sendWindow": {"from": "09:00", "to": "20:00", "x": 1}}, "sendWindow.x"),
     ({"message": "x", "expiresAt": "2027-01-31T09:00:00"}, "expiresAt"),
     ({"message": "x", "expiresAt": "tomorrow"}, "expiresAt"),
     ({"message": "x", "expiresAt": 1800000000}, "expiresAt"),

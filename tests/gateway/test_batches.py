@@ -11,6 +11,7 @@ import pytest
 from temporalio.client import Client
 
 from send_whatsapp.contract.batch_body import BatchBody
+from send_whatsapp.contract.send_window import SendWindow
 from send_whatsapp.gateway.batch_rows import rows_of
 from send_whatsapp.gateway.tokens import Tokens
 from simulator.faults import Fault
@@ -246,11 +247,13 @@ def test_a_row_adds_to_the_common_content_or_replaces_it(
 ) -> None:
     common = {"message": "m", "template": "t", "variables": {"a": 1, "b": 2}}
     others = {"delivery": "at_most_once", "inOrder": True, "expiresAt": "2027-01-31T09:00:00Z"}
+    others |= {"sendWindow": {"from": "09:00", "to": "20:00"}}
     body = batch([{"to": "(123) 456-7890"} | row]) | common | others
     (made,) = rows_of(BatchBody.model_validate_json(json.dumps(body)), "US")
     assert (made.row, made.key) == (1, f"{body['key']}/+1234567890")
     assert made.request.delivery == "at_most_once"
     assert made.request.in_order
+    assert made.request.send_window == SendWindow(from_="09:00", to="20:00")
     assert made.request.expires_at == datetime(2027, 1, 31, 9, tzinfo=UTC)
     assert {name: getattr(made.request, name) for name in fields} == fields
 

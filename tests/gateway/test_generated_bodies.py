@@ -27,7 +27,8 @@ WEBHOOKS = """
 webhooks:
   open:
     key: id
-    request: {to: to, message: message, template: template, variables: variables, sendAt: sendAt}
+    request: {to: to, message: message, template: template, variables: variables, sendAt: sendAt,
+      sendWindow: sendWindow}
   signed:
     signature: {header: X-Signature, secret: TEST_WEBHOOK_SECRET}
     key: id
@@ -64,6 +65,8 @@ ODD: st.SearchStrategy[Any] = st.sampled_from(
         *("2027-01-31T09:00:60Z", "2027-01-31 09:00:00Z", "2027-01-31T09:00:00.1234567890123Z"),
         *("{name}", "{{", "x" * 5000, "😀" * 3000, "http://[::1", "https://example.com/\u202e"),
         *("e\u0301" * 300, "\u2028", "batch-1", "webhook:x:1", "'; --", "%00", "../..", [], {}),
+        *({"from": "09:00", "to": "20:00"}, {"from": "09:00", "to": None, "zone": "\x00"}),
+        *({"from": "09:00", "to": "20:00", "zone": "../x"}, {"from": {}, "to": []}),
         *([[]], {"": 1}, {"a": {"b": []}}, {"fallback_message": None}, {"fallback_message": 5}),
     ]
 )
@@ -77,6 +80,7 @@ JSON = st.recursive(
 NAMES = st.sampled_from(
     [
         *("to", "message", "template", "variables", "fileUrl", "fileType", "delivery", "sendAt"),
+        *("sendWindow", "sendWindow.from", "sendWindow.to", "sendWindow.zone", "inOrder"),
         *("expiresAt", "key", "rows", "perMinute", "pauseAfter", "resendUnknown", "send_at", "id"),
     ]
 )

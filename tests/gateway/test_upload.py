@@ -85,15 +85,21 @@ async def test_uploaded_json_lines_are_sent_as_the_rows_of_a_body_are(
         *(("fileUrl", "https://example.com/a.pdf", None), ("fileType", "document", None)),
         *(("delivery", "at_most_once", None), ("variables.a", "b", None)),
         *(("expiresAt", "2027-01-31T09:00:00Z", None), ("sendAt", "2027-01-31T09:00:00Z", None)),
+        ("sendWindow.from", "09:00", None),
     ],
 )
 def test_every_field_of_a_batch_can_be_a_query_parameter(
     name: str, value: str, expected: object
 ) -> None:
-    query = httpx.QueryParams({name: value})
+    # A window needs both of its times.
+    query = httpx.QueryParams(
+        {name: value} | ({"sendWindow.to": "20:00"} if name == "sendWindow.from" else {})
+    )
     options = options_of({"path": "/v1/batches/k/rows", "query_string": str(query).encode()})
     fields = options.model_dump(mode="json", by_alias=True)
-    if name.startswith("variables."):
+    if name == "sendWindow.from":
+        assert fields["sendWindow"] == {"from": "09:00", "to": "20:00", "zone": "recipient"}
+    elif name.startswith("variables."):
         assert fields["variables"] == {name.removeprefix("variables."): value}
     else:
         assert fields[name] == (value if expected is None else expected)
@@ -206,6 +212,15 @@ async def test_wrong_rows_are_named_by_line_and_nothing_is_sent(
             for name in ("inOrder", "ignoreOptOut", "resendUnknown")
         ),
         (ndjson(GOOD), NDJSON, {"surprise": "1"}, 422, "is not a known field"),
+        (ndjson(GOOD), NDJSON, {"sendWindow": "09:00-20:00"}, 422, "sendWindow"),
+        (ndjson(GOOD), NDJSON, {"sendWindow.from": "09:00"}, 422, "sendWindow.to"),
+        (
+            ndjson(GOOD),
+            NDJSON,
+            {"sendWindow.from": "09:00", "sendWindow.to": "20:00", "sendWindow.zone": "x"},
+            *(422, "sendWindow.zone"),
+        ),
+        (ndjson(GOOD), NDJSON, {"sendWindow.days": "1"}, 422, "sendWindow.days"),
         (ndjson(GOOD), NDJSON, {"rows": "1"}, 422, "rows"),
         (ndjson(GOOD), NDJSON, {"expiresAt": "9999-12-31T23:59:59Z"}, 422, "2000 to 2199"),
         (ndjson(GOOD), NDJSON, {"variables.a": ""}, 422, "variables.a"),

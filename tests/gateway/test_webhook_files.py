@@ -90,6 +90,58 @@ def test_an_error_in_a_body_names_the_field_and_not_its_value(
     assert "canary" not in str(wrong.value)
 
 
+WINDOW = "{from: start, to: end, zone: zone}"
+
+
+@pytest.mark.parametrize(
+    ("expression", "body", "window"),
+    [
+        ("{from: '09:00', to: '20:00'}", {}, ("09:00", "20:00", "recipient")),
+        (WINDOW, {"start": "09:00", "end": "20:00", "zone": "UTC"}, ("09:00", "20:00", "UTC")),
+        (
+            WINDOW,
+            {"start": "09:00", "end": "20:00", "zone": " "},
+            ("09:00", "20:00", "recipient"),
+        ),
+        (WINDOW, {"start": "", "end": None}, None),
+        (WINDOW, {}, None),
+        ("window", {}, None),
+    ],
+)
+def test_a_webhook_may_set_the_send_window(
+    tmp_path: Path, expression: str, body: dict[str, Any], window: tuple[str, ...] | None
+) -> None:
+    file = tmp_path / "w.yaml"
+    request = f'{{to: to, message: message, sendWindow: "{expression}"}}'
+    file.write_text(f"webhooks: {{w: {{key: id, request: {request}}}}}")
+    fields = {"id": 1, "to": "+1234567890", "message": "x"} | body
+    made = dry_run(file, "w", json.dumps(fields).encode())["request"].get("sendWindow")
+    assert made == (
+        None if window is None else dict(zip(("from", "to", "zone"), window, strict=True))
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"start": "09:00"}, "sendWindow.to"),
+        ({"start": "9:00", "end": "20:00"}, "sendWindow.from"),
+        ({"start": "09:00", "end": "09:00"}, "sendWindow.to"),
+        ({"start": "09:00", "end": "20:00", "zone": "Mars/Phobos"}, "sendWindow.zone"),
+    ],
+)
+def test_a_wrong_send_window_in_a_body_is_refused(
+    tmp_path: Path, body: dict[str, Any], field: str
+) -> None:
+    file = tmp_path / "w.yaml"
+    request = f'{{to: to, message: message, sendWindow: "{WINDOW}"}}'
+    file.write_text(f"webhooks: {{w: {{key: id, request: {request}}}}}")
+    fields = {"id": 1, "to": "+1234567890", "message": "x"} | body
+    with pytest.raises(InvalidWebhookBody) as wrong:
+        dry_run(file, "w", json.dumps(fields).encode())
+    assert [problem.field for problem in wrong.value.problems] == [field]
+
+
 GOOD = "webhooks: {w: {key: id, request: {to: to, message: text}}}"
 
 

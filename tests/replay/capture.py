@@ -28,6 +28,7 @@ from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.settings import WorkerSettings
 from simulator.faults import Fault
 from simulator.process import Simulator
+from tests.clocks import SOMEWHERE, clocks_in
 from tests.conftest import ROOT, ProcessOn, SendHarness, WorkerOn, start_keeper, until
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -368,6 +369,91 @@ async def test_a_batch_whose_rows_take_turns(worker_on: WorkerOn, provider: Simu
         await batch.result()
         await keep_batch(harness, "batch-turns", batch)
 
+
+async def test_a_send_that_waits_for_its_window(
+    worker_on: WorkerOn, provider: Simulator, tmp_path: Path
+) -> None:
+    with clocks_in(tmp_path) as clocks:
+        async with worker_on(CGB_TIMEOUT="5000") as harness:
+            clocks.show("08:59:57")
+            waiting = await start(harness, **TEMPLATE, sendWindow=BY_DAY)
+            assert await ended(harness, waiting) == "accepted"
+            await keep(harness.client, "window", waiting.id)
+            clocks.show("08:00:00")
+            late = await start(harness, **TEXT, sendWindow=BY_DAY, expiresAt=in_s(60))
+            assert await ended(harness, late) == "failed"
+            await keep(harness.client, "window-expired", late.id)
+            cancelled = await start(harness, **TEXT, sendWindow=BY_DAY)
+            await until(lambda: says(harness, cancelled, "Waits until 09:00"))
+            await sends.request_cancel(harness.client, cancelled)
+            assert await ended(harness, cancelled) == "cancelled"
+            await keep(harness.client, "window-cancelled", cancelled.id)
+
+
+async def test_a_send_whose_window_closes_before_it_begins(
+    worker_on: WorkerOn, provider: Simulator, tmp_path: Path
+) -> None:
+    await provider.faults(Fault(route="find_contact", status=429, headers=AFTER_5_S, times=1))
+    with clocks_in(tmp_path) as clocks:
+        async with worker_on(CGB_RETRY_FOR="60") as harness:
+            clocks.show("19:59:56", then=(9, "09:00:00"))
+            started = await start(harness, **TEMPLATE, sendWindow=BY_DAY)
+            assert await ended(harness, started) == "accepted"
+            await keep(harness.client, "window-closed-before-the-send", started.id)
+
+
+async def test_a_turn_that_comes_when_the_window_has_closed(
+    worker_on: WorkerOn, provider: Simulator, tmp_path: Path
+) -> None:
+    await provider.faults(Fault(route="send_text", status=429, headers=AFTER_5_S, times=1))
+    with clocks_in(tmp_path) as clocks:
+        async with worker_on(CGB_RETRY_FOR="60", CGB_RECIPIENT_GAP="300") as harness:
+            first = await start(harness, **TEXT, inOrder=True)
+            await until(lambda: waits(harness, first))
+            clocks.show("19:59:58", then=(9, "09:00:00"))
+            second = await start(harness, **TEXT, inOrder=True, sendWindow=BY_DAY)
+            assert await ended(harness, first) == await ended(harness, second) == "accepted"
+            await keep(harness.client, "window-turn-given-back", second.id)
+
+
+async def test_a_batch_whose_rows_wait_for_their_windows(
+    worker_on: WorkerOn, provider: Simulator, tmp_path: Path
+) -> None:
+    with clocks_in(tmp_path) as clocks:
+        async with worker_on(CGB_TIMEOUT="5000", CGB_RECIPIENT_GAP="300") as harness:
+            clocks.show("19:59:57", then=(9, "09:00:00"))
+            clocks.show("08:59:55", "Antarctica/Casey")
+            clocks.show("06:00:00", "Antarctica/Davis")
+            windows = [BY_DAY | {"zone": f"Antarctica/{name}"} for name in ("Troll", "Casey")]
+            rows = [content | {"sendWindow": w} for w in windows for content in (TEXT, TEMPLATE)]
+            late = BY_DAY | {"zone": "Antarctica/Davis"}
+            rows += [TEXT, TEXT | {"sendWindow": late, "expiresAt": in_s(60)}]
+            rows += [TEXT | {"sendWindow": windows[0], "to": phone(n)} for n in range(4)]
+            batch = await start_batch(harness, rows, per_minute=60)
+            await batch.result()
+            await keep_batch(harness, "batch-windows", batch)
+
+
+async def test_a_cancelled_batch_whose_rows_wait_for_their_windows(
+    harness: SendHarness, provider: Simulator, tmp_path: Path
+) -> None:
+    with clocks_in(tmp_path) as clocks:
+        clocks.show("08:00:00")
+        batch = await start_batch(harness, [TEXT, TEXT | {"sendWindow": BY_DAY}])
+
+        async def waiting() -> bool:
+            status = await batches.get_status(harness.client, key_of(batch))
+            return (status.outside_window, status.counts.accepted) == (1, 1)
+
+        await until(waiting)
+        await batches.cancel(harness.client, key_of(batch))
+        await batch.result()
+        await keep_batch(harness, "batch-windows-cancelled", batch)
+
+
+BY_DAY = {"from": "09:00", "to": "20:00", "zone": SOMEWHERE}
+
+AFTER_5_S = {"retry-after": "5"}
 
 SLOW = Fault(route="send_text", status=200, body={"success": True}, effect=True, delay_ms=3000)
 

@@ -8,7 +8,8 @@ from temporalio.converter import default
 from temporalio.exceptions import ApplicationError
 
 from send_whatsapp.contract.converter import data_converter
-from send_whatsapp.contract.request import Request, SendWhatsAppRequest
+from send_whatsapp.contract.model import Request
+from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.temporal.history import decode_input
 
 

@@ -20,7 +20,13 @@ from activities.group_sending import GroupRow
 from activities.groups import SendRows
 from activities.messages import SendText
 from activities.retries import RetryLimits
-from send_whatsapp.contract.attempts import Accepted, AttemptFailure, GroupProgress, RowEnd
+from send_whatsapp.contract.attempts import (
+    Accepted,
+    AttemptFailure,
+    GroupProgress,
+    RowEnd,
+    window_closed,
+)
 from send_whatsapp.contract.batch import Row, RowOutcome
 from send_whatsapp.contract.converter import data_converter
 from send_whatsapp.contract.errors import ErrorType, FailureDetails, failure
@@ -169,6 +175,15 @@ async def test_a_send_that_failed_is_unknown_unless_its_failure_is_clear(
     assert found.finished_at == "2027-01-31T09:00:00Z"
 
 
+@pytest.mark.parametrize(("running", "outcome"), [(True, "running"), (False, "cancelled")])
+async def test_a_send_that_did_not_begin_in_its_window_was_not_sent(
+    history: History, running: bool, outcome: str
+) -> None:
+    history.schedule()
+    await history.fail(window_closed())
+    assert (await history.outcome(running=running)).outcome == outcome
+
+
 @pytest.mark.parametrize("running", [True, False])
 async def test_an_accepted_send_is_accepted(history: History, running: bool) -> None:
     history.schedule()
@@ -234,6 +249,11 @@ def progress(*ends: RowEnd, settled: bool = False) -> GroupProgress:
         pytest.param(progress(settled=True), "cancelled", id="is paused before the row"),
         pytest.param(progress(SENT), "accepted", id="has sent it"),
         pytest.param(progress(REFUSED), "failed", id="was refused"),
+        pytest.param(
+            progress(RowEnd(row=ROW.row, window_closed=True)),
+            *("cancelled",),
+            id="did not begin in its window",
+        ),
     ],
 )
 @pytest.mark.parametrize("end", ["terminated", "lost"])

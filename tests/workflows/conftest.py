@@ -5,7 +5,7 @@ import json
 import re
 import uuid
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     asynccontextmanager,
@@ -31,6 +31,7 @@ from send_whatsapp.contract.request import SendWhatsAppRequest
 from send_whatsapp.settings import WorkerSettings, load_catalogue
 from send_whatsapp.telemetry.metrics import ProviderMetrics
 from simulator.process import Simulator
+from tests.clocks import Clocks, clocks_in
 from tests.conftest import SendHarness, new_phone, until
 from tools.dev_server import DevServer
 from tools.temporal_cli import INSTALLED
@@ -38,6 +39,12 @@ from worker_activities import all_activities
 from workflows.send_whatsapp import SendWhatsApp
 
 Operator = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture
+def clocks(tmp_path: Path) -> Iterator[Clocks]:
+    with clocks_in(tmp_path / "zones") as clocks:
+        yield clocks
 
 
 @pytest.fixture

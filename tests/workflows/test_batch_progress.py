@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from send_whatsapp.contract.batch import Counts, Row
-from send_whatsapp.contract.parts import BatchInput, PartProgress
+from send_whatsapp.contract.part_signals import PartProgress
+from send_whatsapp.contract.parts import BatchInput
 from send_whatsapp.contract.request import SendWhatsAppRequest
 from workflows.batch_progress import MAX_PARTS, BatchProgress, HistoryBudget, SilentParts
 
@@ -56,7 +57,7 @@ def test_parts_start_until_their_rows_in_flight_are_those_of_the_batch(
 def test_a_part_has_a_quarter_of_the_rows_in_flight_or_one_group(
     in_flight: int, share: int
 ) -> None:
-    assert batch(250, in_flight=in_flight).control("b").in_flight == share
+    assert batch(250, in_flight=in_flight).control("b", "p").in_flight == share
 
 
 @pytest.mark.parametrize(
@@ -145,25 +146,25 @@ def test_control_messages_are_numbered_and_divide_rows_in_flight_and_rate() -> N
     progress = batch(250, 250, 250, in_flight=100, pause_after=7, per_minute=600)
     for _ in range(2):
         progress.start_part()
-    first, second = progress.control("batch-k"), progress.control("batch-k")
+    first, second = progress.control("batch-k", "p"), progress.control("batch-k", "p")
     assert (first.sequence, second.sequence) == (1, 2)
     assert (first.batch, first.in_flight, first.pause_after) == ("batch-k", 25, 7)
     assert first.per_minute == 300
     # A part whose rows have all started needs no share of the rate.
     report(progress, 0, Counts(running=250), waiting=0)
-    assert progress.control("batch-k").per_minute == 600
+    assert progress.control("batch-k", "p").per_minute == 600
 
 
 def test_a_resume_is_counted_only_after_a_pause() -> None:
     progress = batch(1)
     progress.resume()
-    assert progress.control("b").resumes == 0
+    assert progress.control("b", "p").resumes == 0
     progress.pause("an operator paused it")
-    paused = progress.control("b")
+    paused = progress.control("b", "p")
     assert (paused.paused, paused.resumes) == (True, 0)
     assert progress.state.pause_reason == "an operator paused it"
     progress.resume()
-    resumed = progress.control("b")
+    resumed = progress.control("b", "p")
     assert (resumed.paused, resumed.resumes) == (False, 1)
     assert progress.state.pause_reason is None
 
@@ -174,7 +175,7 @@ def test_the_next_run_continues_where_this_one_is() -> None:
     report(progress, 0, Counts(accepted=2, running=1), waiting=0)
     progress.start_part()
     report(progress, 0, Counts(accepted=3), ended=True)
-    progress.control("b")
+    progress.control("b", "p")
     progress.pause("an operator paused it")
     request = progress.next_input()
     # As Temporal hands it over.
@@ -183,7 +184,7 @@ def test_the_next_run_continues_where_this_one_is() -> None:
     )
     assert following.state == progress.state
     assert following.running == progress.running == (progress.part_id(1),)
-    assert following.control("b").sequence == 2
+    assert following.control("b", "p").sequence == 2
     following.resume()
     report(following, 1, Counts(accepted=2), ended=True)
     assert following.start_part() == progress.part_id(2)

@@ -1,6 +1,7 @@
 """A batch whose history is full continues as a new run while its parts send, unnoticed by all."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
@@ -10,7 +11,9 @@ from send_whatsapp.client.origin import CALLER_MEMO
 from send_whatsapp.contract.batch import Row
 from send_whatsapp.contract.converter import contract_plugin
 from send_whatsapp.contract.request import SendWhatsAppRequest
+from send_whatsapp.contract.send_window import SendWindow
 from simulator.process import Simulator
+from tests.clocks import SOMEWHERE, Clocks
 from tests.conftest import SendHarness, WorkerOn, new_phone, until
 from tests.workflows.conftest import Batch
 from worker import WORKFLOWS
@@ -108,6 +111,40 @@ async def test_every_row_is_sent_once_over_several_runs(
     # The last run of the chain also knows that the same file has nothing new.
     assert (await batch.start()).counts.accepted == ROWS
     assert await arrived(provider) == ROWS
+
+
+async def test_rows_wait_for_their_windows_over_several_runs(
+    harness: SendHarness, provider: Simulator, clocks: Clocks
+) -> None:
+    zones = (SOMEWHERE, "Antarctica/Casey")
+    windows = [{"from": "09:00", "to": "20:00", "zone": zone} for zone in zones]
+    rows = []
+    for row in long_rows():
+        window = SendWindow.model_validate(windows[row.row % 2])
+        request = row.request.model_copy(update={"send_window": window})
+        rows.append(row.model_copy(update={"request": request}))
+    batch = Batch(harness, rows)
+    clocks.show("12:00:00", zones[0])
+    opens_at = clocks.show("08:59:40", zones[1]) + timedelta(seconds=20)
+    await batch.start()
+    await until_arrived(provider, ROWS // 2)
+    await until_another_run(batch, per_minute=6000)
+    first = await run_id(batch)
+    assert (await batch.status()).window_opens_at == opens_at
+    assert set(await batch.outcomes()) == {"accepted"}
+    sent = [message["phone"] for message in await provider.inbox()]
+    assert sorted(sent) == sorted(row.request.to for row in batch.rows)
+    waited = {row.request.to for row in rows if row.row % 2}
+    times = [m["at"] for m in await provider.inbox() if m["phone"] in waited]
+    assert min(times) >= opens_at.timestamp()
+    replayer = Replayer(
+        workflows=WORKFLOWS,
+        workflow_runner=UnsandboxedWorkflowRunner(),
+        plugins=[contract_plugin()],
+    )
+    for each in {first, await run_id(batch)}:
+        run = harness.client.get_workflow_handle(batch.handle.id, run_id=each)
+        await replayer.replay_workflow(await run.fetch_history())
 
 
 async def test_rows_in_the_input_are_sent_once_over_several_runs(

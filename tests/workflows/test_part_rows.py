@@ -109,3 +109,43 @@ def test_a_part_reports_when_all_rows_have_started_and_when_none_is_in_flight() 
     assert not schedule.is_due(part)
     part.retry(third, "reason")
     assert schedule.is_due(part)
+
+
+def test_rows_outside_of_their_windows_have_not_started_and_are_not_in_flight() -> None:
+    part = PartRows(rows(5))
+    [first] = part.start(1)
+    part.separate({"k2": NOW + timedelta(hours=2), "k4": NOW + timedelta(hours=1)}, wakes=0)
+    assert (part.waiting, part.in_flight, part.outside_window) == (2, 1, 2)
+    assert part.opens_at == NOW + timedelta(hours=1)
+    assert not part.is_idle
+    assert [row.key for row in part.start(9)] == ["k3", "k5"]
+    for key in (first.key, "k3", "k5"):
+        part.end(ended(key))
+    assert part.is_idle
+    assert not part.all_ended
+    # The windows open: the rows start in the order of the file.
+    part.separate({}, wakes=1)
+    assert (part.waiting, part.outside_window, part.opens_at, part.wakes) == (2, 0, None, 1)
+    assert [row.key for row in part.start(9)] == ["k2", "k4"]
+
+
+def test_a_row_may_start_outside_of_its_window_to_end_as_cancelled() -> None:
+    part = PartRows(rows(2))
+    part.separate({"k2": NOW}, wakes=0)
+    for row in part.not_started:
+        part.start_row(row)
+        part.end(ended(row.key, "cancelled"))
+    assert part.all_ended
+    assert part.outside_window == 0
+
+
+def test_a_part_reports_whenever_its_rows_were_separated_by_their_windows() -> None:
+    part, schedule = PartRows(rows(2)), ReportSchedule()
+    schedule.reported(part)
+    assert not schedule.is_due(part)
+    part.separate({"k2": NOW}, wakes=0)
+    assert schedule.is_due(part)
+    schedule.reported(part)
+    assert not schedule.is_due(part)
+    part.separate({"k2": NOW}, wakes=1)
+    assert schedule.is_due(part)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from send_whatsapp.contract.batch import RowOutcome
-from send_whatsapp.contract.parts import PartControl
+from send_whatsapp.contract.part_signals import PartControl
 from send_whatsapp.contract.result import Outcome
 from workflows.row_gate import RateAllowance, RowGate
 

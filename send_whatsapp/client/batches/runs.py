@@ -12,7 +12,8 @@ from send_whatsapp.client.errors import KeyConflict, KeyInUse, NotFound
 from send_whatsapp.client.origin import Origin
 from send_whatsapp.client.state import describe, status_name
 from send_whatsapp.contract import names
-from send_whatsapp.contract.parts import BatchInput, PartControl
+from send_whatsapp.contract.part_signals import PartControl
+from send_whatsapp.contract.parts import BatchInput
 from send_whatsapp.temporal.connection import rpc
 from send_whatsapp.temporal.history import started_with
 

@@ -41,7 +41,10 @@ def timing(status: BatchStatus) -> dict[str, Any]:
     return status.model_dump(
         mode="json",
         by_alias=True,
-        include={"in_queue", "retrying", "retry_reason", "send_at", "seconds_left"},
+        include={
+            *("in_queue", "retrying", "retry_reason", "outside_window", "window_opens_at"),
+            *("send_at", "seconds_left"),
+        },
     )
 
 
@@ -53,15 +56,32 @@ def _seconds_left(state: BatchState, now: datetime) -> int | None:
     """
     if state.paused:
         return None
-    left = state.counts.running
-    at_rate = left * 60 / state.per_minute if state.per_minute else None
-    until_start, at_speed = 0.0, None
-    if state.started_at is None:
-        until_start = max(0.0, (state.send_at - now).total_seconds()) if state.send_at else 0.0
-    elif ended := state.counts.ended - state.ended_before:
-        at_speed = left * (now - state.started_at).total_seconds() / ended
-    known = [seconds for seconds in (at_rate, at_speed) if seconds is not None]
-    return math.ceil(until_start + max(known)) if known else None
+    seconds_a_row = _seconds_a_row(state, now)
+    if seconds_a_row is None:
+        return None
+    until_start = _until(state.send_at, now) if state.started_at is None else 0.0
+    left = until_start + state.counts.running * seconds_a_row
+    if state.outside_window:
+        until_open = _until(state.window_opens_at, now)
+        left = max(left, until_open + state.outside_window * seconds_a_row)
+    return math.ceil(left)
+
+
+def _seconds_a_row(state: BatchState, now: datetime) -> float | None:
+    """Return how long a row takes, by the rate or the speed so far; None if nothing tells."""
+    known = [60 / state.per_minute] if state.per_minute else []
+    ended = state.counts.ended - state.ended_before
+    if state.started_at and ended:
+        # A night without an open window says nothing about the speed.
+        idle_s = state.idle_s
+        if state.idle_since:
+            idle_s += (now - state.idle_since).total_seconds()
+        known.append(max((now - state.started_at).total_seconds() - idle_s, 0) / ended)
+    return max(known, default=None)
+
+
+def _until(time: datetime | None, now: datetime) -> float:
+    return max(0.0, (time - now).total_seconds()) if time else 0.0
 
 
 async def get_status(client: Client, key: str) -> BatchStatus:

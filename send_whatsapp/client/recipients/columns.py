@@ -17,9 +17,6 @@ ROW_FIELDS: Final = ("to", "key", *CONTENT_FIELDS)
 VARIABLES: Final = "variables"
 """Field of a JSON row that holds an object of template variables."""
 
-_PLANNED: Final = ("sendWindow",)
-"""Fields of the request that docs/request.md reserves."""
-
 _INVISIBLE = "".join(map(chr, (0x200B, 0x200E, 0x200F, 0xFEFF, *range(0x202A, 0x202F))))
 _PHONE_NUMBER = re.compile(r"\+?[\d\s().-]{8,}")
 _MAX_LISTED = 20
@@ -38,7 +35,6 @@ _REFUSED: Final = {
     for name in (
         *(field.alias or "" for field in SendWhatsAppRequest.model_fields.values()),
         *(field.alias or "" for field in BatchBody.model_fields.values()),
-        *_PLANNED,
     )
     # Nobody expects a single row to have `rows`, but a theatre may have them.
     if simplified(name) not in {*_SUPPORTED, "rows"}
@@ -50,6 +46,8 @@ _INSTEAD: Final = {
     "expiresAt": "use --expires-in for all rows",
     "inOrder": "use --in-order for all rows",
     "perMinute": "use --rate for all rows",
+    "sendAt": "use --at or --in for all rows",
+    "sendWindow": "use --window for all rows",
     VARIABLES: "write one column for each variable",
 }
 

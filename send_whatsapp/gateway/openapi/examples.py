@@ -13,6 +13,11 @@ REQUESTS = {
         "fileType": "document",
     },
     "later": {"to": "+1234567890", "message": "Hello", "sendAt": "2027-01-31T09:00:00+01:00"},
+    "by day": {
+        "to": "+1234567890",
+        "message": "Hello",
+        "sendWindow": {"from": "09:00", "to": "20:00", "zone": "recipient"},
+    },
 }
 
 BATCHES = {
@@ -80,6 +85,8 @@ BATCH_RUNNING = {
     "inQueue": 0,
     "retrying": 0,
     "retryReason": None,
+    "outsideWindow": 0,
+    "windowOpensAt": None,
     "sendAt": None,
     "secondsLeft": 1,
     "statusUrl": "/v1/batches/jan-2027",

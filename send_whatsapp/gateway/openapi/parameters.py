@@ -63,12 +63,21 @@ KEY: Final = {
 }
 
 
+_NOT_IN_QUERY: Final = ("key", "rows", "variables", "sendWindow")
+
+
 def upload_parameters() -> list[dict[str, Any]]:
     """Return the query parameters of an upload: the fields that a batch has beside its rows.
 
     OpenAPI cannot describe `variables.NAME=...`, whose names are free.
     """
-    fields = component_schemas()["Batch"]["properties"]
+    schemas = component_schemas()
+    fields = schemas["Batch"]["properties"]
+    window = schemas["SendWindow"]["properties"]
+    fields = {
+        **{name: field for name, field in fields.items() if name not in _NOT_IN_QUERY},
+        **{f"sendWindow.{name}": field for name, field in window.items()},
+    }
     return [
         {
             "name": name,
@@ -77,5 +86,4 @@ def upload_parameters() -> list[dict[str, Any]]:
             "schema": {key: part for key, part in field.items() if key != "description"},
         }
         for name, field in fields.items()
-        if name not in ("key", "rows", "variables")
     ]

@@ -11,15 +11,15 @@ from pydantic.json_schema import models_json_schema
 from send_whatsapp.contract.batch_body import BatchBody
 from send_whatsapp.contract.errors import FieldProblem
 from send_whatsapp.contract.fields import Delivery, FileType, PhoneText, Variables
+from send_whatsapp.contract.model import Request
 from send_whatsapp.contract.opt_out import SetOptOutResult
-from send_whatsapp.contract.request import Request
 from send_whatsapp.contract.result import Outcome, SendError
 from send_whatsapp.contract.schema import request_schema, result_schema
 from send_whatsapp.gateway.openapi.events import EVENTS
 
 REFERENCE = "#/components/schemas/{model}"
 
-_COMMON_FIELDS = ("delivery", "inOrder", "sendAt", "expiresAt", "ignoreOptOut")
+_COMMON_FIELDS = ("delivery", "inOrder", "sendAt", "expiresAt", "ignoreOptOut", "sendWindow")
 
 Count = Field(ge=0)
 
@@ -68,6 +68,10 @@ class BatchState(_Answer):
     in_queue: int = Field(description="running rows that wait for their turn")
     retrying: int = Field(description="running rows that wait for another attempt")
     retry_reason: str | None
+    outside_window: int = Field(description="running rows that wait for their send window")
+    window_opens_at: datetime | None = Field(
+        description="when the first of these windows opens; null if no row waits for one"
+    )
     send_at: datetime | None = Field(description="when the batch starts, if it starts later")
     seconds_left: int | None = Field(
         description="estimated seconds until all rows have ended; null if nothing tells"
@@ -225,7 +229,7 @@ def _messages() -> dict[str, Any]:
 
 
 def _message(description: str, content: list[str], optional: list[str] | None = None) -> Any:
-    fields = request_schema()["properties"]
+    fields = request_schema(REFERENCE)["properties"]
     required = {"to": fields["to"]} | {name: _not_null(fields[name]) for name in content}
     others = {name: fields[name] for name in (*(optional or []), *_COMMON_FIELDS)}
     return {

@@ -13,7 +13,9 @@ from send_whatsapp.contract.validation import problems
 from send_whatsapp.gateway.problems import Problem, invalid_fields
 
 _PATH = re.compile(r"/v1/batches/(?P<key>.+)/rows", re.DOTALL)
-_VARIABLE = "variables."
+_OBJECTS = ("variables", "sendWindow")
+"""Fields of the JSON body that are objects: each of their fields is a parameter of its own."""
+
 _NUMBERS = ("perMinute", "pauseAfter")
 _FLAGS = ("inOrder", "ignoreOptOut", "resendUnknown")
 _YES_OR_NO = {"true": True, "false": False}
@@ -26,7 +28,9 @@ def is_upload(scope: Scope) -> bool:
 
 
 def options_of(scope: Scope) -> BatchOptions:
-    """Return the options of an upload: those of the JSON body, with `variables.NAME=...`.
+    """Return the options of an upload: those of the JSON body.
+
+    A field of an object has its path as its name, for example `variables.NAME=...`.
 
     Raises Problem (422) that names the parameters that are wrong.
     """
@@ -35,8 +39,9 @@ def options_of(scope: Scope) -> BatchOptions:
     fields: dict[str, Any] = {"key": found["key"]}
     for name, value in _parameters(scope):
         target = fields
-        if name.startswith(_VARIABLE):
-            target, name = fields.setdefault("variables", {}), name.removeprefix(_VARIABLE)
+        parent, dot, field = name.partition(".")
+        if dot and parent in _OBJECTS:
+            target, name = fields.setdefault(parent, {}), field
         elif name in _NUMBERS and re.fullmatch(r"-?[0-9]{1,12}", value, re.ASCII):
             fields.setdefault(name, int(value))
             continue
@@ -71,7 +76,7 @@ def _parameters(scope: Scope) -> list[tuple[str, str]]:
             expected="one value",
         )
         for name in dict.fromkeys(names)
-        if names.count(name) > 1 or name in ("key", "variables", "rows")
+        if names.count(name) > 1 or name in ("key", "rows", *_OBJECTS)
     ]
     if twice:
         raise invalid_fields("A parameter of the upload is invalid", twice)

@@ -93,6 +93,9 @@ class Webhook(Declaration):
         variables = fields.get("variables")
         if isinstance(variables, dict) and _is_absent(variables.get(FALLBACK_VARIABLE)):
             fields["variables"] = {n: v for n, v in variables.items() if n != FALLBACK_VARIABLE}
+        window = fields.get("sendWindow")
+        if isinstance(window, dict):
+            fields["sendWindow"] = {n: v for n, v in window.items() if not _is_absent(v)} or None
         try:
             return MappedRequest(
                 key,

@@ -40,6 +40,38 @@ def test_the_speed_so_far_does_not_count_rows_of_an_earlier_start() -> None:
 
 
 @pytest.mark.parametrize(
+    ("fields", "least", "most"),
+    [
+        pytest.param({"outside_window": 100, "per_minute": 60}, 3700, 3700, id="all wait"),
+        pytest.param({"outside_window": 10, "per_minute": 60}, 3610, 3610, id="some wait"),
+        pytest.param(
+            {"outside_window": 100, "window_opens_at": ago(5), "per_minute": 60},
+            *(100, 100),
+            id="the window has opened",
+        ),
+        pytest.param(
+            {
+                "counts": Counts(accepted=10, running=100),
+                "outside_window": 100,
+                "idle_since": ago(7200),
+                "idle_s": 86400.0,
+                "started_at": ago(86400 + 7200 + 10),
+            },
+            *(3700, 3701),
+            id="nights do not count for the speed",
+        ),
+    ],
+)
+def test_the_time_left_respects_the_next_opening_of_a_window(
+    fields: dict[str, Any], least: int, most: int
+) -> None:
+    default = {"counts": Counts(running=100), "started_at": ago(0), "window_opens_at": ago(-3600)}
+    left = seconds_left(**default | fields)
+    assert left is not None
+    assert least <= left <= most
+
+
+@pytest.mark.parametrize(
     "fields",
     [{}, {"started_at": ago(5)}, {"send_at": ago(-5)}, {"paused": True, "per_minute": 60}],
     ids=["nothing sent", "just started", "starts later", "paused"],

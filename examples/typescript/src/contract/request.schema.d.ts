@@ -56,6 +56,10 @@ export type SendWhatsAppRequest = {
    * send even if the person has opted out, for example a legal notice
    */
   ignoreOptOut?: boolean | null;
+  /**
+   * send only between these times of a day; wait if it is another time
+   */
+  sendWindow?: SendWindow | null;
 } & (
   | {
       message: string;
@@ -77,3 +81,21 @@ export type SendWhatsAppRequest = {
       variables?: {} | null;
     }
 );
+
+/**
+ * the times of a day between which a message may be sent; `to` before `from` is a time on the next day
+ */
+export interface SendWindow {
+  /**
+   * from this time on, for example 09:00
+   */
+  from: string;
+  /**
+   * until this time, for example 20:00
+   */
+  to: string;
+  /**
+   * recipient (default): by the phone number; or an IANA time zone
+   */
+  zone?: string | null;
+}
