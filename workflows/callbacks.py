@@ -50,7 +50,7 @@ def _callback() -> str | None:
 
 
 async def _start(event: CallbackEvent) -> None:
-    """Start the callback of an event, and end as if there were none if that fails.
+    """Start the callback of an event, if its receiver wants it.
 
     A cancellation of the run has no effect meanwhile: the run has its outcome already.
     """
