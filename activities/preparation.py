@@ -144,7 +144,7 @@ class PreparationActivities:
                     return prepared
             if request.window and request.at:
                 prepared.opening = opening(request.window, prepared.to, request.at)
-                if not prepared.opening.is_open(request.at):
+                if not prepared.opening.is_open:
                     return prepared
             await asyncio.gather(
                 self._look_up(request, prepared, prepared.to),

@@ -41,14 +41,14 @@ class WindowActivities:
             return self._openings(rows)
 
     def _openings(self, rows: Sequence[RowWindow]) -> list[RowsOpening]:
-        found: dict[tuple[datetime, datetime, str], RowsOpening] = {}
+        found: dict[tuple[datetime, datetime, datetime, str], RowsOpening] = {}
         for row in rows:
             try:
                 number = self._contacts.e164(row.to)
             except ApplicationError:
                 continue  # The row fails with this error when it is sent.
             opens = opening(row.window, number, row.at)
-            key = (opens.opens_at, opens.closes_at, opens.zone)
+            key = (opens.at, opens.opens_at, opens.closes_at, opens.zone)
             known = found.setdefault(key, RowsOpening(**dict(opens), rows=[]))
             known.rows.append(row.row)
         return list(found.values())

@@ -1,6 +1,6 @@
 """The send windows of the rows of a part: which rows may start now, and when the others may."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from temporalio import workflow
@@ -65,17 +65,21 @@ class RowWindows:
             at = max(at, self._rows.opens_at)
         self._closed_at, self._is_judging = None, True
         try:
-            rows = [row for row in self._rows.not_started if row.request.send_window]
-            await self._find_openings(rows, at)
+            await self._find_openings(at)
         finally:
             self._is_judging = False
-        self._separate(self._rows.not_started, at, wakes)
+        self._separate(wakes)
 
-    async def _find_openings(self, rows: Sequence[Row], at: datetime) -> None:
+    async def _find_openings(self, at: datetime) -> None:
         asked = [
-            RowWindow(row=row.row, to=row.request.to, window=window, at=_time_of(row, at))
-            for row in rows
-            if (window := row.request.send_window)
+            RowWindow(
+                row=row.row,
+                to=row.request.to,
+                window=row.request.send_window,
+                at=max(at, row.request.send_at or at),
+            )
+            for row in self._rows.not_started
+            if row.request.send_window
         ]
         if not asked:
             return
@@ -89,20 +93,19 @@ class RowWindows:
         for opening in found:
             self._openings |= dict.fromkeys(opening.rows, Opening(**dict(opening)))
 
-    def _separate(self, rows: Sequence[Row], at: datetime, wakes: int) -> None:
-        """Let those rows wait whose windows are closed; end those whose windows open too late."""
+    def _separate(self, wakes: int) -> None:
+        """Let those rows wait whose windows are closed; end those whose windows open too late.
+
+        Decides by the recorded openings, never by the clock (ADR 0004).
+        """
+        rows = self._rows.not_started
         outside: dict[str, datetime] = {}
         for row in rows:
             opening = self._openings.get(row.row)
-            if opening and not opening.is_open(_time_of(row, at)):
+            if opening and not opening.is_open:
                 outside[row.key] = opening.opens_at
         self._rows.separate(outside, wakes)
         for row in rows:
             opens_at, expires_at = outside.get(row.key), row.request.expires_at
             if opens_at and expires_at and opens_at >= expires_at:
                 self._on_expired(row)
-
-
-def _time_of(row: Row, at: datetime) -> datetime:
-    """Return when a row is sent if that is decided at this time."""
-    return max(at, row.request.send_at or at)

@@ -23,7 +23,7 @@ with workflow.unsafe.imports_passed_through():
     from send_whatsapp.contract.templates import FlowMatch
     from send_whatsapp.contract.turns import TURN_SIGNAL, TurnMessage
     from workflows import callbacks, steps
-    from workflows.send_windows import check_window, within_window
+    from workflows.send_windows import check_opening, within_window
     from workflows.sending import OutgoingMessage, send
     from workflows.start_deadline import check_start_time
     from workflows.steps import SINGLE_SEND, SendOptions, until_expiry
@@ -150,7 +150,7 @@ async def prepare(
     if prepared.wrong_variables:
         raise invalid_request(prepared.wrong_variables)
     if preparation is None:
-        check_window(prepared, send_at)
+        check_opening(prepared)
     return prepared
 
 

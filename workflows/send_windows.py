@@ -28,12 +28,17 @@ class WindowClosed(Exception):
         self.opening = opening
 
 
-def check_window(prepared: Preparation, at: datetime) -> None:
-    """Raise WindowClosed if the message may not be sent at this time."""
+def check_opening(prepared: Preparation) -> None:
+    """Raise WindowClosed if the message may not be sent at its time."""
     opening = prepared.opening
-    if opening and at < opening.opens_at:
-        raise WindowClosed(at, opening)
-    if opening and at >= opening.closes_at:
+    if opening and not opening.is_open:
+        raise WindowClosed(opening.at, opening)
+
+
+def check_still_open(prepared: Preparation) -> None:
+    """Raise WindowClosed if the window has closed since the message was prepared."""
+    opening = prepared.opening
+    if opening and workflow.now() >= opening.closes_at:
         raise WindowClosed(opening.closes_at)
 
 

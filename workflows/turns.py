@@ -21,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
         TurnMessage,
         keeper_id,
     )
-    from workflows.send_windows import WindowClosed, check_window
+    from workflows.send_windows import WindowClosed, check_still_open
     from workflows.steps import until_expiry
     from workflows.visibility import RowVisibility, RunVisibility
 
@@ -215,7 +215,7 @@ async def in_turn(
     has_attempted = True
     try:
         await until_expiry(request.expires_at, _begin(turn, visibility))
-        check_window(prepared, workflow.now())
+        check_still_open(prepared)
         yield
     except WindowClosed:
         has_attempted = False

@@ -22,7 +22,7 @@ class SendTime:
         self.opening: Opening | None = None
         if request.send_window:
             next_opening = opening(request.send_window, request.to, asked)
-            self.opening = None if next_opening.is_open(asked) else next_opening
+            self.opening = None if next_opening.is_open else next_opening
         self.at = self.opening.opens_at if self.opening else asked
         self.is_now = self.at == now
         self.is_too_late = bool(request.expires_at and self.at >= request.expires_at)

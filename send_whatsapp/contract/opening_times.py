@@ -27,18 +27,20 @@ _DAYS_AFTER: Final = 8
 class Opening(BaseModel):
     """The time in which a message may be sent: from `opens_at` until just before `closes_at`.
 
-    Both are UTC. `clock` is what the clock shows at `opens_at` in `zone`, the zone in which the
-    window opens last.
+    Both are UTC. The message is to be sent `at` a time that is before `closes_at`. `clock` is what
+    the clock shows at `opens_at` in `zone`, the zone in which the window opens last.
     """
 
+    at: datetime
     opens_at: datetime
     closes_at: datetime
     clock: str
     zone: str
 
-    def is_open(self, at: datetime) -> bool:
-        """Return whether a message may be sent at this time."""
-        return self.opens_at <= at < self.closes_at
+    @property
+    def is_open(self) -> bool:
+        """Whether the message may be sent at its time."""
+        return self.opens_at <= self.at
 
     def __str__(self) -> str:
         """Return the start: `09:00 in Asia/Jerusalem (2027-01-31T07:00:00Z)`."""
@@ -88,7 +90,9 @@ def _opening(from_: str, to: str, zones: tuple[str, ...], at: datetime) -> Openi
         common = _in_both(common, spans)
     found = next(span for spans in (common, by_zone[0]) for span in spans if span.closes_at > at)
     clock = found.opens_at.astimezone(ZoneInfo(found.zone)).strftime("%H:%M")
-    return Opening(opens_at=found.opens_at, closes_at=found.closes_at, clock=clock, zone=found.zone)
+    return Opening(
+        at=at, opens_at=found.opens_at, closes_at=found.closes_at, clock=clock, zone=found.zone
+    )
 
 
 def _spans(starts: time, ends: time, zone: str, at: datetime) -> list[_Span]:
