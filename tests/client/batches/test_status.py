@@ -9,12 +9,15 @@ from send_whatsapp.client.batches.status import BatchStatus
 from send_whatsapp.contract.batch import BatchState, Counts
 
 
-def ago(seconds: float) -> datetime:
-    return datetime.now(UTC) - timedelta(seconds=seconds)
+def ago(seconds: float) -> timedelta:
+    """Return a time before that of the test: its parameters are made long before it runs."""
+    return timedelta(seconds=seconds)
 
 
 def seconds_left(**fields: Any) -> int | None:
-    state = BatchState(key="k", generation=1, complete=True, **fields)
+    now = datetime.now(UTC)
+    at = {name: now - value for name, value in fields.items() if isinstance(value, timedelta)}
+    state = BatchState(key="k", generation=1, complete=True, **fields | at)
     return BatchStatus.of(state, running=True).seconds_left
 
 
