@@ -1,7 +1,7 @@
 """Reads the template catalogue (`TEMPLATES_FILE`, docs/templates.md)."""
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import yaml
 from pydantic import ValidationError
@@ -9,25 +9,10 @@ from pydantic import ValidationError
 from send_whatsapp.contract.catalogue import NO_CATALOGUE, Catalogue
 from send_whatsapp.contract.validation import problems
 from send_whatsapp.settings.base import SettingsError
+from send_whatsapp.settings.yaml_file import Loader
 
 VARIABLE: Final = "TEMPLATES_FILE"
 _EXAMPLE: Final = f"{VARIABLE}=examples/templates.yaml"
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML without repeated keys, of which PyYAML would silently take the last one."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, str) and key in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f'has the key "{key}" twice', problem_mark=key_node.start_mark
-                )
-            if isinstance(key, str):
-                seen.add(key)
-        return super().construct_mapping(node, deep)
 
 
 def load_catalogue(path: str | None) -> Catalogue:
@@ -38,7 +23,7 @@ def load_catalogue(path: str | None) -> Catalogue:
     if path is None:
         return NO_CATALOGUE
     try:
-        content = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
+        content = yaml.load(Path(path).read_text(encoding="utf-8"), Loader)
         if not isinstance(content, dict) or "templates" not in content:
             raise SettingsError(_message(' has no key "templates"'))
         return Catalogue.model_validate(content)

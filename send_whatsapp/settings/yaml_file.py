@@ -11,20 +11,25 @@ from send_whatsapp.settings.base import SettingsError
 Content = TypeVar("Content", bound=BaseModel)
 
 
-class _Loader(yaml.SafeLoader):
+class Loader(yaml.SafeLoader):
     """YAML without repeated keys, of which PyYAML would silently take the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        if len(keys) != len(set(map(str, keys))):
-            raise yaml.MarkedYAMLError(problem_mark=node.start_mark)
+        """Return the content of a mapping. Raises MarkedYAMLError for a key that is repeated."""
+        seen = set()
+        for key, _ in node.value:
+            if str(key.value) in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f'has the key "{key.value}" twice', problem_mark=key.start_mark
+                )
+            seen.add(str(key.value))
         return super().construct_mapping(node, deep)
 
 
 def read_yaml(path: Path, content: type[Content], variable: str) -> Content:
     """Return the content of the file that this variable names. Raises SettingsError."""
     try:
-        return content.model_validate(yaml.load(path.read_text(encoding="utf-8"), _Loader))
+        return content.model_validate(yaml.load(path.read_text(encoding="utf-8"), Loader))
     except (OSError, UnicodeDecodeError):
         raise wrong_file(variable, " cannot be read") from None
     except yaml.YAMLError as error:
