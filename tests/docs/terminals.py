@@ -24,7 +24,11 @@ READY = {
 }
 """Commands that run until Ctrl-C, and what they print once they are ready."""
 
-_NOT_COPIED = (".git", ".venv", ".data", "node_modules", "dist", "build", "*_cache", "__pycache__")
+_NOT_COPIED = (
+    *(".git", ".venv", ".data", "node_modules", "dist", "build", "*_cache", "__pycache__"),
+    # Processes of other tests write these files meanwhile.
+    ".coverage*",
+)
 _NOT_PASSED = (
     *("CGB_", "GATEWAY_", "LOG_", "METRICS_", "OTEL_", "TEMPORAL_"),
     # Of the programs that run this test. Coverage would count the copied files as others.
