@@ -52,11 +52,13 @@ def _tables(results: Results) -> dict[str, str]:
     loads = [part["loadBefore"] for part in results.values() if "loadBefore" in part]
     if "machine" in found and loads:
         dates = {name: part["measuredOn"] for name, part in results.items() if "measuredOn" in part}
-        latest = max(dates.values())
-        later = sorted(name for name, date in dates.items() if date == latest)
+        first, *later = sorted(set(dates.values()))
         found["machine"] += (
-            f" Measured on {min(dates.values())}"
-            + (f", {', '.join(later)} on {latest}" if latest != min(dates.values()) else "")
+            f" Measured on {first}"
+            + "".join(
+                f", {', '.join(name for name in dates if dates[name] == date)} on {date}"
+                for date in later
+            )
             + f". Load average before the parts: {min(loads)} to {max(loads)}."
         )
     found["targets"] = table(["target", "measured", "met"], targets(results))
