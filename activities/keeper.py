@@ -117,8 +117,10 @@ class Keeper:
         while True:
             asked, self._asked = self._asked[:MAX_ASKS], self._asked[MAX_ASKS:]
             # A step that has waited too long will ask again.
-            await self._take(client, [each for each in asked if not each.answer.done()])
-            await asyncio.sleep(GATHER_S)
+            asked = [each for each in asked if not each.answer.done()]
+            if asked or self._ended or self._reports:
+                await self._take(client, asked)
+                await asyncio.sleep(GATHER_S)
             if not self._asked:
                 break
         self._calling = None

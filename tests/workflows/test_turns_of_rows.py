@@ -1,4 +1,4 @@
-"""Turns of rows: many in one update, in file order for each person, and none held for nothing."""
+"""Turns of rows: many in one update, in file order for each person; a paused row holds none."""
 
 import json
 import uuid
